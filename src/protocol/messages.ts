@@ -1,0 +1,211 @@
+/**
+ * The typed messages between a machine (in its worker) and everything that looks at it: debug adapter, views, command line, tests.
+ * All values survive structured cloning. Addresses are plain numbers (up to 2^53); registers wider than that travel as bigint.
+ */
+
+export type BootKind = 'auto' | 'disk' | 'flat' | 'multiboot';
+
+/** Everything that a machine needs to start. Files travel as bytes: a worker in a browser has no file system. */
+export interface MachineConfiguration {
+  /** Name of the program for messages ("hello.asm"). */
+  readonly name: string;
+  readonly image: Uint8Array;
+  readonly boot: BootKind;
+  /** Load address and entry for `flat` images; the default is the boot-sector convention 0x7C00, in real mode. */
+  readonly loadAddress?: number;
+  readonly entry?: number;
+  readonly memoryMiB: number;
+  readonly mmu: 'shadow';
+  readonly commandLine?: string;
+  readonly modules?: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+  readonly floppy?: Uint8Array;
+  readonly hardDisk?: Uint8Array;
+  /** Virtual instructions per second of the machine's clock. */
+  readonly instructionsPerSecond?: number;
+  /** 'realtime': virtual time never runs ahead of the wall clock (interactive use). 'max': as fast as it goes, HLT skips to the next event. */
+  readonly pace: 'realtime' | 'max';
+  /** Start date for the RTC, seconds since 1970; fixed by default so that runs repeat. */
+  readonly rtcSeconds?: number;
+  readonly stopOnEntry?: boolean;
+  readonly maxInstructions?: number;
+}
+
+export type RunState = 'created' | 'running' | 'paused' | 'ended';
+
+export type StopReason =
+  | { readonly kind: 'entry' | 'pause' | 'step' }
+  | { readonly kind: 'breakpoint'; readonly ids: readonly number[] }
+  | { readonly kind: 'dataBreakpoint'; readonly address: number }
+  /** An exception that the user asked to see. EIP is at the faulting instruction, the guest's handler has not begun. */
+  | { readonly kind: 'exception'; readonly vector: number; readonly name: string; readonly errorCode?: number; readonly address?: number };
+
+export type EndReason =
+  /** Guest wrote the debug-exit port; status = value * 2 + 1. */
+  | { readonly kind: 'debugExit'; readonly status: number }
+  /** HLT with interrupts off and nothing that could wake it. */
+  | { readonly kind: 'halted' }
+  | { readonly kind: 'powerOff' }
+  | { readonly kind: 'tripleFault'; readonly postMortem: PostMortem }
+  | { readonly kind: 'instructionLimit' }
+  | { readonly kind: 'terminated' }
+  /** The monitor itself failed: a defect of Ringside, reported with its stack. */
+  | { readonly kind: 'internalError'; readonly message: string };
+
+/** Why a guest died, in words and data. */
+export interface PostMortem {
+  /** The faults in order (first fault, fault while delivering it, …): one sentence each. */
+  readonly chain: readonly { readonly vector: number; readonly name: string; readonly errorCode?: number; readonly eip: number; readonly cs: number; readonly text: string }[];
+  /** The IDT or IVT entry that could not be used, described. */
+  readonly gate: string;
+  readonly registers: RegisterSnapshot;
+  /** Most recent control transfers, oldest first (linear addresses). */
+  readonly lastBranches: readonly { readonly from: number; readonly to: number }[];
+}
+
+export interface SegmentSnapshot {
+  readonly selector: number;
+  readonly base: number;
+  readonly limit: number;
+  readonly attributes: number;
+}
+
+export interface RegisterSnapshot {
+  /** RAX RCX RDX RBX RSP RBP RSI RDI (R8…R15), in the encoding's order. */
+  readonly general: readonly bigint[];
+  readonly eip: number;
+  readonly eflags: number;
+  /** ES CS SS DS FS GS LDTR TR. */
+  readonly segments: readonly SegmentSnapshot[];
+  readonly gdtr: { readonly base: number; readonly limit: number };
+  readonly idtr: { readonly base: number; readonly limit: number };
+  readonly cr0: number;
+  readonly cr2: number;
+  readonly cr3: number;
+  readonly cr4: number;
+  readonly dr: readonly number[];
+  readonly efer: number;
+  readonly cpl: number;
+  /** 'real', 'vm86', 'protected16', 'protected32', 'long'. */
+  readonly mode: CpuMode;
+  readonly instructions: number;
+}
+export type CpuMode = 'real' | 'vm86' | 'protected16' | 'protected32' | 'long';
+
+/** A register's name as the user types it: eax, ax, al, ah, eip, eflags, cs, cr0, cs.base, zf … */
+export type RegisterName = string;
+
+export interface BreakpointSpec {
+  readonly id: number;
+  /** Linear address of the instruction. */
+  readonly linear: number;
+  /** Stop only when the expression is non-zero (see expression.ts). */
+  readonly condition?: string;
+  /** `N`, `>N`, `>=N`, `%N`. */
+  readonly hitCondition?: string;
+  /** Print instead of stopping; {expression} is replaced by its value. */
+  readonly log?: string;
+}
+
+export interface DisassembledInstruction {
+  readonly linear: number;
+  /** Offset in CS. */
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+  readonly text: string;
+  /** False for bytes that are no instruction or memory that cannot be read ("??"). */
+  readonly valid: boolean;
+  /** Control transfer, for stepping. */
+  readonly control?: 'jump' | 'condition' | 'call' | 'return' | 'interrupt' | 'interruptReturn' | 'halt';
+  readonly repeats?: boolean;
+  /** Registers and flags that the instruction reads and writes, by name, for inline values. */
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+}
+
+export interface CounterDefinition {
+  readonly id: string;
+  readonly title: string;
+  readonly definition: string;
+}
+export interface CounterSample {
+  readonly values: Readonly<Record<string, number>>;
+  /** Milliseconds of host time since the machine started running, pauses excluded. */
+  readonly hostMilliseconds: number;
+}
+
+/** The VGA text screen: 80×25 (or as CRTC says) cells of character and attribute. */
+export interface ScreenText {
+  readonly columns: number;
+  readonly rows: number;
+  /** columns*rows*2 bytes: character (code page 437), attribute. */
+  readonly cells: Uint8Array;
+  readonly cursor: { readonly visible: boolean; readonly column: number; readonly row: number };
+}
+
+export type AddressSpace = 'linear' | 'physical';
+
+/** Requests: name → [arguments, result]. */
+export interface Requests {
+  /** Creates the machine. Rejects with a MachineError for bad input. */
+  create: [MachineConfiguration, { counters: readonly CounterDefinition[]; registers: RegisterSnapshot }];
+  continue: [Record<string, never>, void];
+  pause: [Record<string, never>, void];
+  /** Executes exactly `count` instructions (an interrupt taken in between counts as none), then stops with reason step. */
+  step: [{ count: number }, void];
+  /** Runs until EIP reaches `linear` with SP at or above `minimumStack` (if given), or another stop. */
+  runTo: [{ linear: number; minimumStack?: number }, void];
+  restart: [Record<string, never>, void];
+  terminate: [Record<string, never>, void];
+  registers: [Record<string, never>, RegisterSnapshot];
+  setRegister: [{ name: RegisterName; value: bigint }, RegisterSnapshot];
+  /** Reads what is readable: `bytes` may be shorter than asked, then `unreadable` says how many bytes follow. */
+  readMemory: [{ space: AddressSpace; address: number; count: number }, { bytes: Uint8Array; unreadable: number }];
+  writeMemory: [{ space: AddressSpace; address: number; bytes: Uint8Array }, { written: number }];
+  /** Replaces all breakpoints. */
+  setBreakpoints: [{ breakpoints: readonly BreakpointSpec[] }, void];
+  /** Vectors (0–31) that stop the machine before they are delivered. */
+  setExceptionStops: [{ vectors: readonly number[] }, void];
+  /** In the guest's current mode, or as told. `offset` counts instructions before (negative) or after the address. */
+  disassemble: [{ linear: number; instructionOffset: number; count: number; codeSize?: 16 | 32 | 64 }, readonly DisassembledInstruction[]];
+  evaluate: [{ expression: string }, { value: bigint }];
+  counters: [Record<string, never>, CounterSample];
+  screen: [Record<string, never>, ScreenText];
+  /** Hidden page faults by guest instruction address (linear), most first. */
+  hiddenPageFaults: [{ most: number }, readonly { linear: number; count: number }[]];
+  postMortem: [Record<string, never>, PostMortem | undefined];
+  /** Bytes typed into a serial port. */
+  serialInput: [{ port: number; bytes: Uint8Array }, void];
+  /** PS/2 set 1 scan codes, make and break as a keyboard sends them (after the controller's translation). */
+  keyboard: [{ scancodes: readonly number[] }, void];
+  /** Which periodic events to send: hertz, 0 for none. */
+  subscribe: [{ countersHz: number; screenHz: number }, void];
+}
+export type RequestName = keyof Requests;
+
+/** Events: name → payload. */
+export interface Events {
+  running: Record<string, never>;
+  stopped: { readonly reason: StopReason; readonly registers: RegisterSnapshot };
+  ended: { readonly reason: EndReason; readonly exitStatus: number; readonly registers: RegisterSnapshot; readonly counters: CounterSample };
+  serial: { readonly port: number; readonly bytes: Uint8Array };
+  /** Bytes written to the debug port 0xE9. */
+  debugPort: { readonly bytes: Uint8Array };
+  counters: CounterSample & { readonly registers: RegisterSnapshot };
+  /** Only when the screen changed. */
+  screen: ScreenText;
+  log: { readonly text: string };
+}
+export type EventName = keyof Events;
+
+/** A failure with a code, a message for a person and what to do next. */
+export interface MachineErrorShape {
+  readonly code: string;
+  readonly message: string;
+  readonly advice?: string;
+}
+
+export type ClientMessage = { [N in RequestName]: { readonly id: number; readonly request: N; readonly arguments: Requests[N][0] } }[RequestName];
+export type HostMessage =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: MachineErrorShape }
+  | { [N in EventName]: { readonly event: N; readonly payload: Events[N] } }[EventName];

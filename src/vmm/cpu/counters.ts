@@ -1,0 +1,42 @@
+/**
+ * Every event that the monitor counts, declared once: the views, the command line, the tests and the documentation read these rows.
+ * A counter is a u64 in the state page (see COUNTERS in layout.ts); its slot is its position in this table.
+ */
+import { COUNTERS } from './layout';
+
+export interface CounterRow {
+  readonly id: string;
+  readonly title: string;
+  /** What exactly one increment means. */
+  readonly definition: string;
+}
+
+const rows = [
+  { id: 'instructions', title: 'Instructions', definition: 'Guest instructions retired; every iteration of a repeated string instruction counts as one. This is the machine\'s clock.' },
+  { id: 'translationUnits', title: 'Translation units', definition: 'Units of at most 12 guest instructions translated to threaded code.' },
+  { id: 'translatedInstructions', title: 'Instructions translated', definition: 'Guest instructions in those units.' },
+  { id: 'continuationsCreated', title: 'Continuations created', definition: 'Exits of units that invoke the translator when first taken.' },
+  { id: 'continuationsPatched', title: 'Continuations patched', definition: 'Continuations replaced by a direct link to the translated target (chained), or elided because the target was emitted right behind.' },
+  { id: 'chainedJumps', title: 'Chained jumps', definition: 'Unit-to-unit transfers that went through a patched link.' },
+  { id: 'indirectHits', title: 'Indirect hits', definition: 'Indirect jumps, calls and returns whose target was found in the jump cache.' },
+  { id: 'indirectMisses', title: 'Indirect misses', definition: 'Indirect transfers that had to ask the translator for the target.' },
+  { id: 'hiddenPageFaults', title: 'Hidden page faults', definition: 'Lookup-table misses that the guest\'s page tables allow: filled by the monitor, never seen by the guest.' },
+  { id: 'truePageFaults', title: 'True page faults', definition: 'Lookup-table misses that the guest\'s page tables forbid: delivered to the guest as #PF.' },
+  { id: 'traceFaults', title: 'Trace faults', definition: 'Guest writes that touched traced memory (page tables, code).' },
+  { id: 'codeInvalidations', title: 'Code invalidations', definition: 'Translation units discarded because the guest wrote over their code.' },
+  { id: 'callouts', title: 'Callouts', definition: 'Instructions executed by the monitor\'s runtime instead of in threaded code.' },
+  { id: 'interrupts', title: 'Interrupts', definition: 'External interrupts delivered to the guest.' },
+  { id: 'exceptions', title: 'Exceptions', definition: 'Faults, traps and aborts delivered to the guest (page faults included).' },
+  { id: 'portReads', title: 'Port reads', definition: 'IN and INS accesses that reached the board.' },
+  { id: 'portWrites', title: 'Port writes', definition: 'OUT and OUTS accesses that reached the board.' },
+  { id: 'mmioAccesses', title: 'MMIO accesses', definition: 'Loads and stores that reached a memory-mapped device register.' },
+  { id: 'addressSpaceSwitches', title: 'Address space switches', definition: 'Changes of the lookup tables in force (CR3 loads, privilege and mode changes).' },
+] as const satisfies readonly CounterRow[];
+
+export type CounterId = (typeof rows)[number]['id'];
+export const counters: readonly (CounterRow & { readonly id: CounterId })[] = rows;
+
+/** State-page address of a counter's u64. */
+export function counterAddress(id: CounterId): number {
+  return COUNTERS + 8 * rows.findIndex((row) => row.id === id);
+}

@@ -1,0 +1,105 @@
+/**
+ * Where the processor state lives in the machine's WebAssembly.Memory.
+ *
+ * Threaded code addresses these bytes with constant offsets, TypeScript reaches them through typed arrays (see state.ts).
+ * Everything below {@link STATE_END} fits in 16 bits so that a record can name a register by a 16-bit address.
+ * General registers are 64-bit slots; an 8- or 16-bit register is the low bytes of its slot (AH is slot + 1).
+ */
+
+/** First general register slot; slot n is `GPR + 8 * n` with the hardware's numbering (RAX RCX RDX RBX RSP RBP RSI RDI R8…R15). */
+export const GPR = 0x100;
+/** Eight bytes that always hold zero: the base or index of an address form that has none. */
+export const ZERO = 0x180;
+/** Instruction pointer (64-bit slot). Exact whenever threaded code is not running; inside a unit the record names it. */
+export const EIP = 0x188;
+
+/**
+ * Lazy arithmetic flags. Three words stand for OF, SF, ZF, AF, PF, CF:
+ * ZF = (zero == 0); SF = bit 31 of sign; PF = even parity of the low byte of sign;
+ * carry is the carry-out vector of the operation: CF = bit 31, OF = bit 31 ^ bit 30, AF = bit 3.
+ * (Operations narrower than 32 bits shift their two top carries up to bits 31 and 30.)
+ */
+export const LAZY_ZERO = 0x190;
+export const LAZY_SIGN = 0x194;
+export const LAZY_CARRY = 0x198;
+/** EFLAGS without the six arithmetic flags (TF IF DF IOPL NT RF VM AC VIF VIP ID; bit 1 always set). */
+export const SYSTEM_FLAGS = 0x19c;
+
+/**
+ * Segment registers, in the encoding's order ES CS SS DS FS GS, then LDTR and TR: eight entries of {@link SEGMENT_SIZE} bytes.
+ */
+export const SEGMENTS = 0x200;
+export const SEGMENT_SIZE = 32;
+export const SEGMENT_FIELDS = {
+  /** u32, the visible 16 bits. */
+  selector: 0,
+  /** u32, bits as in the VMX access-rights format (SDM Vol. 3, 24.4.1): type 0–3, S 4, DPL 5–6, P 7, AVL 12, L 13, D/B 14, G 15, unusable 16. */
+  attributes: 4,
+  /** u64 (hidden part). */
+  base: 8,
+  /** u32, in bytes, granularity already applied; the last valid offset, or for expand-down segments the last invalid one. */
+  limit: 16,
+  /** u32, the lowest valid offset (0 unless expand-down). */
+  low: 20,
+  /**
+   * u32, quick limit check for reads: an access of up to 16 bytes at `offset` is inside when `(offset - low) >>> 0 < readQuick`.
+   * 0 when no such offset exists or reads are not allowed. Offsets that fail the quick check get the exact one in TypeScript.
+   */
+  readQuick: 24,
+  /** u32, the same for writes; 0 when the segment is not writable. */
+  writeQuick: 28,
+} as const;
+export const enum Segment { ES, CS, SS, DS, FS, GS, LDTR, TR }
+
+/** Descriptor-table registers: base u64, limit u32. */
+export const GDTR_BASE = 0x300, GDTR_LIMIT = 0x308;
+export const IDTR_BASE = 0x310, IDTR_LIMIT = 0x318;
+/** Control registers, 64-bit slots. */
+export const CR0 = 0x320, CR2 = 0x328, CR3 = 0x330, CR4 = 0x338, CR8 = 0x340;
+/** Current privilege level, u32. Real mode 0, virtual-8086 mode 3. */
+export const CPL = 0x348;
+/** Debug registers DR0–DR7, 64-bit slots. */
+export const DR = 0x350;
+/** IA32_EFER, 64-bit slot. */
+export const EFER = 0x390;
+
+/** Identity of the translation context (code size, stack size, segment form, CS base and limit): u32, see translate/. */
+export const CONTEXT = 0x3a0;
+/** Host offsets of the lookup tables in force (see mmu/lookup.ts), u32 each. */
+export const READ_TABLE = 0x3a4, WRITE_TABLE = 0x3a8;
+/** i32: instructions that threaded code may still retire before it must leave; biased by the unit cap. */
+export const BUDGET = 0x3ac;
+/** u32: why threaded code left, see translate/exit.ts; 0 while it runs. */
+export const EXIT_REASON = 0x3b0;
+/** u32: the record that left (host offset). */
+export const EXIT_RECORD = 0x3b4;
+/** u32 / u32: vector and error code of a fault raised by threaded code. */
+export const FAULT_VECTOR = 0x3b8, FAULT_ERROR = 0x3bc;
+/** 16 bytes for values that do not fit a WebAssembly result. */
+export const SCRATCH = 0x3c0;
+/** u32: 1 while the next instruction boundary must not take an interrupt (STI, MOV SS, POP SS shadow). */
+export const INTERRUPT_SHADOW = 0x3d0;
+/** i32: the budget with which the present run of threaded code began (same bias as BUDGET); retired = RUN_BUDGET - BUDGET. */
+export const RUN_BUDGET = 0x3d4;
+/** u64: instructions retired before the present run began. */
+export const RETIRED = 0x3d8;
+
+/** Event counters: one u64 per row of counters.ts. */
+export const COUNTERS = 0x400;
+export const COUNTERS_MAX = 0x100;
+
+/** End of the architectural and bookkeeping state. */
+export const STATE_END = 0x1000;
+
+/** Indirect-branch cache: entries of 16 bytes {linear u32, context u32, record u32, expected lookup entry u32}. */
+export const JUMP_CACHE = 0x10000;
+export const JUMP_CACHE_ENTRIES = 4096;
+/** Threaded code (records of 32 bytes). */
+export const CODE_CACHE = 0x100000;
+export const CODE_CACHE_SIZE = 0x2000000;
+/** Lookup tables: {@link LOOKUP_SPACES} address spaces, each a read and a write table of 2^20 entries of 4 bytes. */
+export const LOOKUP = CODE_CACHE + CODE_CACHE_SIZE;
+export const LOOKUP_TABLE_SIZE = 0x400000;
+export const LOOKUP_SPACES = 8;
+/** Guest RAM begins here (page-aligned). */
+export const RAM = LOOKUP + LOOKUP_SPACES * 2 * LOOKUP_TABLE_SIZE;

@@ -1,0 +1,174 @@
+/**
+ * The builder: the language in which an instruction's semantics is written, once. A back end (threaded code, regions) implements it.
+ *
+ * Values are pure expressions; an operation with an effect or a dependency on state (reading a register, loading memory, reading a flag)
+ * is carried out where it is written and yields a value that later effects do not change. 8-, 16- and 32-bit values are i32 with their
+ * upper bits zero; 64-bit values are i64.
+ *
+ * Faults: `load`, `store`, `raiseIf` and callouts may leave the instruction. Nothing that the guest can see may be written before the
+ * last operation that may fault, so that the instruction can be restarted.
+ */
+
+/** An SSA value. Opaque to semantics. */
+export interface Value {
+  readonly type: 'i32' | 'i64';
+}
+
+export type Width = 8 | 16 | 32 | 64;
+
+/** The six arithmetic flags by letter. */
+export type ArithmeticFlag = 'O' | 'S' | 'Z' | 'A' | 'P' | 'C';
+
+/** Conditions by their number in the opcode's low four bits (SDM Vol. 1, appendix B). */
+export type Condition = 'o' | 'no' | 'b' | 'ae' | 'e' | 'ne' | 'be' | 'a' | 's' | 'ns' | 'p' | 'np' | 'l' | 'ge' | 'le' | 'g';
+export const conditions: readonly Condition[] = ['o', 'no', 'b', 'ae', 'e', 'ne', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'];
+
+export type BinaryOperation =
+  | 'add' | 'sub' | 'mul' | 'and' | 'or' | 'xor' | 'shl' | 'shr' | 'sar' | 'rotl' | 'divU' | 'remU' | 'divS' | 'remS'
+  | 'eq' | 'ne' | 'ltU' | 'ltS' | 'leU' | 'leS' | 'gtU' | 'gtS' | 'geU' | 'geS';
+
+/** Memory operand: a segment and an offset within it, already truncated to the address size. */
+export interface Address {
+  readonly segment: SegmentRef;
+  readonly offset: Value;
+}
+/** A segment register known when the form is generated (0–5), or the one that the record names. */
+export type SegmentRef = number | 'record';
+
+export interface Builder {
+  /** Size in bits that `v`, `z` and `p` operands have in this form. */
+  readonly operandSize: 16 | 32 | 64;
+  /** Size in bits of operand 0 (or the row's `size`). */
+  readonly width: Width;
+  /** Size of addresses in this form. */
+  readonly addressSize: 16 | 32 | 64;
+  /** Stack-pointer width in this form (SS.B; 64 in long mode). */
+  readonly stackSize: 16 | 32 | 64;
+  /** Repeat prefix of this form. */
+  readonly repeat: 'none' | 'rep' | 'repz' | 'repnz';
+
+  // Operands, by position.
+  operandWidth(n: number): Width;
+  isMemory(n: number): boolean;
+  /** Register, memory or immediate operand, zero-extended (immediates: sign-extended where the code says so, then truncated to the operand size). */
+  read(n: number): Value;
+  /** Like read for memory that will be written: checks that the store cannot fault. */
+  readForWrite(n: number): Value;
+  /** Write the operand. After readForWrite this cannot fault. A 32-bit register write clears the upper half of its slot. */
+  write(n: number, value: Value): void;
+  /** Effective address of a memory operand. */
+  address(n: number): Address;
+  /** Instruction's immediate as a number known to the record (far pointers: immediate = offset, second = selector; ENTER: size, level). */
+  immediate(): Value;
+  secondImmediate(): Value;
+  /** Register number in the record's `reg` field (CRn, DRn, Sreg). */
+  registerNumber(n: number): Value;
+
+  // Registers by number and width.
+  register(n: number, width: Width): Value;
+  setRegister(n: number, width: Width, value: Value): void;
+  /** 8-bit high registers: 0 AH, 1 CH, 2 DH, 3 BH. */
+  highByte(n: number): Value;
+  setHighByte(n: number, value: Value): void;
+  /** Visible selector of a segment register. */
+  selector(segment: SegmentRef): Value;
+
+  // Pure arithmetic on values.
+  constant(value: number, width?: Width): Value;
+  op(operation: BinaryOperation, a: Value, b: Value): Value;
+  not(a: Value): Value;
+  /** (a == 0) as 0 or 1. */
+  isZero(a: Value): Value;
+  select(condition: Value, whenTrue: Value, whenFalse: Value): Value;
+  clz(a: Value): Value;
+  ctz(a: Value): Value;
+  /** Sign-extend from `width` to the full value type. */
+  signExtend(a: Value, width: Width): Value;
+  /** Keep the low `width` bits. */
+  truncate(a: Value, width: Width): Value;
+  /** i32 → i64 and back. */
+  extend64(a: Value, signed: boolean): Value;
+  wrap32(a: Value): Value;
+  /** Compute now and name the result, so that it is computed once. */
+  let(a: Value): Value;
+
+  // Control inside an instruction.
+  if(condition: Value, then: () => void, otherwise?: () => void): void;
+  /** Repeat `body` while it returns a non-zero value. */
+  loop(body: () => Value): void;
+  /** A mutable local, for loops and merges. */
+  variable(initial: Value): { get(): Value; set(value: Value): void };
+
+  // Memory.
+  load(address: Address, width: Width): Value;
+  /** Load that also guarantees that a store to the same bytes will not fault. */
+  loadForWrite(address: Address, width: Width): Value;
+  store(address: Address, width: Width, value: Value): void;
+  /** address + constant, truncated to the address size. */
+  offsetBy(address: Address, delta: number): Address;
+
+  // Stack (SS:rSP with the stack size of the form).
+  /** Push one value of the given width; faults before rSP changes. */
+  push(value: Value, width: 16 | 32 | 64): void;
+  /** Value at the top of the stack, rSP unchanged. */
+  top(width: 16 | 32 | 64): Value;
+  /** rSP += bytes. */
+  release(bytes: number | Value): void;
+
+  // Flags.
+  flag(flag: ArithmeticFlag): Value;
+  condition(condition: Condition): Value;
+  /** All six from an addition or subtraction (with the carry or borrow that went in) of `width` bits. `result` is truncated. */
+  flagsAdd(a: Value, b: Value, result: Value, width: Width): void;
+  flagsSub(a: Value, b: Value, result: Value, width: Width): void;
+  /** The same, CF unchanged (INC, DEC). */
+  flagsInc(result: Value, width: Width): void;
+  flagsDec(result: Value, width: Width): void;
+  /** SF ZF PF from the result, CF = OF = AF = 0. */
+  flagsLogic(result: Value, width: Width): void;
+  /** SF ZF PF from the result; CF, OF and AF given as 0/1 values. */
+  flagsResult(result: Value, width: Width, carry: Value, overflow: Value, auxiliary?: Value): void;
+  /** Set single flags, the others unchanged. */
+  setFlags(values: Partial<Record<ArithmeticFlag, Value>>): void;
+  /** Set all six from EFLAGS-format bits. */
+  setArithmeticFlags(eflags: Value): void;
+  /** EFLAGS image of the six. */
+  arithmeticFlags(): Value;
+  /** Non-arithmetic EFLAGS bits (TF IF DF IOPL NT RF VM AC VIF VIP ID). */
+  systemFlags(): Value;
+  setSystemFlags(value: Value): void;
+
+  // Processor state that in-place semantics may look at.
+  privilegeLevel(): Value;
+  controlRegister(n: 0 | 2 | 3 | 4): Value;
+  /** 1 when CR0.PE = 1 and EFLAGS.VM = 0, known when the form is generated or read from state. */
+  protectedMode(): Value;
+
+  // Exceptions.
+  raiseIf(condition: Value, vector: number, errorCode?: number): void;
+  raise(vector: number, errorCode?: number): void;
+
+  // Control transfer; each must be the last operation.
+  /** Address of the next instruction (offset in CS, truncated to the operand size). */
+  nextInstruction(): Value;
+  /** Direct jump to the J operand's target. */
+  jump(): void;
+  /** Conditional direct jump, else the next instruction. */
+  jumpIf(condition: Value): void;
+  /** Indirect jump to an offset in CS. */
+  jumpTo(offset: Value): void;
+  /** Direct call and return addresses take part in return prediction: a call pushes and jumps. */
+  call(): void;
+  callTo(offset: Value): void;
+  returnTo(offset: Value): void;
+  /** Leave the unit; the machine goes on at EIP (which a callout may have set). Interrupts are looked at. */
+  leave(): void;
+
+  /**
+   * Call the runtime. `name` is a row of cpu/callouts.ts. EIP is exact while it runs. The callout may fault (the instruction is then
+   * abandoned). The result is i32; further results come through the state page.
+   */
+  callout(name: string, ...values: Value[]): Value;
+}
+
+export type Semantics = (b: Builder) => void;
