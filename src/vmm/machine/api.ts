@@ -1,0 +1,65 @@
+/**
+ * What the worker and the command line see of a machine. Synchronous: a caller runs a slice, looks, and runs the next one.
+ * The shapes are those of the protocol (imported as types only: they are data, and there is one declaration of them).
+ */
+import type {
+  AddressSpace, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText,
+} from '../../protocol/messages';
+
+export type RunOutcome =
+  /** The slice's instructions were retired. */
+  | { readonly kind: 'slice' }
+  /** The processor halts with interrupts on; `wakeAt` is the instruction count of the next event, or undefined when only input can wake it. */
+  | { readonly kind: 'idle'; readonly wakeAt: number | undefined }
+  /** EIP is at a breakpoint; the instruction has not run. */
+  | { readonly kind: 'breakpoint'; readonly linear: number }
+  /** A DR0–DR3-style watch set by the debugger was hit; the instruction has run. */
+  | { readonly kind: 'dataBreakpoint'; readonly linear: number }
+  | { readonly kind: 'exception'; readonly vector: number; readonly name: string; readonly errorCode?: number; readonly address?: number }
+  | { readonly kind: 'ended'; readonly reason: EndReason };
+
+export interface MachineOutputs {
+  serial(port: number, bytes: Uint8Array): void;
+  debugPort(bytes: Uint8Array): void;
+  log(text: string): void;
+}
+
+/** Bad input: the message names the file, address or field, and the advice says what to do. */
+export class MachineError extends Error {
+  constructor(readonly code: string, message: string, readonly advice?: string) {
+    super(message);
+  }
+}
+
+export interface MachineApi {
+  readonly configuration: MachineConfiguration;
+  /** Instructions retired since power-on. */
+  readonly instructions: number;
+  readonly instructionsPerSecond: number;
+  /** Runs at most `instructions` instructions. With pace 'max', HLT skips to the next event by itself. */
+  run(instructions: number): RunOutcome;
+  /** Runs exactly `count` instructions; breakpoints at the first one are passed over, later ones stop. */
+  step(count: number): RunOutcome;
+  /** While idle: move the clock to `at` (at most the next event). */
+  idleUntil(at: number): void;
+  reset(): void;
+
+  registers(): RegisterSnapshot;
+  /** Throws MachineError 'register' for an unknown name or a value that does not fit. */
+  setRegister(name: RegisterName, value: bigint): void;
+  /** Value of a register, sub-register, flag or hidden part by name; undefined for an unknown name. */
+  readRegister(name: RegisterName): bigint | undefined;
+  readMemory(space: AddressSpace, address: number, count: number): { bytes: Uint8Array; unreadable: number };
+  writeMemory(space: AddressSpace, address: number, bytes: Uint8Array): number;
+  setBreakpoints(linear: readonly number[]): void;
+  setExceptionStops(vectors: readonly number[]): void;
+  disassemble(linear: number, instructionOffset: number, count: number, codeSize?: 16 | 32 | 64): DisassembledInstruction[];
+  counters(): Record<string, number>;
+  hiddenPageFaults(most: number): { linear: number; count: number }[];
+  postMortem(): PostMortem | undefined;
+  screen(): ScreenText;
+  serialInput(port: number, bytes: Uint8Array): void;
+  keyboard(scancodes: readonly number[]): void;
+  /** Clears MaxListeners-like state and frees the WebAssembly memory reference. */
+  dispose(): void;
+}

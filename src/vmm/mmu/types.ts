@@ -1,0 +1,34 @@
+/** Shapes that the memory virtualization room shares with the processor and the translator. */
+
+/** A guest access that the guest's page tables forbid (or do not map). Thrown as a plain object: no stack trace is taken. */
+export class PageFault {
+  constructor(
+    readonly linear: number,
+    /** P 0, W/R 1, U/S 2, RSVD 3, I/D 4 (SDM Vol. 3, 4.7). */
+    readonly errorCode: number,
+  ) {}
+}
+
+/** The registers that paging depends on. */
+export interface PagingState {
+  readonly cr0: number;
+  readonly cr3: number;
+  readonly cr4: number;
+  readonly efer: number;
+  readonly cpl: number;
+}
+
+export type AccessBytes = 1 | 2 | 4 | 8;
+
+/** Linear memory as TypeScript code reaches it: implicit supervisor accesses (descriptor tables, TSS) or with the guest's privilege. Throws PageFault. */
+export interface LinearMemory {
+  /** Up to 4 bytes: unsigned number. May cross pages. */
+  read(linear: number, bytes: 1 | 2 | 4, user: boolean): number;
+  /** Checks the whole range before writing anything. */
+  write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void;
+  /** Throws PageFault exactly as a write of `bytes` bytes would; changes nothing (A and D bits excepted). */
+  probeWrite(linear: number, bytes: number, user: boolean): void;
+}
+
+/** What a traced range is for; one mechanism serves all (memory_trace of the literature). */
+export type TraceKind = 'code' | 'pageTable' | 'descriptorTable' | 'mmio' | 'watch';
