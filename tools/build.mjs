@@ -1,0 +1,99 @@
+// Builds everything that runs: node tools/build.mjs [--production] [--watch] [--only=product,tests,vscode-tests]
+//   product       the two extension entries, their workers, the webviews, the command line
+//   tests         one bundle per mocha test file
+//   vscode-tests  the suite that runs inside VS Code, for the Node and for the web extension host
+import fs from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ensureDependencies } from './lib/dependencies.mjs';
+import { inProject, root } from './lib/project.mjs';
+import { bundleOf, mochaSuites } from './lib/suites.mjs';
+
+/** @vscode/debugadapter reaches for these Node modules in parts that a browser never runs. */
+const absentInBrowser = ['url', 'net', 'fs', 'os'];
+
+const browserShims = {
+  name: 'browser-shims',
+  setup(build) {
+    build.onResolve({ filter: new RegExp(`^(${absentInBrowser.join('|')})$`) }, ({ path: name }) => ({ path: name, namespace: 'absent' }));
+    build.onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
+const node = { platform: 'node', format: 'cjs', target: 'node20' };
+const browser = { platform: 'browser', format: 'iife', target: 'es2022' };
+const webExtension = { ...browser, format: 'cjs', alias: { path: 'path-browserify' }, plugins: [browserShims] };
+
+/** Every bundle of the product, in the order of the design's rooms. */
+const productBundles = [
+  { entry: 'src/extension/node.ts', out: 'dist/extension.js', options: { ...node, external: ['vscode'] } },
+  { entry: 'src/worker/node-worker.ts', out: 'dist/worker.js', options: node },
+  { entry: 'src/extension/browser.ts', out: 'dist/web/extension.js', options: { ...webExtension, external: ['vscode'] } },
+  { entry: 'src/worker/browser-worker.ts', out: 'dist/web/worker.js', options: browser },
+  { entry: 'src/cli/main.ts', out: 'dist/cli.js', options: { ...node, banner: { js: '#!/usr/bin/env node' } } },
+  ...webviewBundles(),
+];
+
+const vscodeTestBundles = [
+  { entry: 'test/vscode/index.ts', out: 'dist/test/vscode/index.js', options: { ...node, external: ['vscode', 'mocha'] } },
+  { entry: 'test/vscode/web.ts', out: 'dist/test/vscode/web.js', options: { ...webExtension, external: ['vscode'] } },
+];
+
+function webviewBundles() {
+  if (!fs.existsSync(inProject('src/webviews'))) return [];
+  return fs.readdirSync(inProject('src/webviews')).sort()
+    .filter((name) => fs.existsSync(inProject('src/webviews', name, 'main.ts')))
+    .map((name) => ({ entry: `src/webviews/${name}/main.ts`, out: `dist/webviews/${name}.js`, options: browser }));
+}
+
+/** esbuild configurations of one group; `select` limits the tests to source files that it accepts. */
+function configurations(group, { production, select = () => true }) {
+  const common = {
+    absWorkingDir: root, bundle: true, logLevel: 'warning', legalComments: production ? 'eof' : 'none',
+    minify: production, sourcemap: production ? false : 'linked', loader: { '.html': 'text', '.svg': 'text' },
+  };
+  if (group === 'tests') {
+    const files = mochaSuites().flatMap((suite) => suite.files).filter(select);
+    if (files.length === 0) return [];
+    const entryPoints = files.map((file) => ({ in: file, out: bundleOf(file).replace(/^dist\/test\//, '').replace(/\.js$/, '') }));
+    // Packages stay outside: some (iced-x86) load files that stand beside them.
+    return [{ ...common, ...node, minify: false, sourcemap: 'linked', packages: 'external', entryPoints, outdir: 'dist/test' }];
+  }
+  const bundles = group === 'product' ? productBundles : vscodeTestBundles;
+  return bundles.filter(exists).map(({ entry, out, options }) => ({ ...common, ...options, entryPoints: [entry], outfile: out }));
+}
+
+function exists({ entry }) {
+  if (fs.existsSync(inProject(entry))) return true;
+  console.log(`build: ${entry} does not exist yet, skipped`);
+  return false;
+}
+
+/**
+ * @param {{ groups?: string[], production?: boolean, watch?: boolean, select?: (source: string) => boolean }} options
+ * @throws when a bundle cannot be built; esbuild has printed why.
+ */
+export async function build({ groups = ['product', 'tests', 'vscode-tests'], production = false, watch = false, select } = {}) {
+  await ensureDependencies();
+  const esbuild = await import('esbuild');
+  const all = groups.flatMap((group) => configurations(group, { production, select }));
+  if (watch) {
+    for (const configuration of all) await (await esbuild.context({ ...configuration, logLevel: 'info' })).watch();
+    return;
+  }
+  await Promise.all(all.map((configuration) => esbuild.build(configuration)));
+  const cli = inProject('dist/cli.js');
+  if (fs.existsSync(cli)) fs.chmodSync(cli, 0o755);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length).split(',');
+  const production = process.argv.includes('--production');
+  if (production) fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+  try {
+    await build({ groups: only, production, watch: process.argv.includes('--watch') });
+  } catch (error) {
+    console.error(error.errors ? 'The build failed.' : error.message); // esbuild has already printed its errors
+    process.exitCode = 1;
+  }
+}

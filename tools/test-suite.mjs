@@ -1,0 +1,46 @@
+// Builds and runs mocha suites: node tools/test-suite.mjs SUITE [PATTERN] [mocha options]
+// SUITE is `unit` or a folder of test/; only files whose path contains PATTERN run. Example: npm run test:unit -- vmm/mmu
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from './build.mjs';
+import { inProject } from './lib/project.mjs';
+import { run } from './lib/run.mjs';
+import { bundleOf, mochaSuites } from './lib/suites.mjs';
+
+const testTimeoutMs = 60_000;
+
+/** Runs built test files; resolves to the counts and mocha's output. A crash before the end counts as one failure. */
+export async function runMocha(sources, { quiet = false, options = [] } = {}) {
+  const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-mocha-'));
+  const countsFile = path.join(scratch, 'counts.json');
+  try {
+    const { status, output } = await run(process.execPath, [
+      '--enable-source-maps', inProject('node_modules/mocha/bin/mocha.js'), '--reporter', inProject('tools/lib/counting-reporter.cjs'),
+      '--timeout', String(testTimeoutMs), ...options, ...sources.map((source) => inProject(bundleOf(source))),
+    ], { quiet, env: { RINGSIDE_COUNTS: countsFile } });
+    const counts = fs.existsSync(countsFile) ? JSON.parse(fs.readFileSync(countsFile, 'utf8')) : { passed: 0, failed: 0, skipped: 0 };
+    if (status !== 0 && counts.failed === 0) counts.failed = 1;
+    return { ...counts, output };
+  } finally {
+    fs.rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const [name, ...rest] = process.argv.slice(2);
+  const pattern = rest[0]?.startsWith('-') ? undefined : rest.shift();
+  const suite = mochaSuites().find((candidate) => candidate.name === name);
+  const files = suite?.files.filter((file) => pattern === undefined || file.includes(pattern)) ?? [];
+  if (files.length === 0) {
+    console.error(suite ? `No test file of suite ${name} has "${pattern}" in its path.`
+      : `There is no suite "${name}". Suites: ${mochaSuites().map((candidate) => candidate.name).join(', ')}.`);
+    process.exitCode = 2;
+  } else {
+    const wanted = new Set(files);
+    await build({ groups: ['tests'], select: (source) => wanted.has(source) });
+    const { failed } = await runMocha(files, { options: rest });
+    process.exitCode = failed > 0 ? 1 : 0;
+  }
+}
