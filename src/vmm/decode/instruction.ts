@@ -51,9 +51,12 @@ export class Instruction {
   /** Bytes that the displacement took (0, 1, 2, 4): for the listing and for relocation. */
   displacementSize = 0;
   ripRelative = false;
-  /** Immediate, sign-extended to 32 bits as a signed integer; relative targets: the displacement; far pointers: the offset. */
+  /**
+   * Immediate as a signed 32-bit integer. Sign-extended where the manual does so (Ibs, J: the displacement from the next instruction; Iz
+   * with 64-bit operands), otherwise zero-extended (`int 0x80`: 128; a 16-bit Iz: 0–65535). Far pointers: the offset.
+   */
   immediate = 0;
-  /** Upper half of a 64-bit immediate. */
+  /** Upper half of a 64-bit immediate or moffs. */
   immediateHigh = 0;
   /** Far pointer's selector, ENTER's nesting level. */
   immediate2 = 0;

@@ -49,6 +49,7 @@ export function parseEncoding(text: string, instruction: InstructionSpec, id: nu
     defaults64: attributes.has('d64'),
     invalid64: attributes.has('i64'),
     only64: attributes.has('only64'),
+    noPrefix: attributes.has('np'),
     assemble: !attributes.has('asm-'),
   };
 }

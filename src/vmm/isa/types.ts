@@ -113,6 +113,8 @@ export interface Encoding {
   readonly invalid64: boolean;
   readonly only64: boolean;
   readonly mod: 'any' | 'reg' | 'mem';
+  /** A 66, F2 or F3 prefix makes it another (undefined) instruction. */
+  readonly noPrefix: boolean;
   readonly assemble: boolean;
 }
 
