@@ -144,7 +144,11 @@ export interface ScreenText {
 
 export type AddressSpace = 'linear' | 'physical';
 
-/** Requests: name → [arguments, result]. */
+/**
+ * Requests: name → [arguments, result]. After `create` and `restart` the machine stands still until `continue`, `step` or `runTo`;
+ * those three are answered at once, and a `stopped` or `ended` event tells how they went. An ended machine can still be inspected
+ * until `restart` or `terminate`.
+ */
 export interface Requests {
   /** Creates the machine. Rejects with a MachineError for bad input. */
   create: [MachineConfiguration, { counters: readonly CounterDefinition[]; registers: RegisterSnapshot }];
@@ -152,7 +156,7 @@ export interface Requests {
   pause: [Record<string, never>, void];
   /** Executes exactly `count` instructions (an interrupt taken in between counts as none), then stops with reason step. */
   step: [{ count: number }, void];
-  /** Runs until EIP reaches `linear` with SP at or above `minimumStack` (if given), or another stop. */
+  /** Runs until EIP reaches `linear` with the stack pointer (ESP, or SP on a 16-bit stack) at or above `minimumStack`, or another stop. */
   runTo: [{ linear: number; minimumStack?: number }, void];
   restart: [Record<string, never>, void];
   terminate: [Record<string, never>, void];
@@ -167,7 +171,8 @@ export interface Requests {
   setExceptionStops: [{ vectors: readonly number[] }, void];
   /** In the guest's current mode, or as told. `offset` counts instructions before (negative) or after the address. */
   disassemble: [{ linear: number; instructionOffset: number; count: number; codeSize?: 16 | 32 | 64 }, readonly DisassembledInstruction[]];
-  evaluate: [{ expression: string }, { value: bigint }];
+  /** `bits` is the width of the value (1–64), 0 for an untyped number. */
+  evaluate: [{ expression: string }, { value: bigint; bits: number }];
   counters: [Record<string, never>, CounterSample];
   screen: [Record<string, never>, ScreenText];
   /** Hidden page faults by guest instruction address (linear), most first. */
@@ -204,7 +209,17 @@ export interface MachineErrorShape {
   readonly advice?: string;
 }
 
-export type ClientMessage = { [N in RequestName]: { readonly id: number; readonly request: N; readonly arguments: Requests[N][0] } }[RequestName];
+/**
+ * Backpressure: the client confirms what it has consumed. With two screens unconfirmed no further one is sent;
+ * with more than a mebibyte of output (serial, debugPort, log) unconfirmed the guest waits.
+ */
+export interface Acknowledgement {
+  readonly acknowledge: 'screen' | 'output';
+  /** Screens, or bytes of output. */
+  readonly count: number;
+}
+
+export type ClientMessage = Acknowledgement | { [N in RequestName]: { readonly id: number; readonly request: N; readonly arguments: Requests[N][0] } }[RequestName];
 export type HostMessage =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: MachineErrorShape }

@@ -1,0 +1,113 @@
+/**
+ * What the debug session offers beyond the Debug Adapter Protocol: custom requests and events under `ringside/…`, so that views can talk
+ * to the machine through `DebugSession.customRequest` and `onDidReceiveDebugSessionCustomEvent`. Values are plain JSON here
+ * (the session may run in another process): bytes travel as base64, 64-bit registers as hexadecimal strings.
+ */
+import type {
+  CounterDefinition, CounterSample, CpuMode, DisassembledInstruction, EndReason, PostMortem, RegisterSnapshot, RunState, ScreenText, StopReason,
+} from './messages';
+
+/** The `type` of debug configurations. */
+export const debugType = 'ringside';
+
+/** JSON form of {@link RegisterSnapshot}: `general` as hexadecimal strings ("0x1f"). */
+export type RegistersJson = Omit<RegisterSnapshot, 'general'> & { readonly general: readonly string[] };
+/** JSON form of {@link ScreenText}: `cells` in base64. */
+export type ScreenJson = Omit<ScreenText, 'cells'> & { readonly cells: string };
+export type PostMortemJson = Omit<PostMortem, 'registers'> & { readonly registers: RegistersJson };
+export type InstructionJson = Omit<DisassembledInstruction, 'bytes'> & {
+  /** Two hexadecimal digits a byte, separated by spaces. */
+  readonly bytes: string;
+  readonly source?: { readonly path: string; readonly line: number };
+};
+
+export interface MachineDescription {
+  readonly state: RunState;
+  readonly program: string;
+  readonly counters: readonly CounterDefinition[];
+  readonly mode: CpuMode;
+  /** Source files with code, as paths. */
+  readonly sources: readonly string[];
+}
+
+/** Custom requests: name → [arguments, response body]. */
+export interface CustomRequests {
+  'ringside/machine': [Record<string, never>, MachineDescription];
+  'ringside/registers': [Record<string, never>, RegistersJson];
+  'ringside/counters': [Record<string, never>, CounterSample];
+  'ringside/screen': [Record<string, never>, ScreenJson];
+  /** `data` in base64. */
+  'ringside/serialInput': [{ readonly port: number; readonly data: string }, Record<string, never>];
+  'ringside/keyboard': [{ readonly scancodes: readonly number[] }, Record<string, never>];
+  /** Rates in hertz of the events `ringside/counters` and `ringside/screen`; 0 for none. The session starts with none. */
+  'ringside/subscribe': [{ readonly countersHz: number; readonly screenHz: number }, Record<string, never>];
+  'ringside/postMortem': [Record<string, never>, { readonly postMortem?: PostMortemJson }];
+  'ringside/hiddenPageFaults': [{ readonly most: number }, {
+    readonly sites: readonly { readonly linear: number; readonly count: number; readonly symbol?: string; readonly path?: string; readonly line?: number }[];
+  }];
+  /** Instructions around an address, or those of one source line (for inline values and inlay hints). */
+  'ringside/disassemble': [
+    { readonly linear: number; readonly count: number; readonly instructionOffset?: number } | { readonly path: string; readonly line: number },
+    { readonly instructions: readonly InstructionJson[] },
+  ];
+  /** Lines of a source with the addresses and bytes of their first instruction, for inlay hints. */
+  'ringside/lines': [{ readonly path: string }, { readonly lines: readonly { readonly line: number; readonly linear: number; readonly bytes: string }[] }];
+  /** Address of a symbol, or the symbol at or before an address. */
+  'ringside/symbol': [{ readonly name: string } | { readonly linear: number }, { readonly name?: string; readonly linear?: number; readonly offset?: number }];
+}
+export type CustomRequestName = keyof CustomRequests;
+
+/** Custom events: name → body. */
+export interface CustomEvents {
+  'ringside/running': Record<string, never>;
+  'ringside/stopped': { readonly reason: StopReason; readonly registers: RegistersJson };
+  'ringside/ended': { readonly reason: Exclude<EndReason, { kind: 'tripleFault' }> | { readonly kind: 'tripleFault'; readonly postMortem: PostMortemJson };
+    readonly exitStatus: number; readonly registers: RegistersJson; readonly counters: CounterSample };
+  /** `data` in base64. */
+  'ringside/serial': { readonly port: number; readonly data: string };
+  'ringside/counters': CounterSample & { readonly registers: RegistersJson };
+  'ringside/screen': ScreenJson;
+  /** The assembler's messages for the Problems panel; an empty list after a clean run. Lines and columns from 1. */
+  'ringside/diagnostics': { readonly diagnostics: readonly DiagnosticJson[] };
+}
+export type CustomEventName = keyof CustomEvents;
+
+export interface DiagnosticJson {
+  readonly path: string;
+  readonly line: number;
+  readonly column: number;
+  readonly endColumn?: number;
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+}
+
+export function registersToJson(registers: RegisterSnapshot): RegistersJson {
+  return { ...registers, general: registers.general.map((value) => `0x${value.toString(16)}`) };
+}
+export function registersFromJson(registers: RegistersJson): RegisterSnapshot {
+  return { ...registers, general: registers.general.map((value) => BigInt(value)) };
+}
+export function screenToJson(screen: ScreenText): ScreenJson {
+  return { ...screen, cells: toBase64(screen.cells) };
+}
+export function screenFromJson(screen: ScreenJson): ScreenText {
+  return { ...screen, cells: fromBase64(screen.cells) };
+}
+export function postMortemToJson(postMortem: PostMortem): PostMortemJson {
+  return { ...postMortem, registers: registersToJson(postMortem.registers) };
+}
+
+/** Base64 without Node's Buffer: the session also runs in a browser. */
+export function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  // String.fromCharCode takes its bytes as arguments, of which there may only be so many.
+  for (let at = 0; at < bytes.length; at += 0x4000) text += String.fromCharCode(...bytes.subarray(at, at + 0x4000));
+  return btoa(text);
+}
+/** @throws DOMException when the text is not base64. */
+export function fromBase64(text: string): Uint8Array {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
+  return bytes;
+}
