@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import type { RegisterSnapshot } from '../../protocol/messages';
+import { forecast } from './eflags';
+import { describeChange, describeSegment, endSentence, machineViewModel, registerValue, stopSentence } from './model';
+
+export function snapshot(change: Partial<RegisterSnapshot> = {}): RegisterSnapshot {
+  return {
+    general: [0x1234n, 2n, 0n, 0n, 0x7c00n, 0n, 0n, 0n], eip: 0x7c05, eflags: 0x202,
+    segments: Array.from({ length: 8 }, () => ({ selector: 0, base: 0, limit: 0xffff, attributes: 0x93 })),
+    gdtr: { base: 0, limit: 0xffff }, idtr: { base: 0, limit: 0x3ff }, cr0: 0x10, cr2: 0, cr3: 0, cr4: 0, dr: [], efer: 0,
+    cpl: 0, mode: 'real', instructions: 5, ...change,
+  };
+}
+
+describe('Machine view model', () => {
+  it('marks what changed since the stop before, and nothing else', () => {
+    const before = snapshot();
+    const now = snapshot({ general: [0x1235n, ...before.general.slice(1)], eflags: 0x242, eip: 0x7c08 });
+    const model = machineViewModel({ program: 'a.asm', state: 'paused', status: 'Paused', registers: now, previous: before, instruction: 'jnz 0x7c00' });
+    assert.deepEqual(model.general.filter((r) => r.previous !== undefined).map((r) => [r.name, r.previous, r.value]),
+      [['EAX', '00001234', '00001235'], ['EIP', '00007C05', '00007C08']]);
+    assert.deepEqual(model.flags.filter((f) => f.previous !== undefined).map((f) => [f.name, f.previous, f.value]), [['ZF', 0, 1]]);
+    assert.equal(model.forecast, 'jnz not taken (ZF=1)');
+    assert.deepEqual(model.location, { address: '0000:7C08', instruction: 'jnz 0x7c00' });
+    assert.equal(model.segments.some((s) => s.changed), false);
+  });
+
+  it('forecasts nothing while the guest runs', () => {
+    const model = machineViewModel({ program: 'a', state: 'running', status: 'Running', registers: snapshot(), instruction: 'jnz 1' });
+    assert.equal(model.forecast, undefined);
+    assert.equal(model.location, undefined);
+  });
+
+  it('describes segments by their access rights', () => {
+    assert.equal(describeSegment(0x9b), 'code, readable, 16-bit, DPL 0');
+    assert.equal(describeSegment(0xc0f3), 'data, writable, 32-bit, DPL 3');
+    assert.equal(describeSegment(0x10000), 'unusable');
+    assert.equal(describeSegment(0x8b), 'busy 32-bit TSS, DPL 0');
+  });
+
+  it('says why the machine stopped or ended', () => {
+    assert.equal(stopSentence({ kind: 'exception', vector: 14, name: '#PF', errorCode: 2, address: 0x1000 }), 'Paused before #PF, error code 0x2, address 0x1000');
+    assert.match(endSentence({ kind: 'debugExit', status: 3 }, 3), /status 3/);
+  });
+});
+
+describe('registers by name', () => {
+  it('finds sub-registers and flags', () => {
+    const registers = snapshot({ general: [0xfedcba98n, 0n, 0n, 0x1234n, 0n, 0n, 0n, 0n], eflags: 0x3041 });
+    assert.deepEqual(['eax', 'ax', 'al', 'ah', 'bh', 'zf', 'cf', 'sf', 'iopl', 'eip'].map((n) => registerValue(registers, n)),
+      [0xfedcba98n, 0xba98n, 0x98n, 0xban, 0x12n, 1n, 1n, 0n, 3n, 0x7c05n]);
+    assert.equal(registerValue(registers, 'nothing'), undefined);
+  });
+
+  it('shows the old value only when it differs', () => {
+    assert.equal(describeChange('EAX', 0x12n, 0x11n), 'eax = 0x12 (was 0x11)');
+    assert.equal(describeChange('eax', 0x12n, 0x12n), 'eax = 0x12');
+    assert.equal(describeChange('zf', 1n, 0n), 'ZF = 1 (was 0)');
+  });
+});
+
+describe('forecast of a conditional instruction', () => {
+  const CF = 1, ZF = 0x40, SF = 0x80, OF = 0x800;
+  const cases: [string, number, number, string | undefined][] = [
+    ['jz 0x10', ZF, 0, 'jz taken (ZF=1)'],
+    ['jg x', SF, 0, 'jg not taken (ZF=0, SF=1, OF=0)'],
+    ['jg x', SF | OF, 0, 'jg taken (ZF=0, SF=1, OF=1)'],
+    ['jbe x', CF, 0, 'jbe taken (CF=1, ZF=0)'],
+    ['setc al', CF, 0, 'setc writes 1 (CF=1)'],
+    ['cmovns eax,ebx', SF, 0, 'cmovns does not move (SF=1)'],
+    ['loop x', 0, 1, 'loop not taken (ECX=1)'],
+    ['loopne x', ZF, 5, 'loopne not taken (ECX=5, ZF=1)'],
+    ['jecxz x', 0, 0, 'jecxz taken (ECX=0)'],
+    ['jmp x', 0, 0, undefined],
+    ['setup', 0, 0, undefined],
+    ['', 0, 0, undefined],
+  ];
+  for (const [text, flags, ecx, expected] of cases) {
+    it(`${text || '(nothing)'} with flags ${flags.toString(16)}`, () => assert.equal(forecast(text, flags, ecx), expected));
+  }
+  it('tests CX in 16-bit code', () => {
+    assert.equal(forecast('loop x', 0, 0x10001, 16), 'loop not taken (CX=1)');
+    assert.equal(forecast('a32 loop x', 0, 0x10001, 16), 'loop taken (ECX=65537)');
+  });
+});

@@ -1,0 +1,205 @@
+/** Turns register snapshots into the texts of the Machine view. Pure: no VS Code, no machine. */
+import type { EndReason, PostMortem, RegisterSnapshot, RunState, SegmentSnapshot, StopReason } from '../../protocol/messages';
+import type { FlagRow, MachineViewModel, RegisterRow, SegmentRow } from '../../protocol/views';
+import { flagDefinitions, flagValue, forecast } from './eflags';
+
+export const generalNames = ['EAX', 'ECX', 'EDX', 'EBX', 'ESP', 'EBP', 'ESI', 'EDI'] as const;
+export const generalNames64 = ['RAX', 'RCX', 'RDX', 'RBX', 'RSP', 'RBP', 'RSI', 'RDI', ...Array.from({ length: 8 }, (_, i) => `R${i + 8}`)];
+export const segmentNames = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const;
+
+/** The order in which people read the registers, not the one of the encoding. */
+const readingOrder = [0, 3, 1, 2, 6, 7, 5, 4];
+
+const modeNames: Readonly<Record<RegisterSnapshot['mode'], string>> = {
+  real: 'real mode', vm86: 'virtual-8086 mode', protected16: '16-bit protected mode', protected32: '32-bit protected mode', long: 'long mode',
+};
+
+export const hex = (value: number | bigint, digits = 8): string => value.toString(16).toUpperCase().padStart(digits, '0');
+/** As people write it in the source: 0x1F. */
+export const hexLiteral = (value: number | bigint): string => `0x${value.toString(16).toUpperCase()}`;
+
+/** Default code size of the guest's present mode. */
+export function codeSize(registers: RegisterSnapshot): 16 | 32 | 64 {
+  return registers.mode === 'protected32' ? 32 : registers.mode === 'long' ? 64 : 16;
+}
+
+/** Linear address of the instruction at hand. */
+export function linearEip(registers: RegisterSnapshot): number {
+  return (registers.segments[1].base + registers.eip) % 0x100000000;
+}
+
+function readings(value: bigint, width: number): string {
+  const parts = [`unsigned ${value}`];
+  const signed = BigInt.asIntN(width, value);
+  if (signed !== value) parts.push(`signed ${signed}`);
+  const low = Number(value & 0xffn);
+  if (low >= 0x20 && low < 0x7f) parts.push(`low byte '${String.fromCharCode(low)}'`);
+  return parts.join(', ');
+}
+
+/** System segment types (SDM Vol. 3, table 3-2). */
+const systemTypes: Readonly<Record<number, string>> = {
+  1: '16-bit TSS', 2: 'LDT', 3: 'busy 16-bit TSS', 9: '32-bit TSS', 11: 'busy 32-bit TSS',
+};
+
+/** Attributes in words, from the access-rights format: type 0–3, S 4, DPL 5–6, P 7, D/B 14, G 15, unusable 16. */
+export function describeSegment(attributes: number): string {
+  if (attributes & 0x10000) return 'unusable';
+  const type = attributes & 15;
+  const parts: string[] = [];
+  if (!(attributes & 0x10)) parts.push(systemTypes[type] ?? `system type ${type}`);
+  else if (type & 8) parts.push(type & 2 ? 'code, readable' : 'code, execute only', ...(type & 4 ? ['conforming'] : []));
+  else parts.push(type & 2 ? 'data, writable' : 'data, read only', ...(type & 4 ? ['expand down'] : []));
+  if (attributes & 0x10) parts.push(attributes & 0x4000 ? '32-bit' : '16-bit');
+  parts.push(`DPL ${(attributes >> 5) & 3}`);
+  if (!(attributes & 0x80)) parts.push('not present');
+  return parts.join(', ');
+}
+
+function segmentRow(name: string, segment: SegmentSnapshot, previous: SegmentSnapshot | undefined): SegmentRow {
+  return {
+    name,
+    selector: hex(segment.selector, 4),
+    base: hex(segment.base),
+    limit: hex(segment.limit),
+    kind: describeSegment(segment.attributes),
+    changed: previous !== undefined && (previous.selector !== segment.selector || previous.base !== segment.base
+      || previous.limit !== segment.limit || previous.attributes !== segment.attributes),
+  };
+}
+
+function row(name: string, value: string, previous: string | undefined, note: string): RegisterRow {
+  return previous === undefined || previous === value ? { name, value, note } : { name, value, previous, note };
+}
+
+/** Named bits of CR0, for the tooltip. */
+const cr0Bits = [['PG', 31], ['CD', 30], ['NW', 29], ['AM', 18], ['WP', 16], ['NE', 5], ['TS', 3], ['EM', 2], ['MP', 1], ['PE', 0]] as const;
+
+export interface MachineState {
+  readonly program: string;
+  readonly state: RunState | 'none';
+  readonly status: string;
+  readonly registers?: RegisterSnapshot;
+  /** Registers at the stop before, for what changed. */
+  readonly previous?: RegisterSnapshot;
+  /** Disassembly at EIP, while paused. */
+  readonly instruction?: string;
+  readonly postMortem?: PostMortem;
+}
+
+export function machineViewModel(machine: MachineState): MachineViewModel {
+  const { registers: now, previous: before } = machine;
+  const empty: MachineViewModel = {
+    program: machine.program, state: machine.state, status: machine.status, mode: '',
+    general: [], system: [], flags: [], segments: [], postMortem: machine.postMortem ? postMortemLines(machine.postMortem) : [],
+  };
+  if (!now) return empty;
+  const wide = now.mode === 'long';
+  const digits = wide ? 16 : 8;
+  const names = wide ? generalNames64 : generalNames;
+  const order = wide ? names.map((_, i) => i) : readingOrder;
+  const mask = wide ? (1n << 64n) - 1n : 0xffffffffn;
+  const general = order.filter((i) => i < now.general.length).map((i) => {
+    const value = now.general[i] & mask;
+    return row(names[i], hex(value, digits), before && hex((before.general[i] ?? 0n) & mask, digits), readings(value, wide ? 64 : 32));
+  });
+  general.push(row(wide ? 'RIP' : 'EIP', hex(now.eip, digits), before && hex(before.eip, digits), `linear address ${hexLiteral(linearEip(now))}`));
+  const table = (t: { base: number; limit: number }) => `${hex(t.base)}+${hex(t.limit, 4)}`;
+  const system = [
+    row('CR0', hex(now.cr0 >>> 0), before && hex(before.cr0 >>> 0), cr0Bits.filter(([, bit]) => (now.cr0 >>> bit) & 1).map(([name]) => name).join(' ') || 'no bit set'),
+    row('CR2', hex(now.cr2), before && hex(before.cr2), 'Linear address of the last page fault'),
+    row('CR3', hex(now.cr3), before && hex(before.cr3), 'Physical address of the page directory'),
+    row('CR4', hex(now.cr4), before && hex(before.cr4), 'Extensions in use'),
+    row('GDTR', table(now.gdtr), before && table(before.gdtr), 'Base and limit of the global descriptor table'),
+    row('IDTR', table(now.idtr), before && table(before.idtr), 'Base and limit of the interrupt descriptor table'),
+    row('CPL', String(now.cpl), before && String(before.cpl), 'Current privilege level'),
+  ];
+  const flags = flagDefinitions.map((flag): FlagRow => {
+    const value = flagValue(now.eflags, flag);
+    const old = before && flagValue(before.eflags, flag);
+    const { name, title, definition } = flag;
+    return old === undefined || old === value ? { name, title, definition, value } : { name, title, definition, value, previous: old };
+  });
+  const paused = machine.state === 'paused' && machine.instruction !== undefined;
+  const expected = paused ? forecast(machine.instruction!, now.eflags, Number(now.general[1] & 0xffffffffn), codeSize(now) === 16 ? 16 : 32) : undefined;
+  return {
+    ...empty,
+    mode: `${modeNames[now.mode]}, CPL ${now.cpl}`,
+    ...(paused ? { location: { address: `${hex(now.segments[1].selector, 4)}:${hex(now.eip, codeSize(now) === 16 ? 4 : 8)}`, instruction: machine.instruction! } } : {}),
+    ...(expected ? { forecast: expected } : {}),
+    general, system, flags,
+    segments: segmentNames.map((name, i) => segmentRow(name, now.segments[i], before?.segments[i])),
+  };
+}
+
+export function stopSentence(reason: StopReason): string {
+  switch (reason.kind) {
+    case 'entry': return 'Paused at the first instruction';
+    case 'pause': return 'Paused';
+    case 'step': return 'Paused after a step';
+    case 'breakpoint': return 'Paused at a breakpoint';
+    case 'dataBreakpoint': return `Paused after a write to ${hexLiteral(reason.address)}`;
+    case 'exception': return `Paused before ${reason.name}`
+      + (reason.errorCode === undefined ? '' : `, error code ${hexLiteral(reason.errorCode)}`)
+      + (reason.address === undefined ? '' : `, address ${hexLiteral(reason.address)}`);
+  }
+}
+
+export function endSentence(reason: EndReason, exitStatus: number): string {
+  switch (reason.kind) {
+    case 'debugExit': return `Ended: the guest wrote the debug-exit port, status ${exitStatus}`;
+    case 'halted': return 'Ended: halted for ever (HLT with interrupts off)';
+    case 'powerOff': return 'Ended: powered off';
+    case 'tripleFault': return 'Ended: triple fault';
+    case 'instructionLimit': return 'Ended: instruction limit reached';
+    case 'terminated': return 'Ended: terminated';
+    case 'internalError': return `Ended: defect of the monitor: ${reason.message}`;
+  }
+}
+
+export function postMortemLines(postMortem: PostMortem): string[] {
+  return [
+    ...postMortem.chain.map((fault) => `${fault.name} at ${hex(fault.cs, 4)}:${hex(fault.eip)}: ${fault.text}`),
+    `Gate: ${postMortem.gate}`,
+    ...postMortem.lastBranches.slice(-8).map((branch) => `Branch ${hex(branch.from)} → ${hex(branch.to)}`),
+  ];
+}
+
+/** The value of a register or flag by the name that disassembly uses; undefined for a name that is not a register. */
+export function registerValue(registers: RegisterSnapshot, name: string): bigint | undefined {
+  const lower = name.toLowerCase();
+  const wide = generalNames64.findIndex((n) => n.toLowerCase() === lower);
+  if (wide >= 0) return registers.general[wide];
+  const narrow = /^(r\d+)([dwb])$/.exec(lower);
+  if (narrow) {
+    const value = registerValue(registers, narrow[1]);
+    return value === undefined ? undefined : BigInt.asUintN({ d: 32, w: 16, b: 8 }[narrow[2]]!, value);
+  }
+  const general = generalNames.findIndex((n) => n.toLowerCase() === lower);
+  if (general >= 0) return BigInt.asUintN(32, registers.general[general]);
+  const word = generalNames.findIndex((n) => n.slice(1).toLowerCase() === lower);
+  if (word >= 0) return BigInt.asUintN(16, registers.general[word]);
+  const byte = ['al', 'cl', 'dl', 'bl', 'ah', 'ch', 'dh', 'bh'].indexOf(lower);
+  if (byte >= 0) return BigInt.asUintN(8, registers.general[byte & 3] >> (byte < 4 ? 0n : 8n));
+  const segment = segmentNames.findIndex((n) => n.toLowerCase() === lower);
+  if (segment >= 0) return BigInt(registers.segments[segment].selector);
+  const flag = flagDefinitions.find((f) => f.name.toLowerCase() === lower);
+  if (flag) return BigInt(flagValue(registers.eflags, flag));
+  switch (lower) {
+    case 'eip': case 'ip': return BigInt(registers.eip);
+    case 'eflags': case 'flags': return BigInt(registers.eflags >>> 0);
+    case 'cr0': return BigInt(registers.cr0 >>> 0);
+    case 'cr2': return BigInt(registers.cr2);
+    case 'cr3': return BigInt(registers.cr3);
+    case 'cr4': return BigInt(registers.cr4);
+    default: return undefined;
+  }
+}
+
+/** What a value shows as beside the source: registers in hexadecimal, flags as 0 or 1; the old value when it changed. */
+export function describeChange(name: string, now: bigint, before: bigint | undefined): string {
+  const isFlag = flagDefinitions.some((flag) => flag.name.toLowerCase() === name.toLowerCase());
+  const show = (value: bigint) => (isFlag ? String(value) : hexLiteral(value));
+  const old = before !== undefined && before !== now ? ` (was ${show(before)})` : '';
+  return `${isFlag ? name.toUpperCase() : name.toLowerCase()} = ${show(now)}${old}`;
+}
