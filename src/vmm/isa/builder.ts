@@ -34,6 +34,8 @@ export interface Address {
 }
 /** A segment register known when the form is generated (0–5), or the one that the record names. */
 export type SegmentRef = number | 'record';
+/** A segment register as an operand: known by number, or the one that the record's `Sw` operand names. */
+export type SelectorRef = number | 'operand';
 
 export interface Builder {
   /** Size in bits that `v`, `z` and `p` operands have in this form. */
@@ -47,9 +49,15 @@ export interface Builder {
   /** Repeat prefix of this form. */
   readonly repeat: 'none' | 'rep' | 'repz' | 'repnz';
 
+  /** Number of operands of the form. */
+  readonly operandCount: number;
+  /** True when CS may have a limit below 4 GiB in this form, so that jump targets need a check. */
+  readonly checksTargets: boolean;
+
   // Operands, by position.
   operandWidth(n: number): Width;
   isMemory(n: number): boolean;
+  isImmediate(n: number): boolean;
   /** Register, memory or immediate operand, zero-extended (immediates: sign-extended where the code says so, then truncated to the operand size). */
   read(n: number): Value;
   /** Like read for memory that will be written: checks that the store cannot fault. */
@@ -71,7 +79,7 @@ export interface Builder {
   highByte(n: number): Value;
   setHighByte(n: number, value: Value): void;
   /** Visible selector of a segment register. */
-  selector(segment: SegmentRef): Value;
+  selector(segment: SelectorRef): Value;
 
   // Pure arithmetic on values.
   constant(value: number, width?: Width): Value;
@@ -104,10 +112,18 @@ export interface Builder {
   /** Load that also guarantees that a store to the same bytes will not fault. */
   loadForWrite(address: Address, width: Width): Value;
   store(address: Address, width: Width, value: Value): void;
-  /** address + constant, truncated to the address size. */
-  offsetBy(address: Address, delta: number): Address;
+  /** Linear address of a memory operand, without any access or check (INVLPG). */
+  linear(address: Address): Value;
+  /** address + delta bytes, truncated to the address size. */
+  offsetBy(address: Address, delta: number | Value): Address;
+  /** 1 when the memory operand's base register is rSP (POP computes such an address after the increment). */
+  usesStackPointer(n: number): Value;
+  /** Memory that an instruction names without a modrm byte, e.g. DS:rSI. The segment 'record' honours an override. */
+  implicitAddress(segment: SegmentRef, offset: Value): Address;
 
   // Stack (SS:rSP with the stack size of the form).
+  /** SS:(rSP + delta), truncated to the stack size. */
+  stackAddress(delta: number): Address;
   /** Push one value of the given width; faults before rSP changes. */
   push(value: Value, width: 16 | 32 | 64): void;
   /** Value at the top of the stack, rSP unchanged. */
@@ -141,14 +157,28 @@ export interface Builder {
   // Processor state that in-place semantics may look at.
   privilegeLevel(): Value;
   controlRegister(n: 0 | 2 | 3 | 4): Value;
-  /** 1 when CR0.PE = 1 and EFLAGS.VM = 0, known when the form is generated or read from state. */
+  /** 1 when CR0.PE = 1 and EFLAGS.VM = 0. */
   protectedMode(): Value;
+  /** GDTR or IDTR. */
+  descriptorTable(register: 'gdtr' | 'idtr', field: 'base' | 'limit'): Value;
+  /** The word that a callout leaves besides its result. */
+  calloutSecond(): Value;
 
   // Exceptions.
   raiseIf(condition: Value, vector: number, errorCode?: number): void;
   raise(vector: number, errorCode?: number): void;
 
+  /**
+   * The body of a string instruction: carried out once, or, under a repeat prefix, while rCX counts down (and, for compares, while ZF is as
+   * the prefix asks). Restartable and interruptible between iterations.
+   */
+  repeatString(body: () => void): void;
+
   // Control transfer; each must be the last operation.
+  /** Offset in CS of the J operand's target. */
+  target(): Value;
+  /** #GP(0) when an offset lies outside CS (SDM: checked before anything is pushed or popped). */
+  checkTarget(offset: Value): void;
   /** Address of the next instruction (offset in CS, truncated to the operand size). */
   nextInstruction(): Value;
   /** Direct jump to the J operand's target. */
@@ -161,8 +191,10 @@ export interface Builder {
   call(): void;
   callTo(offset: Value): void;
   returnTo(offset: Value): void;
-  /** Leave the unit; the machine goes on at EIP (which a callout may have set). Interrupts are looked at. */
+  /** End the unit; the machine goes on at EIP (which a callout may have set). Pending interrupts are looked at. */
   leave(): void;
+  /** End the unit behind this instruction: as leave(), at the next instruction. */
+  leaveToNext(): void;
 
   /**
    * Call the runtime. `name` is a row of cpu/callouts.ts. EIP is exact while it runs. The callout may fault (the instruction is then
