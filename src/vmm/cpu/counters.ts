@@ -22,7 +22,7 @@ const rows = [
   { id: 'indirectMisses', title: 'Indirect misses', definition: 'Indirect transfers that had to ask the translator for the target.' },
   { id: 'hiddenPageFaults', title: 'Hidden page faults', definition: 'Lookup-table misses that the guest\'s page tables allow: filled by the monitor, never seen by the guest.' },
   { id: 'truePageFaults', title: 'True page faults', definition: 'Lookup-table misses that the guest\'s page tables forbid: delivered to the guest as #PF.' },
-  { id: 'traceFaults', title: 'Trace faults', definition: 'Guest writes that touched traced memory (page tables, code).' },
+  { id: 'traceFaults', title: 'Trace faults', definition: 'Guest writes intercepted because their page is traced (page tables, code), whether or not they touched the traced bytes.' },
   { id: 'codeInvalidations', title: 'Code invalidations', definition: 'Translation units discarded because the guest wrote over their code.' },
   { id: 'callouts', title: 'Callouts', definition: 'Instructions executed by the monitor\'s runtime instead of in threaded code.' },
   { id: 'interrupts', title: 'Interrupts', definition: 'External interrupts delivered to the guest.' },

@@ -1,0 +1,223 @@
+/**
+ * Accesses that the inlined lookup does not serve: misses, page-crossing accesses, device registers, traced and watched memory, and the
+ * processor's implicit accesses. Both pages of a crossing access are checked before anything is read or written.
+ *
+ * The *Slow functions are what threaded code calls; they use the privilege in force. Linear addresses may arrive as signed numbers.
+ */
+import { RAM, SCRATCH } from '../cpu/layout';
+import { EventCounters } from './events';
+import { INVALID, type LookupTables } from './lookup';
+import { ACCESS_USER, ACCESS_WRITE, MODE_PAGING, MODE_USER } from './page-walk';
+import { INTERCEPT_WATCH, KIND_MMIO, KIND_RAM, type PhysicalMemory } from './physical-memory';
+import type { ShadowPaging } from './shadow';
+import type { Traces } from './traces';
+import type { AccessBytes, LinearMemory } from './types';
+import type { LinearWatches } from './watches';
+
+const TRACE_FAULTS = EventCounters.index('traceFaults');
+const MMIO_ACCESSES = EventCounters.index('mmioAccesses');
+
+/** Where instruction bytes are. */
+export interface FetchPage {
+  /** Host offset of the page's first byte, or -1 when devices or nothing answer there: then read bytes through `physical`. */
+  readonly hostPage: number;
+  /** Guest-physical page number (address >>> 12) of the RAM page that backs it; without backing, the page on the bus. */
+  readonly gpaPage: number;
+}
+
+export class MemoryAccess implements LinearMemory {
+  constructor(
+    private readonly physical: PhysicalMemory,
+    private readonly lookup: LookupTables,
+    private readonly shadow: ShadowPaging,
+    private readonly traces: Traces,
+    private readonly watches: LinearWatches,
+    private readonly counters: EventCounters,
+  ) {}
+
+  private userAccess(): number {
+    return (this.shadow.mode & MODE_USER) !== 0 ? ACCESS_USER : 0;
+  }
+
+  /** ACCESS_USER, or 0 with paging off, where privilege means nothing. */
+  private accessOf(user: boolean): number {
+    return user && (this.shadow.mode & MODE_PAGING) !== 0 ? ACCESS_USER : 0;
+  }
+
+  // Threaded code.
+
+  /** Value as a signed 32-bit number; 8 bytes: the low half, and both halves at SCRATCH. Throws PageFault. */
+  readSlow(linear: number, bytes: AccessBytes): number {
+    linear >>>= 0;
+    const access = this.userAccess();
+    if (bytes !== 8) {
+      return this.readAs(linear, bytes, access) | 0;
+    }
+    const { view } = this.physical;
+    if ((linear & 0xfff) > 0xff8) {
+      // Both pages are checked before a device register is read.
+      this.shadow.resolve(linear, access);
+      this.shadow.resolve(this.secondPage(linear), access);
+    }
+    const low = this.readAs(linear, 4, access) | 0;
+    view.setInt32(SCRATCH + 4, this.readAs((linear + 4) >>> 0, 4, access), true);
+    view.setInt32(SCRATCH, low, true);
+    return low;
+  }
+
+  /** Throws PageFault before anything is written. */
+  writeSlow(linear: number, bytes: AccessBytes, value: number, valueHigh = 0): void {
+    linear >>>= 0;
+    const access = this.userAccess() | ACCESS_WRITE;
+    if (bytes !== 8) {
+      this.writeAs(linear, bytes, value, access);
+      return;
+    }
+    if ((linear & 0xfff) <= 0xff8) {
+      const page = this.shadow.resolve(linear, access);
+      const offset = linear & 0xfff;
+      this.writeInPage(page, offset, 4, value);
+      this.writeInPage(page, offset + 4, 4, valueHigh);
+    } else {
+      this.writeCrossing(linear, 8, value, valueHigh, access);
+    }
+    if (this.watches.count !== 0) {
+      this.watches.accessed(linear, 8, true);
+    }
+  }
+
+  /** Throws PageFault as a write would; A and D bits change as by the write, nothing else. */
+  probeWriteSlow(linear: number, bytes: number): void {
+    this.probeAs(linear >>> 0, bytes, this.userAccess() | ACCESS_WRITE);
+  }
+
+  // LinearMemory: the runtime.
+
+  read(linear: number, bytes: 1 | 2 | 4, user: boolean): number {
+    linear >>>= 0;
+    const access = this.accessOf(user);
+    if ((linear & 0xfff) <= 0x1000 - bytes && access === this.userAccess()) {
+      const entry = this.lookup.readEntry(this.shadow.active, linear >>> 12);
+      if (entry !== INVALID) {
+        return this.physical.load((entry ^ linear) >>> 0, bytes);
+      }
+    }
+    return this.readAs(linear, bytes, access);
+  }
+
+  write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void {
+    linear >>>= 0;
+    const access = this.accessOf(user);
+    if ((linear & 0xfff) <= 0x1000 - bytes && access === this.userAccess()) {
+      const entry = this.lookup.writeEntry(this.shadow.active, linear >>> 12);
+      if (entry !== INVALID) {
+        this.physical.store((entry ^ linear) >>> 0, bytes, value);
+        return;
+      }
+    }
+    this.writeAs(linear, bytes, value, access | ACCESS_WRITE);
+  }
+
+  probeWrite(linear: number, bytes: number, user: boolean): void {
+    this.probeAs(linear >>> 0, bytes, this.accessOf(user) | ACCESS_WRITE);
+  }
+
+  // Instruction fetch.
+
+  /** The page that instruction bytes at `linear` come from, checked with the privilege in force. Throws PageFault. */
+  fetchPage(linear: number): FetchPage {
+    const page = this.shadow.resolve(linear >>> 0, this.userAccess());
+    const frame = this.physical.frameOf(page);
+    return frame < 0 ? { hostPage: -1, gpaPage: this.physical.busPage(page) } : { hostPage: RAM + frame * 4096, gpaPage: frame };
+  }
+
+  // The accesses themselves; `access` as in the walk.
+
+  private readAs(linear: number, bytes: 1 | 2 | 4, access: number): number {
+    let value: number;
+    if ((linear & 0xfff) <= 0x1000 - bytes) {
+      value = this.readInPage(this.shadow.resolve(linear, access), linear & 0xfff, bytes);
+    } else {
+      const first = this.shadow.resolve(linear, access);
+      const second = this.shadow.resolve(this.secondPage(linear), access);
+      value = 0;
+      for (let i = 0; i < bytes; i++) {
+        const at = (linear & 0xfff) + i;
+        value |= (at < 4096 ? this.readInPage(first, at, 1) : this.readInPage(second, at - 4096, 1)) << (8 * i);
+      }
+      value >>>= 0;
+    }
+    if (this.watches.count !== 0) {
+      this.watches.accessed(linear, bytes, false);
+    }
+    return value;
+  }
+
+  private writeAs(linear: number, bytes: 1 | 2 | 4, value: number, access: number): void {
+    if ((linear & 0xfff) <= 0x1000 - bytes) {
+      this.writeInPage(this.shadow.resolve(linear, access), linear & 0xfff, bytes, value);
+    } else {
+      this.writeCrossing(linear, bytes, value, 0, access);
+    }
+    if (this.watches.count !== 0) {
+      this.watches.accessed(linear, bytes, true);
+    }
+  }
+
+  private writeCrossing(linear: number, bytes: number, value: number, valueHigh: number, access: number): void {
+    const first = this.shadow.resolve(linear, access);
+    const second = this.shadow.resolve(this.secondPage(linear), access);
+    for (let i = 0; i < bytes; i++) {
+      const at = (linear & 0xfff) + i;
+      const byte = ((i < 4 ? value : valueHigh) >>> (8 * (i & 3))) & 0xff;
+      if (at < 4096) {
+        this.writeInPage(first, at, 1, byte);
+      } else {
+        this.writeInPage(second, at - 4096, 1, byte);
+      }
+    }
+  }
+
+  private probeAs(linear: number, bytes: number, access: number): void {
+    const pages = ((linear & 0xfff) + bytes - 1) >>> 12;
+    this.shadow.resolve(linear, access);
+    for (let i = 1; i <= pages; i++) {
+      this.shadow.resolve((((linear >>> 12) + i) << 12) >>> 0, access);
+    }
+  }
+
+  /** First byte of the next page, wrapping at 4 GiB. */
+  private secondPage(linear: number): number {
+    return ((linear | 0xfff) + 1) >>> 0;
+  }
+
+  private readInPage(page: number, offset: number, bytes: 1 | 2 | 4): number {
+    const frame = this.physical.frameOf(page);
+    if (frame >= 0) {
+      const value = this.physical.load(RAM + frame * 4096 + offset, bytes);
+      if ((this.physical.intercepts[frame] & INTERCEPT_WATCH) !== 0) {
+        this.traces.wasRead(frame, offset, bytes);
+      }
+      return value;
+    }
+    if (this.physical.kindOf(page) === KIND_MMIO) {
+      this.counters.count(MMIO_ACCESSES);
+    }
+    return this.physical.readInPage(page, offset, bytes);
+  }
+
+  private writeInPage(page: number, offset: number, bytes: 1 | 2 | 4, value: number): void {
+    const kind = this.physical.kindOf(page);
+    if (kind === KIND_RAM) {
+      const frame = this.physical.frameOf(page);
+      // The whole page is intercepted, as hardware would: the write counts even when it misses the traced bytes.
+      if (this.physical.intercepts[frame] !== 0) {
+        this.counters.count(TRACE_FAULTS);
+      }
+      this.physical.writeFrame(frame, offset, bytes, value);
+    } else if (kind === KIND_MMIO) {
+      this.counters.count(MMIO_ACCESSES);
+      this.physical.writeInPage(page, offset, bytes, value);
+    }
+  }
+}

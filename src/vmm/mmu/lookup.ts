@@ -1,0 +1,166 @@
+/**
+ * The lookup tables that threaded code reads, and the way back from a frame to the entries that reach it.
+ *
+ * An address space (a slot below LOOKUP_SPACES) has a read and a write table of 2^20 words by linear page number. A valid entry is
+ * hostPage ^ linearPage (both byte addresses, so its low 12 bits are zero) and the host address of a byte is entry ^ linear. An invalid
+ * entry is all ones. A write entry is valid only where the read entry is.
+ * Threaded code tests `((entry | linear) & 0xfff) > 0x1000 - size` for sizes above 1; a byte must test `entry & 0xfff` by itself.
+ *
+ * Every valid read entry stands in a doubly linked list of its frame, so that a trace on the frame finds the entries to withdraw. Nodes
+ * are the entries themselves (slot << 20 | linear page): nothing is allocated, nothing grows, whatever the guest maps.
+ */
+import { LOOKUP, LOOKUP_SPACES, LOOKUP_TABLE_SIZE, RAM } from '../cpu/layout';
+
+export const INVALID = -1;
+
+const PAGE_COUNT = 0x100000;
+const DIRECTORY_SLOTS = 1024;
+/** Entries that one frame may have: a guest that maps one frame everywhere must not make a trace on it slow. */
+const MOST_ENTRIES_PER_FRAME = 4096;
+
+export class LookupTables {
+  private readonly words: Int32Array;
+  /** Per frame: first node + 1, or 0. */
+  private readonly heads: Int32Array;
+  private readonly entriesOfFrame: Uint16Array;
+  /** Per node: neighbour + 1, or 0. Untouched stretches of these arrays cost address space only. */
+  private readonly next = new Int32Array(LOOKUP_SPACES * PAGE_COUNT);
+  private readonly previous = new Int32Array(LOOKUP_SPACES * PAGE_COUNT);
+  /** Valid read entries per space and 4 MiB stretch, so that emptying a space visits only what was used. */
+  private readonly filled = new Uint16Array(LOOKUP_SPACES * DIRECTORY_SLOTS);
+  private readonly prepared = new Uint8Array(LOOKUP_SPACES);
+
+  constructor(memory: WebAssembly.Memory, frameCount: number) {
+    this.words = new Int32Array(memory.buffer);
+    this.heads = new Int32Array(frameCount);
+    this.entriesOfFrame = new Uint16Array(frameCount);
+  }
+
+  /** Host offset of a space's read table. */
+  readTable(space: number): number {
+    return LOOKUP + space * 2 * LOOKUP_TABLE_SIZE;
+  }
+
+  writeTable(space: number): number {
+    return this.readTable(space) + LOOKUP_TABLE_SIZE;
+  }
+
+  /** Makes a never-used space's tables invalid throughout (fresh memory is zero, which would mean something). */
+  prepare(space: number): void {
+    if (this.prepared[space] === 0) {
+      const first = this.readTable(space) >>> 2;
+      this.words.fill(INVALID, first, first + 2 * PAGE_COUNT);
+      this.prepared[space] = 1;
+    }
+  }
+
+  readEntry(space: number, linearPage: number): number {
+    return this.words[(this.readTable(space) >>> 2) + linearPage];
+  }
+
+  writeEntry(space: number, linearPage: number): number {
+    return this.words[(this.writeTable(space) >>> 2) + linearPage];
+  }
+
+  /** Number of valid read entries of a space. */
+  filledPages(space: number): number {
+    let sum = 0;
+    for (let slot = 0; slot < DIRECTORY_SLOTS; slot++) {
+      sum += this.filled[space * DIRECTORY_SLOTS + slot];
+    }
+    return sum;
+  }
+
+  /** Makes a page readable, and writable if told so. True when an entry became valid that was not. */
+  enter(space: number, linearPage: number, frame: number, writable: boolean): boolean {
+    const read = (this.readTable(space) >>> 2) + linearPage;
+    const write = (this.writeTable(space) >>> 2) + linearPage;
+    const entry = (RAM + frame * 4096) ^ (linearPage << 12);
+    let changed = false;
+    if (this.words[read] !== entry) {
+      this.drop(space, linearPage);
+      if (this.entriesOfFrame[frame] === MOST_ENTRIES_PER_FRAME) {
+        this.withhold(frame);
+      }
+      this.entriesOfFrame[frame]++;
+      this.words[read] = entry;
+      const node = (space << 20) | linearPage;
+      const head = this.heads[frame];
+      this.next[node] = head;
+      this.previous[node] = 0;
+      if (head !== 0) {
+        this.previous[head - 1] = node + 1;
+      }
+      this.heads[frame] = node + 1;
+      this.filled[node >>> 10]++;
+      changed = true;
+    }
+    if (writable && this.words[write] !== entry) {
+      this.words[write] = entry;
+      changed = true;
+    }
+    return changed;
+  }
+
+  /** Makes a page's entries invalid. */
+  drop(space: number, linearPage: number): void {
+    const read = (this.readTable(space) >>> 2) + linearPage;
+    const entry = this.words[read];
+    if (entry === INVALID) {
+      return;
+    }
+    const frame = (((entry ^ (linearPage << 12)) >>> 0) - RAM) >>> 12;
+    const node = (space << 20) | linearPage;
+    const next = this.next[node], previous = this.previous[node];
+    if (previous !== 0) {
+      this.next[previous - 1] = next;
+    } else {
+      this.heads[frame] = next;
+    }
+    if (next !== 0) {
+      this.previous[next - 1] = previous;
+    }
+    this.filled[node >>> 10]--;
+    this.entriesOfFrame[frame]--;
+    this.words[read] = INVALID;
+    this.words[(this.writeTable(space) >>> 2) + linearPage] = INVALID;
+  }
+
+  /** Drops the 4 MiB that one directory entry maps. */
+  dropDirectorySlot(space: number, slot: number): void {
+    const count = space * DIRECTORY_SLOTS + slot;
+    for (let page = slot * 1024; this.filled[count] !== 0; page++) {
+      this.drop(space, page);
+    }
+  }
+
+  dropSpace(space: number): void {
+    for (let slot = 0; slot < DIRECTORY_SLOTS; slot++) {
+      this.dropDirectorySlot(space, slot);
+    }
+  }
+
+  /** Drops a linear page in every space. */
+  dropLinear(linearPage: number): void {
+    for (let space = 0; space < LOOKUP_SPACES; space++) {
+      if (this.prepared[space] !== 0) {
+        this.drop(space, linearPage);
+      }
+    }
+  }
+
+  /** Withdraws a frame from every write table: its next write comes to the slow path. */
+  withholdWrites(frame: number): void {
+    for (let node = this.heads[frame]; node !== 0; node = this.next[node - 1]) {
+      const space = (node - 1) >>> 20, linearPage = (node - 1) & 0xfffff;
+      this.words[(this.writeTable(space) >>> 2) + linearPage] = INVALID;
+    }
+  }
+
+  /** Withdraws a frame from every table. */
+  withhold(frame: number): void {
+    for (let node = this.heads[frame]; node !== 0; node = this.heads[frame]) {
+      this.drop((node - 1) >>> 20, (node - 1) & 0xfffff);
+    }
+  }
+}
