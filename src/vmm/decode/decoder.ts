@@ -262,6 +262,7 @@ export class Decoder {
     if (encoding.mandatoryPrefix === 0x66 && operandSize !== 64) operandSize = codeSize === 16 ? 16 : 32;
 
     out.encoding = encoding;
+    out.codeSize = codeSize;
     out.operandSize = operandSize;
     out.addressSize = addressSize;
     out.lock = lock;

@@ -21,6 +21,8 @@ export class Instruction {
   encoding!: Encoding;
   /** Total bytes, prefixes included. */
   length = 0;
+  /** Size of the code it was decoded as ({@link DecodeMode}). */
+  codeSize: 16 | 32 | 64 = 16;
   operandSize: 16 | 32 | 64 = 16;
   addressSize: 16 | 32 | 64 = 16;
   lock = false;

@@ -68,7 +68,7 @@ export const dataRows: readonly InstructionSpec[] = [
     ],
   },
   {
-    mnemonic: 'mov', title: 'Move from segment register', encodings: ['8C /r : Ev Sw'], access: ['w', 'r'],
+    mnemonic: 'mov', title: 'Move from segment register', encodings: ['8C /r : Rv Sw', '8C /r : Mw Sw'], access: ['w', 'r'],
     // A register destination takes the zero-extended selector, memory always sixteen bits.
     semantics: (b) => {
       const selector = b.selector('operand');

@@ -56,8 +56,8 @@ const calloutAt = (name: string): Semantics => (b) => {
 };
 
 export const systemRows: readonly InstructionSpec[] = [
-  { mnemonic: 'sldt', title: 'Store local descriptor table register', encodings: ['0F 00 /0 : Ev'], feature: '286', access: ['w'], privilege: 'protected', semantics: protectedOnly(storeWord((b) => b.selector(6))) },
-  { mnemonic: 'str', title: 'Store task register', encodings: ['0F 00 /1 : Ev'], feature: '286', access: ['w'], privilege: 'protected', semantics: protectedOnly(storeWord((b) => b.selector(7))) },
+  { mnemonic: 'sldt', title: 'Store local descriptor table register', encodings: ['0F 00 /0 : Rv', '0F 00 /0 : Mw'], feature: '286', access: ['w'], privilege: 'protected', semantics: protectedOnly(storeWord((b) => b.selector(6))) },
+  { mnemonic: 'str', title: 'Store task register', encodings: ['0F 00 /1 : Rv', '0F 00 /1 : Mw'], feature: '286', access: ['w'], privilege: 'protected', semantics: protectedOnly(storeWord((b) => b.selector(7))) },
   { mnemonic: 'lldt', title: 'Load local descriptor table register', encodings: ['0F 00 /2 : Ew'], feature: '286', access: ['r'], privilege: 'cpl0', semantics: protectedOnly((b) => { b.callout('lldt', b.read(0)); }) },
   { mnemonic: 'ltr', title: 'Load task register', encodings: ['0F 00 /3 : Ew'], feature: '286', access: ['r'], privilege: 'cpl0', semantics: protectedOnly((b) => { b.callout('ltr', b.read(0)); }) },
   { mnemonic: 'verr', title: 'Verify a segment for reading', encodings: ['0F 00 /4 : Ew'], feature: '286', access: ['r'], flags: { writes: 'Z' }, privilege: 'protected', semantics: verify('verr') },
@@ -66,7 +66,7 @@ export const systemRows: readonly InstructionSpec[] = [
   { mnemonic: 'sidt', title: 'Store interrupt descriptor table register', encodings: ['0F 01 /1 : Ms'], feature: '286', access: ['w'], semantics: storeTable('idtr') },
   { mnemonic: 'lgdt', title: 'Load global descriptor table register', encodings: ['0F 01 /2 : Ms'], feature: '286', access: ['r'], privilege: 'cpl0', semantics: loadTable('lgdt') },
   { mnemonic: 'lidt', title: 'Load interrupt descriptor table register', encodings: ['0F 01 /3 : Ms'], feature: '286', access: ['r'], privilege: 'cpl0', semantics: loadTable('lidt') },
-  { mnemonic: 'smsw', title: 'Store machine status word', encodings: ['0F 01 /4 : Ev'], feature: '286', access: ['w'], semantics: storeWord((b) => b.controlRegister(0)) },
+  { mnemonic: 'smsw', title: 'Store machine status word', encodings: ['0F 01 /4 : Rv', '0F 01 /4 : Mw'], feature: '286', access: ['w'], semantics: storeWord((b) => b.controlRegister(0)) },
   {
     mnemonic: 'lmsw', title: 'Load machine status word', encodings: ['0F 01 /6 : Ew'], feature: '286', access: ['r'], privilege: 'cpl0', ends: true,
     semantics: (b) => {

@@ -1,0 +1,154 @@
+/**
+ * Instruction to text in NASM syntax, from the same table that decoded it. The text assembles, in code of the same size, to an
+ * instruction of the same meaning (not always to the same bytes: assemblers choose shorter encodings).
+ */
+import { Decoder } from './decoder';
+import { DecodeMode, DecodeStatus, Instruction } from './instruction';
+import { MemoryOperand, Operand, operands, registerName } from './operands';
+
+export interface FormatOptions {
+  /** Name to print instead of a jump target's offset. */
+  symbol?(target: number): string | undefined;
+}
+
+/** Rows whose operand size shows in no operand and in no mnemonic: NASM needs an `o16` or `o32` before them. */
+const sizedByPrefix = /^(ret|retf|leave|enter|lgdt|lidt|sgdt|sidt|loop|loope|loopne|jcxz|jecxz|jrcxz|sysexit)$/;
+/** Rows without a memory operand in brackets that depend on the address size. */
+const addressedByPrefix = /^(xlatb|loop|loope|loopne|(movs|cmps|stos|lods|scas|ins|outs)[bwdq])$/;
+/** Rows that use DS:rSI or DS:rBX without naming it: an override stands before the mnemonic. */
+const namelessSource = /^(xlatb|(movs|cmps|lods|outs)[bwdq])$/;
+/** Memory operands whose size keyword would say nothing, or is no NASM syntax. */
+const sizeless = /^(lea|les|lds|lss|lfs|lgs|bound|lgdt|lidt|sgdt|sidt|invlpg|prefetch\w*)$/;
+const sizeKeywords: Readonly<Record<number, string>> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword' };
+
+export function hexadecimal(value: number | bigint): string {
+  return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
+}
+
+/** Offset in CS that a relative jump at `eip` goes to. */
+export function jumpTarget(i: Instruction, eip: number): number {
+  const target = eip + i.length + i.immediate;
+  return i.operandSize === 16 ? target & 0xffff : i.operandSize === 32 ? target >>> 0 : target;
+}
+
+/** @param eip offset in CS of the instruction's first byte: jump targets are printed as absolute offsets. */
+export function formatInstruction(i: Instruction, eip: number, options: FormatOptions = {}): string {
+  const { mnemonic } = i.encoding.instruction;
+  const unwritable = withoutSyntax(i, eip, options);
+  if (unwritable) return unwritable;
+  const list = operands(i);
+  const words: string[] = [];
+  const defaultOperandSize = i.codeSize === 64 ? 32 : i.codeSize;
+  if (i.lock) words.push('lock');
+  if (i.repeat !== 'none') words.push(i.repeat === 'repz' ? 'repe' : i.repeat === 'repnz' ? 'repne' : 'rep');
+  if (i.segmentOverride >= 0 && namelessSource.test(mnemonic)) words.push(['es', 'cs', 'ss', 'ds', 'fs', 'gs'][i.segmentOverride]);
+  if (i.addressSize !== i.codeSize && addressedByPrefix.test(mnemonic)) words.push(`a${i.addressSize}`);
+  if (i.operandSize !== defaultOperandSize && i.operandSize !== 64 && needsOperandPrefix(mnemonic, list)) words.push(`o${i.operandSize}`);
+  words.push(mnemonic);
+  // IN and OUT name DX and AL, shifts name 1 and CL: all of them are operands in NASM's syntax, too.
+  const texts = list.map((o, n) => formatOperand(i, o, n, list, eip, options));
+  return texts.length ? `${words.join(' ')} ${texts.join(', ')}` : words.join(' ');
+}
+
+/** Encodings that NASM's syntax cannot ask for: text of the same meaning, with the mnemonic in a comment. */
+function withoutSyntax(i: Instruction, eip: number, options: FormatOptions): string | undefined {
+  const { mnemonic } = i.encoding.instruction;
+  if (i.operandSize !== 16) return undefined;
+  // MOVZX and MOVSX from word to word move a word.
+  if ((mnemonic === 'movzx' || mnemonic === 'movsx') && i.encoding.operands[1] === 'Ew') {
+    const [to, from] = operands(i).map((o, n, list) => formatOperand(i, o, n, list, eip, options));
+    return `mov ${to}, ${from} ; ${mnemonic}`;
+  }
+  if (mnemonic === 'bswap') {
+    const opcode = `0x0f, ${hexadecimal(0xc8 + i.opcodeRegister)}`;
+    return `db ${i.codeSize === 16 ? '' : '0x66, '}${opcode} ; bswap ${registerName(i.opcodeRegister, 16)}`;
+  }
+  return undefined;
+}
+
+function needsOperandPrefix(mnemonic: string, list: readonly Operand[]): boolean {
+  const first = list[0];
+  if (sizedByPrefix.test(mnemonic)) return true;
+  // A short jump has no size keyword; EIP is truncated to the operand size all the same.
+  if (first?.kind === 'target') return first.short;
+  return (mnemonic === 'push' || mnemonic === 'pop') && first?.kind === 'register' && first.file === 'segment';
+}
+
+function formatOperand(i: Instruction, o: Operand, n: number, list: readonly Operand[], eip: number, options: FormatOptions): string {
+  const { mnemonic } = i.encoding.instruction;
+  const resized = i.operandSize !== (i.codeSize === 64 ? 32 : i.codeSize) && i.operandSize !== 64;
+  switch (o.kind) {
+    case 'register': return o.name;
+    case 'constant': return String(o.value);
+    case 'far': return `${resized ? `${sizeKeywords[i.operandSize]} ` : ''}${hexadecimal(o.selector)}:${hexadecimal(o.offset)}`;
+    case 'target': {
+      const target = jumpTarget(i, eip);
+      // A Jcc with o16 or o32 must not be left to the assembler to lengthen.
+      const keyword = o.short ? (mnemonic === 'jmp' || resized && /^j.?.?.?$/.test(mnemonic) && !/cxz$/.test(mnemonic) ? 'short ' : '') : resized ? `near ${sizeKeywords[i.operandSize]} ` : '';
+      return keyword + (options.symbol?.(target) ?? hexadecimal(target));
+    }
+    case 'immediate': {
+      const value = o.signExtended ? BigInt.asIntN(o.width, o.value) : o.value;
+      // PUSH has no other operand to tell the size.
+      return (mnemonic === 'push' && resized ? `${sizeKeywords[i.operandSize]} ` : '') + hexadecimal(value);
+    }
+    case 'memory': {
+      const text = formatMemory(o, i);
+      if (i.encoding.operands[n] === 'Mp') {
+        const far = mnemonic === 'jmp' || mnemonic === 'call';
+        return far ? `far ${resized ? `${sizeKeywords[i.operandSize]} ` : ''}${text}` : text;
+      }
+      const told = list.some((other) => other.kind === 'register' && other.file === 'general' && other.width === o.width
+        && !/^(AL|CL|DX)$/.test(i.encoding.operands[list.indexOf(other)]));
+      const keyword = sizeKeywords[o.width];
+      return keyword && !told && !sizeless.test(mnemonic) ? `${keyword} ${text}` : text;
+    }
+  }
+}
+
+/** `[es:ebx+esi*4+0x10]`. */
+function formatMemory(m: MemoryOperand, i: Instruction): string {
+  let inside = '';
+  if (m.ripRelative) {
+    inside = `rel $${signed(m.displacement + BigInt(i.length))}`;
+  } else if (!m.base && !m.index) {
+    // NASM takes the address size of a bare offset from the code.
+    inside = (m.addressSize !== i.codeSize ? `${sizeKeywords[m.addressSize]} ` : '') + hexadecimal(m.displacement);
+  } else {
+    inside = m.base ?? '';
+    if (m.index) inside += `${inside ? '+' : ''}${m.index}${m.scale > 1 || !m.base ? `*${m.scale}` : ''}`;
+    if (m.displacement !== 0n || !m.base) inside += signed(m.displacement);
+  }
+  // NASM may turn [ebp*2] into [ebp+ebp], whose default segment is SS: there the segment is always named.
+  const override = i.segmentOverride >= 0 || (!m.base && m.index === 'ebp') ? `${m.segment}:` : '';
+  return inside.startsWith('word ') || inside.startsWith('dword ') || inside.startsWith('rel ')
+    ? `[${inside.replace(' ', ` ${override}`)}]` : `[${override}${inside}]`;
+}
+
+function signed(value: bigint): string {
+  return value < 0n ? hexadecimal(value) : `+${hexadecimal(value)}`;
+}
+
+/** `db 0x0f,0xff`: bytes that are no instruction. */
+export function formatBytes(bytes: Uint8Array, offset: number, length: number): string {
+  return `db ${[...bytes.subarray(offset, offset + length)].map((b) => `0x${b.toString(16).padStart(2, '0')}`).join(', ')}`;
+}
+
+export interface Disassembled {
+  /** Bytes that the text stands for; at least 1. */
+  readonly length: number;
+  readonly text: string;
+  /** Ok, or why the text is a `db`. */
+  readonly status: DecodeStatus;
+}
+
+/** Decode and format one instruction. Bytes that are none become `db`. `scratch` is overwritten and holds the instruction when Ok. */
+export function disassemble(
+  decoder: Decoder, bytes: Uint8Array, offset: number, end: number, mode: DecodeMode, eip: number,
+  options: FormatOptions = {}, scratch = new Instruction(),
+): Disassembled {
+  const status = decoder.decode(bytes, offset, end, mode, scratch);
+  if (status === DecodeStatus.Ok) return { length: scratch.length, text: formatInstruction(scratch, eip, options), status };
+  const length = Math.max(1, scratch.length);
+  return { length, text: formatBytes(bytes, offset, length), status };
+}
