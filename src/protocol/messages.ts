@@ -171,8 +171,8 @@ export interface Requests {
   setExceptionStops: [{ vectors: readonly number[] }, void];
   /** In the guest's current mode, or as told. `offset` counts instructions before (negative) or after the address. */
   disassemble: [{ linear: number; instructionOffset: number; count: number; codeSize?: 16 | 32 | 64 }, readonly DisassembledInstruction[]];
-  /** `bits` is the width of the value (1–64), 0 for an untyped number. */
-  evaluate: [{ expression: string }, { value: bigint; bits: number }];
+  /** `bits` is the width of the value (1–64), 0 for a number without one; `memory` is where a memory expression reads. Symbols have to be bound before. */
+  evaluate: [{ expression: string }, { value: bigint; bits: number; memory?: { space: AddressSpace; address: number } }];
   counters: [Record<string, never>, CounterSample];
   screen: [Record<string, never>, ScreenText];
   /** Hidden page faults by guest instruction address (linear), most first. */

@@ -1,0 +1,38 @@
+/** Entry point of the browser's web worker: a machine host on the worker's own scope. */
+import type { HostChannel } from '../protocol/channel';
+import type { ClientMessage, HostMessage } from '../protocol/messages';
+import { createMachine } from '../vmm/machine/machine';
+import { MachineHost } from './host';
+
+/** The part of DedicatedWorkerGlobalScope that is used; the project compiles against the window's library. */
+interface WorkerScope {
+  postMessage(message: HostMessage): void;
+  addEventListener(type: 'message', listener: (event: { readonly data: ClientMessage }) => void): void;
+  close(): void;
+}
+const scope = globalThis as unknown as WorkerScope;
+
+const channel: HostChannel = {
+  post: (message) => scope.postMessage(message),
+  onMessage: (listener) => scope.addEventListener('message', (event) => listener(event.data)),
+  // Nobody tells a web worker that its owner has gone; it is terminated with it.
+  onClose: () => undefined,
+  close: () => scope.close(),
+};
+
+/** A message to oneself comes after the messages that wait already, and unlike a timer is not delayed by four milliseconds. */
+const turn = new MessageChannel();
+const turns: (() => void)[] = [];
+turn.port1.onmessage = () => turns.shift()?.();
+
+new MachineHost(channel, createMachine, {
+  now: () => performance.now(),
+  soon: (callback) => {
+    turns.push(callback);
+    turn.port2.postMessage(undefined);
+  },
+  later: (callback, milliseconds) => {
+    const timer = setTimeout(callback, milliseconds);
+    return { cancel: () => clearTimeout(timer) };
+  },
+});

@@ -1,0 +1,24 @@
+/** Entry point of the Node worker thread: a machine host on the parent's port. */
+import { parentPort } from 'node:worker_threads';
+import type { HostChannel } from '../protocol/channel';
+import { createMachine } from '../vmm/machine/machine';
+import { MachineHost } from './host';
+
+const port = parentPort;
+if (!port) throw new Error('This file is the entry of a worker thread; start it with launchNodeWorker');
+
+const channel: HostChannel = {
+  post: (message) => port.postMessage(message),
+  onMessage: (listener) => void port.on('message', listener),
+  onClose: (listener) => void port.on('close', () => listener()),
+  close: () => port.close(),
+};
+
+new MachineHost(channel, createMachine, {
+  now: () => performance.now(),
+  soon: (callback) => void setImmediate(callback),
+  later: (callback, milliseconds) => {
+    const timer = setTimeout(callback, milliseconds);
+    return { cancel: () => clearTimeout(timer) };
+  },
+});
