@@ -1,0 +1,235 @@
+/**
+ * Generates the threaded-code module: one function per form of the instruction table, the handlers of continuations and links, and the
+ * dispatcher. The module owns the function table; it is generated and compiled once per process.
+ */
+import { counterAddress } from '../cpu/counters';
+import { BUDGET, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_ENTRIES, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE } from '../cpu/layout';
+import type { InstructionTable } from '../isa/types';
+import { ModuleWriter, type FunctionBody } from '../wasm/module';
+import { enumerateForms, type FormIndex } from './forms';
+import { Exit, RecordField } from './record';
+import { ThreadedBuilder } from './threaded-builder';
+
+/** Function indices that handlers refer to. */
+export interface HandlerImports {
+  readonly handlerType: number;
+  readonly dispatch: number;
+  /** (record, linear, bytes) → value (8 bytes: in SCRATCH). */
+  readonly readSlow: number;
+  readonly readForWriteSlow: number;
+  /** (record, linear, bytes, value). */
+  readonly writeSlow: number;
+  /** (record, offset, segment entry, bytes | 0x100 for writes) → 1 when it faulted. */
+  readonly segmentCheck: number;
+  callout(name: string): number;
+}
+
+/** Handlers that no instruction declares. Their numbers are table indices; 0 stays empty so that a zeroed record traps. */
+export const enum SpecialHandler {
+  None,
+  /** A continuation: asks the translator for the target, then goes there. */
+  Continue,
+  /** A patched continuation to a unit on the same page. */
+  Goto,
+  /** A patched continuation to another page: valid while the target page is mapped as it was. */
+  GotoChecked,
+  /** A record of a discarded unit: go on at its EIP through the translator. */
+  Leave,
+  /** Head of a unit whose instruction straddles two pages: valid while the second page is mapped as it was. */
+  CheckPage,
+  /** A debugger's breakpoint. */
+  Breakpoint,
+  Count,
+}
+
+export interface ThreadedModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly forms: FormIndex;
+  readonly handlerCount: number;
+  /** Names of the callouts that the table uses, in import order. */
+  readonly callouts: readonly string[];
+}
+
+const CS_BASE = SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.base;
+
+/** Every callout that semantics may name, found by asking each form once; imports must precede functions. */
+function calloutNames(table: InstructionTable): string[] {
+  const names = new Set<string>();
+  const module = new ModuleWriter();
+  const type = module.type(['i32'], []);
+  const imports: HandlerImports = {
+    handlerType: 0, dispatch: 0, readSlow: 0, readForWriteSlow: 0, writeSlow: 0, segmentCheck: 0,
+    callout: (name) => {
+      names.add(name);
+      return 0;
+    },
+  };
+  const seen = new Set<unknown>();
+  enumerateForms(table, (form) => {
+    if (seen.has(form.encoding)) return { handler: 0, dependencies: { addressSize: false, stack: false, implicitMemory: false, targets: false } };
+    seen.add(form.encoding);
+    new ThreadedBuilder(form, module.body(type), imports).build();
+    return { handler: 0, dependencies: { addressSize: false, stack: false, implicitMemory: false, targets: false } };
+  });
+  return [...names];
+}
+
+export function generateThreadedModule(table: InstructionTable, memoryPages: number): ThreadedModule {
+  const callouts = calloutNames(table);
+  const module = new ModuleWriter();
+  const handlerType = module.type(['i32'], []);
+  const plain = module.type([], []);
+  const found = module.type([], ['i32']);
+  const linked = module.type(['i32'], ['i32']);
+  const three = module.type(['i32', 'i32', 'i32'], ['i32']);
+  const four = module.type(['i32', 'i32', 'i32', 'i32'], ['i32']);
+  const stored = module.type(['i32', 'i32', 'i32', 'i32'], []);
+
+  module.importMemory('machine', 'memory', memoryPages);
+  const lookup = module.importFunction('translator', 'lookup', found);
+  const resolve = module.importFunction('translator', 'resolve', linked);
+  const readSlow = module.importFunction('memory', 'read', three);
+  const readForWriteSlow = module.importFunction('memory', 'readForWrite', three);
+  const writeSlow = module.importFunction('memory', 'write', stored);
+  const segmentCheck = module.importFunction('memory', 'segmentCheck', four);
+  const calloutIndex = new Map(callouts.map((name) => [name, module.importFunction('callout', name, four)]));
+
+  const dispatch = module.declare(plain);
+  const lookupSlow = module.declare(plain);
+  const imports: HandlerImports = {
+    handlerType, dispatch, readSlow, readForWriteSlow, writeSlow, segmentCheck,
+    callout: (name) => calloutIndex.get(name) ?? fail(`callout ${name} was not imported`),
+  };
+
+  const functions: number[] = [];
+  const define = (type: number, write: (body: FunctionBody) => void): number => {
+    const index = module.declare(type);
+    const body = module.body(type);
+    write(body);
+    module.define(index, body);
+    return index;
+  };
+  const special = (write: (body: FunctionBody) => void) => functions.push(define(handlerType, write));
+
+  const goTo = (body: FunctionBody, record: number) => {
+    body.index('local.get', record).index('local.get', record).memory('i32.load', RecordField.handler).indirect('return_call_indirect', handlerType);
+  };
+  const setStateFromField = (body: FunctionBody, address: number, field: number) => {
+    body.i32(0).index('local.get', 0).memory('i32.load', field).memory('i32.store', address);
+  };
+  const count = (body: FunctionBody, id: Parameters<typeof counterAddress>[0]) => {
+    body.i32(0).i32(0).memory('i64.load', counterAddress(id)).i64(1).op('i64.add').memory('i64.store', counterAddress(id));
+  };
+  const exit = (body: FunctionBody, reason: Exit) => {
+    body.i32(0).index('local.get', 0).memory('i32.store', EXIT_RECORD);
+    body.i32(0).i32(reason).memory('i32.store', EXIT_REASON).op('return');
+  };
+  /** BUDGET -= position; when spent, leave with EIP = the given field. */
+  const charge = (body: FunctionBody, eipField: number) => {
+    const budget = body.local('i32');
+    body.i32(0).memory('i32.load', BUDGET).index('local.get', 0).memory('i32.load8_u', RecordField.position).op('i32.sub').index('local.set', budget);
+    body.i32(0).index('local.get', budget).memory('i32.store', BUDGET);
+    body.index('local.get', budget).i32(0).op('i32.lt_s').open('if');
+    setStateFromField(body, EIP, eipField);
+    exit(body, Exit.Budget);
+    body.op('end');
+  };
+  /** READ_TABLE entry of the page whose table offset (page number × 4) stands in `field` differs from the record's `expected`. */
+  const pageMoved = (body: FunctionBody, field: number) => {
+    body.i32(0).memory('i32.load', READ_TABLE).index('local.get', 0).memory('i32.load', field).op('i32.add').memory('i32.load', 0);
+    body.index('local.get', 0).memory('i32.load', RecordField.expected).op('i32.ne');
+  };
+
+  special((body) => {
+    charge(body, RecordField.target);
+    const target = body.local('i32');
+    body.index('local.get', 0).index('call', resolve).index('local.tee', target).op('i32.eqz').open('if').op('return').op('end');
+    goTo(body, target);
+  });
+  special((body) => {
+    charge(body, RecordField.target);
+    count(body, 'chainedJumps');
+    const target = body.local('i32');
+    body.index('local.get', 0).memory('i32.load', RecordField.link).index('local.set', target);
+    goTo(body, target);
+  });
+  special((body) => {
+    charge(body, RecordField.target);
+    pageMoved(body, RecordField.owner);
+    body.open('if');
+    setStateFromField(body, EIP, RecordField.target);
+    body.index('return_call', dispatch).op('end');
+    count(body, 'chainedJumps');
+    const target = body.local('i32');
+    body.index('local.get', 0).memory('i32.load', RecordField.link).index('local.set', target);
+    goTo(body, target);
+  });
+  special((body) => {
+    charge(body, RecordField.eip);
+    setStateFromField(body, EIP, RecordField.eip);
+    body.index('return_call', lookupSlow);
+  });
+  special((body) => {
+    pageMoved(body, RecordField.displacement);
+    body.open('if');
+    setStateFromField(body, EIP, RecordField.eip);
+    body.index('return_call', lookupSlow).op('end');
+    const next = body.local('i32');
+    body.index('local.get', 0).i32(32).op('i32.add').index('local.set', next);
+    goTo(body, next);
+  });
+  special((body) => {
+    // Position instructions of this unit were retired; the budget may go negative here, the runner does not mind.
+    body.i32(0).i32(0).memory('i32.load', BUDGET).index('local.get', 0).memory('i32.load8_u', RecordField.position).op('i32.sub').memory('i32.store', BUDGET);
+    setStateFromField(body, EIP, RecordField.eip);
+    exit(body, Exit.Breakpoint);
+  });
+  if (functions.length !== SpecialHandler.Count - 1) fail('special handlers do not match their numbers');
+
+  const forms = enumerateForms(table, (form) => {
+    const index = module.declare(handlerType);
+    const body = module.body(handlerType);
+    const builder = new ThreadedBuilder(form, body, imports);
+    builder.build();
+    module.define(index, body);
+    functions.push(index);
+    return { handler: functions.length, dependencies: builder.dependencies };
+  });
+
+  // The dispatcher: EIP → jump cache → record, else the translator.
+  const dispatcher = module.body(plain);
+  {
+    const linear = dispatcher.local('i32');
+    const slot = dispatcher.local('i32');
+    const record = dispatcher.local('i32');
+    dispatcher.i32(0).memory('i32.load', EIP).i32(0).memory('i32.load', CS_BASE).op('i32.add').index('local.tee', linear);
+    dispatcher.index('local.get', linear).i32(12).op('i32.shr_u').op('i32.xor').i32(JUMP_CACHE_ENTRIES - 1).op('i32.and').i32(4).op('i32.shl').index('local.set', slot);
+    dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE).index('local.get', linear).op('i32.eq');
+    dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 4).i32(0).memory('i32.load', CONTEXT).op('i32.eq').op('i32.and');
+    dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 12);
+    dispatcher.i32(0).memory('i32.load', READ_TABLE).index('local.get', linear).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0);
+    dispatcher.op('i32.eq').op('i32.and').open('if');
+    count(dispatcher, 'indirectHits');
+    dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 8).index('local.set', record);
+    goTo(dispatcher, record);
+    dispatcher.op('end').index('return_call', lookupSlow);
+  }
+  module.define(dispatch, dispatcher);
+
+  const slow = module.body(plain);
+  {
+    const record = slow.local('i32');
+    slow.index('call', lookup).index('local.tee', record).op('i32.eqz').open('if').op('return').op('end');
+    goTo(slow, record);
+  }
+  module.define(lookupSlow, slow);
+
+  const run = define(plain, (body) => body.index('call', dispatch));
+  module.export('run', run);
+  module.table(functions.length + 1, 1, functions);
+  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts };
+}
+
+function fail(why: string): never {
+  throw new Error(`threaded code: ${why}`);
+}

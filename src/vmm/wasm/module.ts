@@ -1,0 +1,221 @@
+/**
+ * Writes a WebAssembly module: types, imports, functions, one table's elements, exports. Functions are numbered in the order they are
+ * declared, imports first; bodies may be written in any order.
+ */
+import { EMPTY_BLOCK, opcodes, valueTypes, type Opcode, type ValueType } from './opcodes';
+import { ByteWriter } from './writer';
+
+export interface FunctionType {
+  readonly parameters: readonly ValueType[];
+  readonly results: readonly ValueType[];
+}
+
+/** The body of one function, written instruction by instruction. */
+export class FunctionBody {
+  readonly code = new ByteWriter();
+  private readonly locals: ValueType[] = [];
+
+  constructor(private readonly parameterCount: number) {}
+
+  /** A fresh local. */
+  local(type: ValueType): number {
+    this.locals.push(type);
+    return this.parameterCount + this.locals.length - 1;
+  }
+
+  /** An instruction without immediates. */
+  op(opcode: Opcode): this {
+    this.code.byte(opcodes[opcode]);
+    return this;
+  }
+
+  /** An instruction with one index immediate: local.get, call, br, … */
+  index(opcode: Opcode, index: number): this {
+    this.code.byte(opcodes[opcode]);
+    this.code.unsigned(index);
+    return this;
+  }
+
+  i32(value: number): this {
+    this.code.byte(opcodes['i32.const']);
+    this.code.signed(value | 0);
+    return this;
+  }
+
+  /** A 64-bit constant below 2^53 in magnitude. */
+  i64(value: number): this {
+    this.code.byte(opcodes['i64.const']);
+    this.code.signed(value);
+    return this;
+  }
+
+  /** A load or store; the address (and value) are on the stack. Alignment is a hint: none is promised. */
+  memory(opcode: Opcode, offset: number): this {
+    this.code.byte(opcodes[opcode]);
+    this.code.unsigned(0);
+    this.code.unsigned(offset);
+    return this;
+  }
+
+  /** block, loop or if without results. */
+  open(opcode: 'block' | 'loop' | 'if'): this {
+    this.code.byte(opcodes[opcode]);
+    this.code.byte(EMPTY_BLOCK);
+    return this;
+  }
+
+  /** (return_)call_indirect through table 0; the table index is on the stack. */
+  indirect(opcode: 'call_indirect' | 'return_call_indirect', type: number): this {
+    this.code.byte(opcodes[opcode]);
+    this.code.unsigned(type);
+    this.code.byte(0);
+    return this;
+  }
+
+  /** The body as it stands in the code section. */
+  finish(): Uint8Array {
+    const out = new ByteWriter(this.code.length + 32);
+    const runs: { type: ValueType; count: number }[] = [];
+    for (const type of this.locals) {
+      const last = runs.at(-1);
+      if (last?.type === type) last.count++;
+      else runs.push({ type, count: 1 });
+    }
+    out.unsigned(runs.length);
+    for (const run of runs) {
+      out.unsigned(run.count);
+      out.byte(valueTypes[run.type]);
+    }
+    out.append(this.code.view());
+    out.byte(opcodes.end);
+    return out.view();
+  }
+}
+
+export class ModuleWriter {
+  private readonly types: FunctionType[] = [];
+  private readonly typeKeys = new Map<string, number>();
+  private readonly imports: { module: string; name: string; type: number }[] = [];
+  private readonly functions: { type: number; body: Uint8Array | undefined }[] = [];
+  private readonly exports: { name: string; index: number }[] = [];
+  private readonly elements: { offset: number; functions: number[] }[] = [];
+  private memoryImport: { module: string; name: string; pages: number } | undefined;
+  private tableSize = 0;
+
+  type(parameters: readonly ValueType[], results: readonly ValueType[]): number {
+    const key = `${parameters.join()}→${results.join()}`;
+    const known = this.typeKeys.get(key);
+    if (known !== undefined) return known;
+    this.types.push({ parameters, results });
+    this.typeKeys.set(key, this.types.length - 1);
+    return this.types.length - 1;
+  }
+
+  importMemory(module: string, name: string, pages: number): void {
+    this.memoryImport = { module, name, pages };
+  }
+
+  /** Imports come before every declared function. */
+  importFunction(module: string, name: string, type: number): number {
+    if (this.functions.length) throw new Error('wasm: import after a function');
+    this.imports.push({ module, name, type });
+    return this.imports.length - 1;
+  }
+
+  declare(type: number): number {
+    this.functions.push({ type, body: undefined });
+    return this.imports.length + this.functions.length - 1;
+  }
+
+  define(index: number, body: FunctionBody): void {
+    this.functions[index - this.imports.length].body = body.finish();
+  }
+
+  body(type: number): FunctionBody {
+    return new FunctionBody(this.types[type].parameters.length);
+  }
+
+  export(name: string, index: number): void {
+    this.exports.push({ name, index });
+  }
+
+  /** Table 0 (function references), defined here and filled from `offset`. */
+  table(size: number, offset: number, functions: number[]): void {
+    this.tableSize = size;
+    this.elements.push({ offset, functions });
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    const out = new ByteWriter(1 << 16);
+    out.append(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+    this.section(out, 1, this.types.length, (s) => {
+      for (const { parameters, results } of this.types) {
+        s.byte(0x60);
+        for (const list of [parameters, results]) {
+          s.unsigned(list.length);
+          for (const type of list) s.byte(valueTypes[type]);
+        }
+      }
+    });
+    this.section(out, 2, this.imports.length + (this.memoryImport ? 1 : 0), (s) => {
+      for (const { module, name, type } of this.imports) {
+        s.name(module);
+        s.name(name);
+        s.byte(0);
+        s.unsigned(type);
+      }
+      if (this.memoryImport) {
+        s.name(this.memoryImport.module);
+        s.name(this.memoryImport.name);
+        s.byte(2);
+        s.byte(0);
+        s.unsigned(this.memoryImport.pages);
+      }
+    });
+    this.section(out, 3, this.functions.length, (s) => {
+      for (const { type } of this.functions) s.unsigned(type);
+    });
+    if (this.tableSize) {
+      this.section(out, 4, 1, (s) => {
+        s.byte(0x70);
+        s.byte(0);
+        s.unsigned(this.tableSize);
+      });
+    }
+    this.section(out, 7, this.exports.length, (s) => {
+      for (const { name, index } of this.exports) {
+        s.name(name);
+        s.byte(0);
+        s.unsigned(index);
+      }
+    });
+    this.section(out, 9, this.elements.length, (s) => {
+      for (const { offset, functions } of this.elements) {
+        s.unsigned(0);
+        s.byte(opcodes['i32.const']);
+        s.signed(offset);
+        s.byte(opcodes.end);
+        s.unsigned(functions.length);
+        for (const index of functions) s.unsigned(index);
+      }
+    });
+    this.section(out, 10, this.functions.length, (s) => {
+      for (const { body } of this.functions) {
+        if (!body) throw new Error('wasm: a declared function has no body');
+        s.unsigned(body.length);
+        s.append(body);
+      }
+    });
+    return out.view().slice();
+  }
+
+  private section(out: ByteWriter, id: number, count: number, write: (section: ByteWriter) => void): void {
+    if (!count) return;
+    const section = new ByteWriter(1 << 12);
+    section.unsigned(count);
+    write(section);
+    out.byte(id);
+    out.unsigned(section.length);
+    out.append(section.view());
+  }
+}
