@@ -84,6 +84,9 @@ export const RUN_BUDGET = 0x3d4;
 /** u64: instructions retired before the present run began. */
 export const RETIRED = 0x3d8;
 
+/** MSRs with storage of their own (msr.ts), 64-bit slots. TSC_OFFSET: what the time-stamp counter reads minus the instruction count. */
+export const SYSENTER_CS = 0x3e0, SYSENTER_ESP = 0x3e8, SYSENTER_EIP = 0x3f0, TSC_OFFSET = 0x3f8;
+
 /** Event counters: one u64 per row of counters.ts. */
 export const COUNTERS = 0x400;
 export const COUNTERS_MAX = 0x100;

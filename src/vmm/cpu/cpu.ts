@@ -1,0 +1,133 @@
+/**
+ * The processor: its state page, the linear memory it reaches, and the board's side of it (hooks). Everything that the architecture says
+ * about it is in the rooms beside this file; here are only the primitives they share, power-on, and the entry points for interrupts.
+ */
+import type { LinearMemory, PageFault, PagingState } from '../mmu/types';
+import { Attribute, Cr0, REAL_MODE_ATTRIBUTES, SystemType } from './bits';
+import { cpuModels, type CpuModel } from './cpuid';
+import { deliver, raise, type DeliveryKind, type DeliveryOutcome } from './deliver';
+import { debugTrap } from './debug';
+import type { GuestFault } from './exceptions';
+import { Segment, TSC_OFFSET } from './layout';
+import { CpuState, type CpuSnapshot } from './state';
+
+export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'privilege' | 'reset';
+
+/** What the processor asks of the machine around it. */
+export interface CpuHooks {
+  /** Instructions retired, exact to the instruction inside a callout. */
+  now(): number;
+  portRead(port: number, bytes: 1 | 2 | 4): number;
+  portWrite(port: number, bytes: 1 | 2 | 4, value: number): void;
+  /**
+   * The registers that paging depends on changed, or were written with the architectural effect of flushing (every MOV to CR3).
+   * Also called for each change of CPL.
+   */
+  setPaging(state: PagingState, cause: PagingCause): void;
+  invlpg(linear: number): void;
+  /**
+   * CS, SS, the form of a data segment, or the mode changed: the translation context must be interned again before the next unit.
+   * May come several times within one callout: note it and act afterwards.
+   */
+  contextChanged(): void;
+  /** DR0–DR3 or DR7 changed: see enabledBreakpoints in debug.ts. */
+  debugRegistersChanged(): void;
+  /** HLT retired (EIP is behind it). */
+  halt(): void;
+}
+
+export class Cpu {
+  readonly state: CpuState;
+  /** DR6 bits of data, I/O and task-switch traps that the present instruction earned; the engine delivers them after it with debugTrap(). */
+  pendingDebug = 0;
+
+  constructor(
+    /** Holds the state page (layout.ts). */
+    wasmMemory: { readonly buffer: ArrayBufferLike },
+    readonly memory: LinearMemory,
+    readonly hooks: CpuHooks,
+    readonly model: CpuModel = cpuModels.p6,
+  ) {
+    this.state = new CpuState(wasmMemory);
+  }
+
+  /** CR0.PE = 1 and not virtual-8086 mode: segments come from descriptors. */
+  get protectedMode(): boolean { return this.state.protectedMode; }
+
+  /** State after RESET (SDM Vol. 3, table 9-1). */
+  reset(): void {
+    const { state } = this;
+    state.clear();
+    state.eflags = 2;
+    state.eip = 0xfff0;
+    state.set32(2, this.model.signature);
+    for (const n of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS]) state.setSegment(n, 0, 0, 0xffff, REAL_MODE_ATTRIBUTES);
+    state.setSegment(Segment.CS, 0xf000, 0xffff0000, 0xffff, REAL_MODE_ATTRIBUTES);
+    state.setSegment(Segment.LDTR, 0, 0, 0xffff, Attribute.P | SystemType.Ldt);
+    state.setSegment(Segment.TR, 0, 0, 0xffff, Attribute.P | SystemType.TssBusy32);
+    state.setGdtr(0, 0xffff);
+    state.setIdtr(0, 0xffff);
+    state.cr0 = Cr0.CD | Cr0.NW | Cr0.ET;
+    state.setDr(6, 0xffff0ff0);
+    state.setDr(7, 0x400);
+    state.u64[TSC_OFFSET >> 3] = BigInt.asUintN(64, -BigInt(this.hooks.now()));
+    this.pendingDebug = 0;
+    this.pagingChanged('reset');
+    this.hooks.contextChanged();
+    this.hooks.debugRegistersChanged();
+  }
+
+  pagingChanged(cause: PagingCause): void {
+    const { cr0, cr3, cr4, efer, cpl } = this.state;
+    this.hooks.setPaging({ cr0, cr3, cr4, efer, cpl }, cause);
+  }
+
+  setCpl(cpl: number): void {
+    if (this.state.cpl === cpl) return;
+    this.state.cpl = cpl;
+    this.pagingChanged('privilege');
+  }
+
+  /** Commits a segment register, visible and hidden, and tells the translator when it matters to it. */
+  setSegment(n: Segment, selector: number, base: number, limit: number, attributes: number): void {
+    const { state } = this;
+    const oldBase = state.base(n);
+    const changed = state.limit(n) !== limit >>> 0 || state.attributes(n) !== attributes
+      || (n === Segment.CS ? oldBase !== base >>> 0 : (oldBase === 0) !== (base === 0));
+    state.setSegment(n, selector, base, limit, attributes);
+    if (changed && n < Segment.LDTR) this.hooks.contextChanged();
+  }
+
+  /** The null selector: nothing can be reached through the register. */
+  setNullSegment(n: Segment, selector: number): void {
+    this.setSegment(n, selector, 0, 0, Attribute.Unusable);
+  }
+
+  /**
+   * Base from the selector; limit and default size stay what they were ("unreal mode" depends on it), except that a segment which
+   * protected mode left unusable becomes an ordinary one.
+   */
+  setRealModeSegment(n: Segment, selector: number): void {
+    const old = this.state.attributes(n);
+    const usable = !(old & Attribute.Unusable);
+    const attributes = REAL_MODE_ATTRIBUTES | (usable ? old & (Attribute.DB | Attribute.G) : 0);
+    this.setSegment(n, selector, (selector & 0xffff) << 4, usable ? this.state.limit(n) : 0xffff, attributes);
+  }
+
+  /** Delivers one event; exceptions on the way combine into #DF and shutdown as the architecture says. EIP must be exact. */
+  deliver(vector: number, kind: DeliveryKind, errorCode?: number): DeliveryOutcome {
+    return deliver(this, vector, kind, errorCode);
+  }
+  /** Delivers a fault that an instruction threw; CR2 is set for page faults. EIP must already be the faulting instruction's. */
+  raise(fault: GuestFault | PageFault): DeliveryOutcome {
+    return raise(this, fault);
+  }
+  /** Delivers #DB as a trap after an instruction: `bits` for DR6, merged with {@link pendingDebug}. */
+  debugTrap(bits: number): DeliveryOutcome {
+    return debugTrap(this, bits);
+  }
+
+  snapshot(): CpuSnapshot {
+    return this.state.snapshot(this.hooks.now());
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Delivery of interrupts and exceptions through the IVT and the IDT, the double-fault rules and shutdown (SDM Vol. 3, chapter 6).
+ *
+ * `enter` carries out one delivery and throws (having changed nothing) what goes wrong on the way; `deliver` and `raise` combine such
+ * failures as the architecture says until a handler has begun or the processor shuts down.
+ */
+import { PageFault } from '../mmu/types';
+import type { Cpu } from './cpu';
+import { Flag, SystemType } from './bits';
+import { describeType, fault, faultName, hex4, hex8, isCode, isConforming, isNull, markAccessed, parseDescriptor, readDescriptor, type Descriptor } from './descriptors';
+import { enterDebugHandler } from './debug';
+import { combine, exceptions, generalProtection, GuestFault, selectorError, Vector, vectorName, type ExceptionClass } from './exceptions';
+import { Segment } from './layout';
+import { checkTarget, commitCode, commitStack, innerStack } from './rings';
+import { checkPush, currentStack, pushValues } from './stack';
+import { switchThroughGate } from './tasks';
+
+/** Software: INT n, INT3, INTO (the gate's DPL counts, EXT is 0). */
+export type DeliveryKind = 'external' | 'software' | 'exception';
+
+export interface ChainEntry {
+  readonly vector: number;
+  readonly name: string;
+  readonly errorCode?: number;
+  readonly eip: number;
+  readonly cs: number;
+  readonly text: string;
+}
+export type DeliveryOutcome =
+  | { readonly kind: 'delivered' }
+  /** Triple fault. `chain` and `gate` are the words for the post-mortem. */
+  | { readonly kind: 'shutdown'; readonly chain: readonly ChainEntry[]; readonly gate: string };
+
+const delivered: DeliveryOutcome = { kind: 'delivered' };
+
+export function raise(cpu: Cpu, thrown: GuestFault | PageFault): DeliveryOutcome {
+  const first = asFault(thrown);
+  return run(cpu, first.vector, 'exception', first.errorCode, first);
+}
+
+export function deliver(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode?: number): DeliveryOutcome {
+  return run(cpu, vector, kind, errorCode, undefined);
+}
+
+function asFault(thrown: unknown): GuestFault {
+  if (thrown instanceof GuestFault) return thrown;
+  if (thrown instanceof PageFault) {
+    const { linear, errorCode } = thrown;
+    const access = errorCode & 0x10 ? 'fetching' : errorCode & 2 ? 'writing' : 'reading';
+    const why = errorCode & 8 ? 'a reserved bit is set' : errorCode & 1 ? 'not permitted' : 'page not present';
+    return new GuestFault(Vector.PF, errorCode, `${access} ${hex8(linear)} with ${errorCode & 4 ? 'user' : 'supervisor'} privilege: ${why}`, linear);
+  }
+  throw thrown;
+}
+
+/** The loop ends: a delivery fails at most three times before the class of its fault leads to shutdown (table 6-5). */
+function run(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | undefined, cause: GuestFault | undefined): DeliveryOutcome {
+  const { state } = cpu;
+  const chain: ChainEntry[] = [];
+  const gates: string[] = [];
+  const record = (text: string, of: number, code: number | undefined): void => {
+    const cs = state.selector(Segment.CS);
+    const where = `${hex4(cs).slice(2)}:${hex8(state.eip).slice(2)}`;
+    const name = vectorName(of);
+    chain.push({ vector: of, name, ...(code !== undefined && { errorCode: code }), eip: state.eip, cs, text: `${faultName(of, code)} at ${where}: ${text}` });
+  };
+  if (cause?.linear !== undefined) state.cr2 = cause.linear;
+  let currentVector = vector;
+  let currentKind = kind;
+  let code = errorCode;
+  let pendingClass: ExceptionClass = kind === 'exception' && vector < 32 ? exceptions[vector].class : 'benign';
+  let text = cause?.reason ?? (kind === 'exception' ? exceptions[vector & 31].title : `${kind} interrupt`);
+  for (;;) {
+    try {
+      enter(cpu, currentVector, currentKind, code);
+      state.count(currentKind === 'external' ? 'interrupts' : 'exceptions');
+      return delivered;
+    } catch (error) {
+      const next = asFault(error);
+      if (next.linear !== undefined) state.cr2 = next.linear;
+      record(text, currentVector, code);
+      gates.push(describeGate(cpu, currentVector));
+      const during = `while delivering ${faultName(currentVector, code)}: ${next.reason}`;
+      const nextClass = exceptions[next.vector].class;
+      const outcome = combine(pendingClass, nextClass);
+      if (outcome === 'shutdown') {
+        record(during, next.vector, next.errorCode);
+        return { kind: 'shutdown', chain, gate: gates.join('; ') };
+      }
+      currentKind = 'exception';
+      if (outcome === 'doubleFault') {
+        record(during, next.vector, next.errorCode);
+        text = `${vectorName(next.vector)} while delivering ${vectorName(currentVector)}`;
+        currentVector = Vector.DF;
+        code = 0;
+        pendingClass = 'doubleFault';
+      } else {
+        text = during;
+        currentVector = next.vector;
+        code = next.errorCode;
+        pendingClass = nextClass;
+      }
+    }
+  }
+}
+
+/** One delivery. Throws GuestFault or PageFault with nothing changed (a task switch past its commit point excepted). */
+export function enter(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode?: number): void {
+  if (cpu.protectedMode) enterProtected(cpu, vector, kind, errorCode);
+  else enterReal(cpu, vector, kind);
+  if (vector === Vector.DB && kind === 'exception') enterDebugHandler(cpu);
+  cpu.state.interruptShadow = false;
+}
+
+function enterReal(cpu: Cpu, vector: number, kind: DeliveryKind): void {
+  const { state, memory } = cpu;
+  if (vector * 4 + 3 > state.idtrLimit) {
+    throw generalProtection(vector * 8 + 2 + (kind === 'software' ? 0 : 1), `IVT entry ${vector} is beyond the limit ${hex4(state.idtrLimit)}`);
+  }
+  const entry = memory.read((state.idtrBase + vector * 4) >>> 0, 4, false);
+  const stack = currentStack(cpu);
+  checkPush(cpu, stack, 3, 2, 0);
+  state.stackPointer = pushValues(cpu, stack, [pushedFlags(cpu, vector, kind), state.selector(Segment.CS), state.eip], 2);
+  state.systemFlags &= ~(Flag.IF | Flag.TF | Flag.RF | Flag.AC);
+  cpu.setRealModeSegment(Segment.CS, entry >>> 16);
+  state.eip = entry & 0xffff;
+}
+
+/** RF is 1 in the image of every fault except an instruction breakpoint's #DB (SDM Vol. 3, 17.3.1.1). */
+function pushedFlags(cpu: Cpu, vector: number, kind: DeliveryKind): number {
+  const isFault = kind === 'exception' && vector < 32 && exceptions[vector].type === 'fault';
+  return isFault ? cpu.state.eflags | Flag.RF : cpu.state.eflags;
+}
+
+function enterProtected(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | undefined): void {
+  const { state, memory } = cpu;
+  const ext = kind === 'software' ? 0 : 1;
+  const gateError = vector * 8 + 2 + ext;
+  const name = `IDT entry ${vector}`;
+  if (vector * 8 + 7 > state.idtrLimit) throw generalProtection(gateError, `${name} is beyond the limit ${hex4(state.idtrLimit)}`);
+  const linear = (state.idtrBase + vector * 8) >>> 0;
+  const gate = parseDescriptor(0, linear, memory.read(linear, 4, false), memory.read((linear + 4) >>> 0, 4, false));
+  const type = gate.attributes & 0x1f;
+  const isGate = type === SystemType.TaskGate || ((type & ~8) | 1) === SystemType.TrapGate16;
+  if (!isGate) throw generalProtection(gateError, `${name} is ${describeType(gate.attributes)}`);
+  if (kind === 'software' && gate.dpl < state.cpl) throw generalProtection(gateError, `${name} has DPL ${gate.dpl}, CPL is ${state.cpl}`);
+  if (!gate.present) throw new GuestFault(Vector.NP, gateError, `${name} is not present`);
+  if (type === SystemType.TaskGate) {
+    switchThroughGate(cpu, gate, 'interrupt', ext, errorCode);
+    return;
+  }
+
+  const selector = gate.low >>> 16;
+  if (isNull(selector)) throw generalProtection(ext, `${name} holds a null code selector`);
+  const d = readDescriptor(cpu, selector, Vector.GP, ext);
+  if (!isCode(d)) throw fault(Vector.GP, selector, ext, `in ${name} is ${describeType(d.attributes)}`);
+  if (d.dpl > state.cpl) throw fault(Vector.GP, selector, ext, `in ${name} has DPL ${d.dpl}, CPL is ${state.cpl}`);
+  if (!d.present) throw fault(Vector.NP, selector, ext, `in ${name} is not present`);
+  const bytes = type & 8 ? 4 : 2;
+  const target = bytes === 4 ? ((gate.high & 0xffff0000) | (gate.low & 0xffff)) >>> 0 : gate.low & 0xffff;
+  const frame = [pushedFlags(cpu, vector, kind), state.selector(Segment.CS), state.eip];
+  if (errorCode !== undefined) frame.push(errorCode);
+  if (!isConforming(d) && d.dpl < state.cpl) toInner(cpu, d, target, bytes, frame, ext);
+  else toSame(cpu, d, target, bytes, frame, ext);
+  state.systemFlags &= ~(Flag.TF | Flag.NT | Flag.RF | Flag.VM | (type & 1 ? 0 : Flag.IF));
+}
+
+function toSame(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, frame: readonly number[], ext: 0 | 1): void {
+  const stack = currentStack(cpu);
+  checkPush(cpu, stack, frame.length, bytes, ext);
+  checkTarget(d, target, ext);
+  markAccessed(cpu, d);
+  cpu.state.stackPointer = pushValues(cpu, stack, frame, bytes);
+  commitCode(cpu, d, cpu.state.cpl, target);
+}
+
+function toInner(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, frame: readonly number[], ext: 0 | 1): void {
+  const { state } = cpu;
+  const inner = innerStack(cpu, d.dpl, ext);
+  checkPush(cpu, inner.stack, frame.length + 2, bytes, selectorError(inner.selector, ext));
+  checkTarget(d, target, ext);
+  markAccessed(cpu, d);
+  markAccessed(cpu, inner.descriptor);
+  const pointer = pushValues(cpu, inner.stack, [state.selector(Segment.SS), state.esp, ...frame], bytes);
+  commitCode(cpu, d, d.dpl, target);
+  commitStack(cpu, inner.selector, inner.descriptor, pointer);
+}
+
+/** What stands at a vector's place in the IDT or IVT, in one sentence part. Never throws. */
+export function describeGate(cpu: Cpu, vector: number): string {
+  const { state, memory } = cpu;
+  const protectedMode = cpu.protectedMode;
+  const size = protectedMode ? 8 : 4;
+  const linear = (state.idtrBase + vector * size) >>> 0;
+  const name = `${protectedMode ? 'IDT' : 'IVT'} entry ${vector} at ${hex8(linear)}`;
+  if (vector * size + size - 1 > state.idtrLimit) return `${name}: beyond the table's limit ${hex4(state.idtrLimit)}`;
+  try {
+    const low = memory.read(linear, 4, false);
+    if (!protectedMode) return `${name}: ${hex4(low >>> 16).slice(2)}:${hex4(low).slice(2)}`;
+    const gate = parseDescriptor(0, linear, low, memory.read((linear + 4) >>> 0, 4, false));
+    const target = gate.type & 8 ? ((gate.high & 0xffff0000) | (low & 0xffff)) >>> 0 : low & 0xffff;
+    const presence = gate.present ? 'present' : 'not present';
+    return `${name}: ${presence}, ${describeType(gate.attributes)}, DPL ${gate.dpl}, target ${hex4(low >>> 16).slice(2)}:${hex8(target).slice(2)}`;
+  } catch (error) {
+    if (error instanceof PageFault) return `${name}: its page cannot be read`;
+    throw error;
+  }
+}

@@ -1,0 +1,66 @@
+/** The instructions that touch the protected bits of EFLAGS: STI, CLI, POPF, PUSHF, and software interrupts. */
+import type { CalloutSite } from './callouts';
+import type { Cpu } from './cpu';
+import { Flag } from './bits';
+import { enter } from './deliver';
+import { generalProtection, Vector } from './exceptions';
+
+function requireIopl(cpu: Cpu, name: string): void {
+  const { state } = cpu;
+  if (state.cpl > state.iopl) throw generalProtection(0, `${name} with CPL ${state.cpl} and IOPL ${state.iopl}`);
+}
+
+/** STI: interrupts are taken from the boundary behind the next instruction on, when they were off. */
+export function setInterruptFlag(cpu: Cpu): number {
+  requireIopl(cpu, 'STI');
+  const { state } = cpu;
+  if (!(state.systemFlags & Flag.IF)) state.interruptShadow = true;
+  state.systemFlags |= Flag.IF;
+  return 0;
+}
+
+export function clearInterruptFlag(cpu: Cpu): number {
+  requireIopl(cpu, 'CLI');
+  cpu.state.systemFlags &= ~Flag.IF;
+  return 0;
+}
+
+/** Bits that POPF changes (SDM Vol. 2, POPF, table 4-15). RF is not among them: a 32-bit POPF clears it. */
+export function popFlagsMask(bytes: number, cpl: number, iopl: number): number {
+  let mask = Flag.Arithmetic | Flag.TF | Flag.DF | Flag.NT;
+  if (bytes === 4) mask |= Flag.AC | Flag.ID;
+  if (cpl <= iopl) mask |= Flag.IF;
+  if (cpl === 0) mask |= Flag.IOPL;
+  return mask;
+}
+
+/** POPF with the value from the stack; `bytes` is 2 or 4. */
+export function popFlags(cpu: Cpu, _site: CalloutSite, value: number, bytes: number): number {
+  const { state } = cpu;
+  if (state.systemFlags & Flag.VM && state.iopl < 3) throw generalProtection(0, 'POPF in virtual-8086 mode with IOPL below 3');
+  const mask = popFlagsMask(bytes, state.cpl, state.iopl);
+  const cleared = bytes === 4 ? Flag.RF : 0;
+  state.eflags = (value & mask) | (state.eflags & ~mask & ~cleared);
+  return 0;
+}
+
+/** The image that PUSHF pushes: VM and RF read as zero. */
+export function pushFlagsValue(cpu: Cpu): number {
+  const { state } = cpu;
+  if (state.systemFlags & Flag.VM && state.iopl < 3) throw generalProtection(0, 'PUSHF in virtual-8086 mode with IOPL below 3');
+  return state.eflags & ~(Flag.VM | Flag.RF);
+}
+
+/** INT n, INT3, INTO: what is pushed points behind the instruction. A failure is a fault of the instruction itself. */
+export function softwareInterrupt(cpu: Cpu, site: CalloutSite, vector: number): number {
+  cpu.state.eip = site.nextEip;
+  enter(cpu, vector & 0xff, 'software');
+  return 0;
+}
+
+/** INT1 (F1): #DB as the hardware raises it, without the DPL check and without a bit in DR6. */
+export function debugInterrupt(cpu: Cpu, site: CalloutSite): number {
+  cpu.state.eip = site.nextEip;
+  enter(cpu, Vector.DB, 'exception');
+  return 0;
+}

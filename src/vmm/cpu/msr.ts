@@ -1,0 +1,44 @@
+/** Model-specific registers, one row each. Reading or writing an undeclared one is #GP(0). */
+import type { Cpu } from './cpu';
+import { SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, TSC_OFFSET } from './layout';
+
+export interface MsrRow {
+  readonly address: number;
+  /** The SDM's name. */
+  readonly name: string;
+  readonly description: string;
+  read(cpu: Cpu): bigint;
+  write(cpu: Cpu, value: bigint): void;
+}
+
+/** The time-stamp counter: one count per instruction, from zero at RESET. */
+export function timeStamp(cpu: Cpu): bigint {
+  return BigInt.asUintN(64, BigInt(cpu.hooks.now()) + cpu.state.u64[TSC_OFFSET >> 3]);
+}
+
+function stored(slot: number): Pick<MsrRow, 'read' | 'write'> {
+  return {
+    read: (cpu) => BigInt(cpu.state.u32[slot >> 2]),
+    write: (cpu, value) => cpu.state.set64Slot(slot, Number(BigInt.asUintN(32, value))),
+  };
+}
+
+export const msrs: readonly MsrRow[] = [
+  {
+    address: 0x10, name: 'IA32_TIME_STAMP_COUNTER', description: 'Instructions retired since RESET, plus what software added',
+    read: timeStamp,
+    // P6: a write sets the low half and clears the high one (SDM Vol. 3, 17.17).
+    write: (cpu, value) => {
+      cpu.state.u64[TSC_OFFSET >> 3] = BigInt.asUintN(64, BigInt.asUintN(32, value) - BigInt(cpu.hooks.now()));
+    },
+  },
+  { address: 0x174, name: 'IA32_SYSENTER_CS', description: 'Code selector that SYSENTER loads; SS and the SYSEXIT selectors follow from it', ...stored(SYSENTER_CS) },
+  { address: 0x175, name: 'IA32_SYSENTER_ESP', description: 'ESP that SYSENTER loads', ...stored(SYSENTER_ESP) },
+  { address: 0x176, name: 'IA32_SYSENTER_EIP', description: 'EIP that SYSENTER loads', ...stored(SYSENTER_EIP) },
+];
+
+const byAddress: ReadonlyMap<number, MsrRow> = new Map(msrs.map((row) => [row.address, row]));
+
+export function findMsr(address: number): MsrRow | undefined {
+  return byAddress.get(address >>> 0);
+}

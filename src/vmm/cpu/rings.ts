@@ -1,0 +1,62 @@
+/** What transfers between privilege levels share: the inner stack from the TSS, and committing a code segment with its CPL. */
+import type { Cpu } from './cpu';
+import { Attribute } from './bits';
+import { commitSegment, describeType, fault, isNull, isWritableData, readDescriptor, rpl, type Descriptor } from './descriptors';
+import { generalProtection, GuestFault, selectorError, Vector } from './exceptions';
+import { Segment } from './layout';
+import type { Stack } from './stack';
+
+export interface InnerStack {
+  readonly selector: number;
+  readonly descriptor: Descriptor;
+  readonly stack: Stack;
+}
+
+/** Whether TR holds a 32-bit TSS (available and busy differ in bit 1 only). */
+export function tssIs32(cpu: Cpu): boolean {
+  return (cpu.state.attributes(Segment.TR) & 8) !== 0;
+}
+
+/** Stack pointer and checked stack segment for level `dpl` from the current TSS (SDM, CALL and INT n pseudocode). */
+export function innerStack(cpu: Cpu, dpl: number, ext: 0 | 1): InnerStack {
+  const { state, memory } = cpu;
+  const wide = tssIs32(cpu);
+  const at = wide ? dpl * 8 + 4 : dpl * 4 + 2;
+  if (state.attributes(Segment.TR) & Attribute.Unusable || at + (wide ? 5 : 3) > state.limit(Segment.TR)) {
+    throw fault(Vector.TS, state.selector(Segment.TR), ext, `(TSS) is too short for the stack of level ${dpl}`);
+  }
+  const address = state.linear(Segment.TR, at);
+  const pointer = memory.read(address, wide ? 4 : 2, false);
+  const selector = memory.read((address + (wide ? 4 : 2)) >>> 0, 2, false);
+  if (isNull(selector)) throw new GuestFault(Vector.TS, selectorError(selector, ext), `the TSS has a null stack selector for level ${dpl}`);
+  const d = readDescriptor(cpu, selector, Vector.TS, ext);
+  if (rpl(selector) !== dpl) throw fault(Vector.TS, selector, ext, `(stack of level ${dpl}) has RPL ${rpl(selector)}`);
+  if (d.dpl !== dpl) throw fault(Vector.TS, selector, ext, `(stack of level ${dpl}) has DPL ${d.dpl}`);
+  if (!isWritableData(d)) throw fault(Vector.TS, selector, ext, `(stack of level ${dpl}) is ${describeType(d.attributes)}`);
+  if (!d.present) throw fault(Vector.SS, selector, ext, `(stack of level ${dpl}) is not present`);
+  return {
+    selector, descriptor: d,
+    stack: {
+      base: d.base, limit: d.limit, attributes: d.attributes, user: dpl === 3,
+      pointer: d.attributes & Attribute.DB ? pointer : pointer & 0xffff,
+    },
+  };
+}
+
+/** Loads SS:eSP of the new level; call after everything that can fault. */
+export function commitStack(cpu: Cpu, selector: number, d: Descriptor, pointer: number): void {
+  commitSegment(cpu, Segment.SS, selector, d);
+  cpu.state.stackPointer = pointer;
+}
+
+/** Loads CS:EIP with CPL (and CS.RPL) = `cpl`; everything has been checked. */
+export function commitCode(cpu: Cpu, d: Descriptor, cpl: number, eip: number): void {
+  commitSegment(cpu, Segment.CS, (d.selector & 0xfffc) | cpl, d);
+  cpu.setCpl(cpl);
+  cpu.state.eip = eip;
+}
+
+/** #GP(EXT) when the target is beyond the new code segment. */
+export function checkTarget(d: Descriptor, offset: number, ext: 0 | 1): void {
+  if (offset > d.limit) throw generalProtection(ext, 'the target offset is beyond the limit of the code segment');
+}

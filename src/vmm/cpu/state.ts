@@ -1,0 +1,253 @@
+/**
+ * Processor state as TypeScript sees it: typed accessors over the state page (layout.ts). No checks and no side effects here beyond the
+ * derived words that layout.ts defines; what may be loaded is decided by segments.ts, far.ts and system.ts.
+ */
+import {
+  CONTEXT, COUNTERS, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
+  LAZY_ZERO, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, SYSENTER_CS,
+  SYSTEM_FLAGS,
+} from './layout';
+import { Attribute, Cr0, Flag } from './bits';
+import { counterAddress, type CounterId } from './counters';
+
+export interface SegmentState {
+  readonly selector: number;
+  readonly base: number;
+  readonly limit: number;
+  /** See SEGMENT_FIELDS.attributes. */
+  readonly attributes: number;
+}
+
+export type CpuMode = 'real' | 'vm86' | 'protected16' | 'protected32' | 'long';
+
+/** The shape that views receive (the protocol's RegisterSnapshot). */
+export interface CpuSnapshot {
+  readonly general: readonly bigint[];
+  readonly eip: number;
+  readonly eflags: number;
+  readonly segments: readonly SegmentState[];
+  readonly gdtr: { readonly base: number; readonly limit: number };
+  readonly idtr: { readonly base: number; readonly limit: number };
+  readonly cr0: number;
+  readonly cr2: number;
+  readonly cr3: number;
+  readonly cr4: number;
+  readonly dr: readonly number[];
+  readonly efer: number;
+  readonly cpl: number;
+  readonly mode: CpuMode;
+  readonly instructions: number;
+}
+
+const F = SEGMENT_FIELDS;
+
+/** Whether every byte of an access is inside a segment's limit; its type is not looked at. Nothing wraps here. */
+export function limitAllows(attributes: number, limit: number, offset: number, bytes: number): boolean {
+  if (attributes & Attribute.Unusable) return false;
+  const last = offset + bytes - 1;
+  if (isExpandDown(attributes)) return offset > limit && last <= (attributes & Attribute.DB ? 0xffffffff : 0xffff);
+  return last <= limit;
+}
+
+function isExpandDown(attributes: number): boolean {
+  return (attributes & (Attribute.S | Attribute.Code | Attribute.ExpandDownOrConforming)) === (Attribute.S | Attribute.ExpandDownOrConforming);
+}
+
+/** Number of offsets, counted from `low`, at which an access of up to 16 bytes is inside the limit. */
+function quickRange(attributes: number, limit: number): { low: number; count: number } {
+  if (attributes & Attribute.Unusable || !(attributes & Attribute.S)) return { low: 0, count: 0 };
+  const down = isExpandDown(attributes);
+  const low = down ? limit + 1 : 0;
+  const last = down ? (attributes & Attribute.DB ? 0xffffffff : 0xffff) : limit;
+  return { low: low >>> 0, count: Math.max(0, last - 15 - low + 1) };
+}
+
+export class CpuState {
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly u64: BigUint64Array;
+
+  /** The memory must be as large as it will ever be: growing it would detach the views. */
+  constructor(memory: { readonly buffer: ArrayBufferLike }) {
+    this.u8 = new Uint8Array(memory.buffer, 0, STATE_END);
+    this.u16 = new Uint16Array(memory.buffer, 0, STATE_END / 2);
+    this.u32 = new Uint32Array(memory.buffer, 0, STATE_END / 4);
+    this.u64 = new BigUint64Array(memory.buffer, 0, STATE_END / 8);
+  }
+
+  // General registers, by the encoding's numbers.
+  get32(n: number): number { return this.u32[(GPR >> 2) + 2 * n]; }
+  /** Clears the slot's upper half, as a 32-bit write does. */
+  set32(n: number, value: number): void {
+    this.u32[(GPR >> 2) + 2 * n] = value;
+    this.u32[(GPR >> 2) + 2 * n + 1] = 0;
+  }
+  get16(n: number): number { return this.u16[(GPR >> 1) + 4 * n]; }
+  set16(n: number, value: number): void { this.u16[(GPR >> 1) + 4 * n] = value; }
+  /** AL CL DL BL AH CH DH BH. */
+  get8(n: number): number { return this.u8[GPR + 8 * (n & 3) + (n >> 2)]; }
+  set8(n: number, value: number): void { this.u8[GPR + 8 * (n & 3) + (n >> 2)] = value; }
+  get64(n: number): bigint { return this.u64[(GPR >> 3) + n]; }
+
+  get eip(): number { return this.u32[EIP >> 2]; }
+  set eip(value: number) {
+    this.u32[EIP >> 2] = value;
+    this.u32[(EIP >> 2) + 1] = 0;
+  }
+  get esp(): number { return this.get32(4); }
+
+  // EFLAGS.
+  get eflags(): number {
+    const sign = this.u32[LAZY_SIGN >> 2];
+    const carry = this.u32[LAZY_CARRY >> 2];
+    let parity = sign & 0xff;
+    parity ^= parity >> 4;
+    let flags = this.u32[SYSTEM_FLAGS >> 2];
+    if (this.u32[LAZY_ZERO >> 2] === 0) flags |= Flag.ZF;
+    if (sign >>> 31) flags |= Flag.SF;
+    if (((0x6996 >> (parity & 15)) & 1) === 0) flags |= Flag.PF;
+    if (carry >>> 31) flags |= Flag.CF;
+    if (((carry >>> 31) ^ (carry >>> 30)) & 1) flags |= Flag.OF;
+    if (carry & 8) flags |= Flag.AF;
+    return (flags | Flag.Fixed) >>> 0;
+  }
+  set eflags(value: number) {
+    this.u32[LAZY_ZERO >> 2] = value & Flag.ZF ? 0 : 1;
+    this.u32[LAZY_SIGN >> 2] = (value & Flag.SF ? 0x80000000 : 0) | (value & Flag.PF ? 0 : 1);
+    const carry = value & Flag.CF ? 1 : 0;
+    const overflow = value & Flag.OF ? 1 : 0;
+    this.u32[LAZY_CARRY >> 2] = (carry << 31) | ((carry ^ overflow) << 30) | (value & Flag.AF ? 8 : 0);
+    this.u32[SYSTEM_FLAGS >> 2] = (value & Flag.All & ~Flag.Arithmetic) | Flag.Fixed;
+  }
+  /** EFLAGS without the arithmetic flags. */
+  get systemFlags(): number { return this.u32[SYSTEM_FLAGS >> 2]; }
+  set systemFlags(value: number) { this.u32[SYSTEM_FLAGS >> 2] = (value & Flag.All & ~Flag.Arithmetic) | Flag.Fixed; }
+  get iopl(): number { return (this.u32[SYSTEM_FLAGS >> 2] >>> 12) & 3; }
+
+  // Segments.
+  selector(n: number): number { return this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.selector) >> 2]; }
+  attributes(n: number): number { return this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.attributes) >> 2]; }
+  base(n: number): number { return this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.base) >> 2]; }
+  limit(n: number): number { return this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.limit) >> 2]; }
+  segment(n: number): SegmentState {
+    return { selector: this.selector(n), base: this.base(n), limit: this.limit(n), attributes: this.attributes(n) };
+  }
+  /** Writes visible and hidden parts and derives low, readQuick and writeQuick. `limit` is in bytes. */
+  setSegment(n: number, selector: number, base: number, limit: number, attributes: number): void {
+    const at = (SEGMENTS + n * SEGMENT_SIZE) >> 2;
+    const readable = !(attributes & Attribute.Code) || (attributes & Attribute.ReadWrite) !== 0;
+    const writable = (attributes & (Attribute.Code | Attribute.ReadWrite)) === Attribute.ReadWrite;
+    const { low, count } = quickRange(attributes, limit >>> 0);
+    this.u32[at + (F.selector >> 2)] = selector & 0xffff;
+    this.u32[at + (F.attributes >> 2)] = attributes;
+    this.u32[at + (F.base >> 2)] = base;
+    this.u32[at + (F.base >> 2) + 1] = 0;
+    this.u32[at + (F.limit >> 2)] = limit;
+    this.u32[at + (F.low >> 2)] = low;
+    this.u32[at + (F.readQuick >> 2)] = readable ? count : 0;
+    this.u32[at + (F.writeQuick >> 2)] = writable ? count : 0;
+  }
+  /** The visible selector alone (SDM: CS.RPL follows CPL). */
+  setSelector(n: number, selector: number): void { this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.selector) >> 2] = selector & 0xffff; }
+  /** The exact check behind readQuick and writeQuick: limit and type of one access. */
+  segmentAllows(n: number, offset: number, bytes: number, write: boolean): boolean {
+    const attributes = this.attributes(n);
+    const typeAllows = write
+      ? (attributes & (Attribute.Code | Attribute.ReadWrite)) === Attribute.ReadWrite
+      : !(attributes & Attribute.Code) || (attributes & Attribute.ReadWrite) !== 0;
+    return typeAllows && limitAllows(attributes, this.limit(n), offset >>> 0, bytes);
+  }
+  linear(n: number, offset: number): number { return (this.base(n) + offset) >>> 0; }
+  /** SS.B: the stack pointer is ESP, not SP. */
+  get bigStack(): boolean { return (this.attributes(Segment.SS) & Attribute.DB) !== 0; }
+  /** CS.D. */
+  get bigCode(): boolean { return (this.attributes(Segment.CS) & Attribute.DB) !== 0; }
+  /** ESP or SP by the stack's size. */
+  get stackPointer(): number { return this.bigStack ? this.get32(4) : this.get16(4); }
+  set stackPointer(value: number) {
+    if (this.bigStack) this.set32(4, value);
+    else this.set16(4, value);
+  }
+
+  // Descriptor tables.
+  get gdtrBase(): number { return this.u32[GDTR_BASE >> 2]; }
+  get gdtrLimit(): number { return this.u32[GDTR_LIMIT >> 2]; }
+  setGdtr(base: number, limit: number): void {
+    this.set64Slot(GDTR_BASE, base);
+    this.u32[GDTR_LIMIT >> 2] = limit;
+  }
+  get idtrBase(): number { return this.u32[IDTR_BASE >> 2]; }
+  get idtrLimit(): number { return this.u32[IDTR_LIMIT >> 2]; }
+  setIdtr(base: number, limit: number): void {
+    this.set64Slot(IDTR_BASE, base);
+    this.u32[IDTR_LIMIT >> 2] = limit;
+  }
+
+  // Control and debug registers.
+  get cr0(): number { return this.u32[CR0 >> 2]; }
+  set cr0(value: number) { this.set64Slot(CR0, value); }
+  get cr2(): number { return this.u32[CR2 >> 2]; }
+  set cr2(value: number) { this.set64Slot(CR2, value); }
+  get cr3(): number { return this.u32[CR3 >> 2]; }
+  set cr3(value: number) { this.set64Slot(CR3, value); }
+  get cr4(): number { return this.u32[CR4 >> 2]; }
+  set cr4(value: number) { this.set64Slot(CR4, value); }
+  get efer(): number { return this.u32[EFER >> 2]; }
+  dr(n: number): number { return this.u32[(DR >> 2) + 2 * n]; }
+  setDr(n: number, value: number): void { this.set64Slot(DR + 8 * n, value); }
+  /** Writing CPL alone does not tell paging; see Cpu.setCpl. */
+  get cpl(): number { return this.u32[CPL >> 2]; }
+  set cpl(value: number) { this.u32[CPL >> 2] = value; }
+
+  get protectedMode(): boolean { return (this.cr0 & Cr0.PE) !== 0 && !(this.systemFlags & Flag.VM); }
+
+  get interruptShadow(): boolean { return this.u32[INTERRUPT_SHADOW >> 2] !== 0; }
+  set interruptShadow(on: boolean) { this.u32[INTERRUPT_SHADOW >> 2] = on ? 1 : 0; }
+  /** Result of a callout that does not fit its return value. */
+  setScratch(value: number): void { this.u32[SCRATCH >> 2] = value; }
+
+  set64Slot(address: number, value: number): void {
+    this.u32[address >> 2] = value;
+    this.u32[(address >> 2) + 1] = 0;
+  }
+
+  count(id: CounterId): void {
+    const at = COUNTER_SLOTS[id] ??= counterAddress(id);
+    this.u32[at >> 2]++;
+    if (this.u32[at >> 2] === 0) this.u32[(at >> 2) + 1]++;
+  }
+
+  get mode(): CpuMode {
+    if (!(this.cr0 & Cr0.PE)) return 'real';
+    if (this.systemFlags & Flag.VM) return 'vm86';
+    return this.bigCode ? 'protected32' : 'protected16';
+  }
+
+  snapshot(instructions: number): CpuSnapshot {
+    return {
+      general: Array.from({ length: 8 }, (_, n) => this.get64(n)),
+      eip: this.eip,
+      eflags: this.eflags,
+      segments: Array.from({ length: 8 }, (_, n) => this.segment(n)),
+      gdtr: { base: this.gdtrBase, limit: this.gdtrLimit },
+      idtr: { base: this.idtrBase, limit: this.idtrLimit },
+      cr0: this.cr0, cr2: this.cr2, cr3: this.cr3, cr4: this.cr4,
+      dr: Array.from({ length: 8 }, (_, n) => this.dr(n)),
+      efer: this.efer,
+      cpl: this.cpl,
+      mode: this.mode,
+      instructions,
+    };
+  }
+
+  /** Registers to zero; the engine's bookkeeping (tables, budget, retired instructions, counters) stays. Cpu.reset sets the power-on values. */
+  clear(): void {
+    this.u8.fill(0, GPR, CONTEXT);
+    this.u8.fill(0, SYSENTER_CS, COUNTERS);
+    this.interruptShadow = false;
+  }
+}
+
+const COUNTER_SLOTS: Partial<Record<CounterId, number>> = {};
+
