@@ -1,39 +1,40 @@
 /** EFLAGS bit by bit (SDM Vol. 1, 3.4.3), and the conditions that jumps, moves and sets test. */
+import { eflagsFields, type BitField } from '../../protocol/registers';
 
-export interface FlagDefinition {
-  readonly name: string;
-  readonly title: string;
-  readonly bit: number;
-  readonly width: number;
+/** What each flag means, in the order a reader wants them: arithmetic flags first, then control, then system. */
+const definitions: Readonly<Record<string, string>> = {
+  CF: 'Carry or borrow out of the most significant bit: unsigned overflow.',
+  PF: 'The low byte of the result has an even number of ones.',
+  AF: 'Carry or borrow out of bit 3, for BCD arithmetic.',
+  ZF: 'The result is zero.',
+  SF: 'Most significant bit of the result.',
+  OF: 'The signed result does not fit.',
+  DF: 'String instructions go downwards.',
+  IF: 'Maskable hardware interrupts are taken.',
+  TF: 'A debug exception follows every instruction.',
+  IOPL: 'Highest CPL that may use ports, CLI and STI.',
+  NT: 'IRET returns to the task named in the TSS link.',
+  RF: 'The next instruction ignores instruction breakpoints.',
+  VM: 'The processor runs in virtual-8086 mode.',
+  AC: 'Unaligned accesses at CPL 3 fault when CR0.AM is set.',
+  VIF: 'Virtual image of IF.',
+  VIP: 'An interrupt waits for VIF.',
+  ID: 'A program that can change it finds CPUID.',
+};
+
+export interface FlagDefinition extends BitField {
   readonly definition: string;
 }
 
-/** In the order a reader wants them: arithmetic flags first, then control, then system. */
-export const flagDefinitions: readonly FlagDefinition[] = [
-  { name: 'CF', title: 'Carry', bit: 0, width: 1, definition: 'Carry or borrow out of the most significant bit: unsigned overflow.' },
-  { name: 'PF', title: 'Parity', bit: 2, width: 1, definition: 'The low byte of the result has an even number of ones.' },
-  { name: 'AF', title: 'Auxiliary carry', bit: 4, width: 1, definition: 'Carry or borrow out of bit 3, for BCD arithmetic.' },
-  { name: 'ZF', title: 'Zero', bit: 6, width: 1, definition: 'The result is zero.' },
-  { name: 'SF', title: 'Sign', bit: 7, width: 1, definition: 'Most significant bit of the result.' },
-  { name: 'OF', title: 'Overflow', bit: 11, width: 1, definition: 'The signed result does not fit.' },
-  { name: 'DF', title: 'Direction', bit: 10, width: 1, definition: 'String instructions go downwards.' },
-  { name: 'IF', title: 'Interrupt enable', bit: 9, width: 1, definition: 'Maskable hardware interrupts are taken.' },
-  { name: 'TF', title: 'Trap', bit: 8, width: 1, definition: 'A debug exception follows every instruction.' },
-  { name: 'IOPL', title: 'I/O privilege level', bit: 12, width: 2, definition: 'Highest CPL that may use ports, CLI and STI.' },
-  { name: 'NT', title: 'Nested task', bit: 14, width: 1, definition: 'IRET returns to the task named in the TSS link.' },
-  { name: 'RF', title: 'Resume', bit: 16, width: 1, definition: 'The next instruction ignores instruction breakpoints.' },
-  { name: 'VM', title: 'Virtual-8086', bit: 17, width: 1, definition: 'The processor runs in virtual-8086 mode.' },
-  { name: 'AC', title: 'Alignment check', bit: 18, width: 1, definition: 'Unaligned accesses at CPL 3 fault when CR0.AM is set.' },
-  { name: 'VIF', title: 'Virtual interrupt', bit: 19, width: 1, definition: 'Virtual image of IF.' },
-  { name: 'VIP', title: 'Virtual interrupt pending', bit: 20, width: 1, definition: 'An interrupt waits for VIF.' },
-  { name: 'ID', title: 'Identification', bit: 21, width: 1, definition: 'A program that can change it finds CPUID.' },
-];
+export const flagDefinitions: readonly FlagDefinition[] = Object.entries(definitions).map(([name, definition]) => ({
+  ...eflagsFields.find((field) => field.name === name)!, definition,
+}));
 
-export function flagValue(eflags: number, flag: FlagDefinition): number {
-  return (eflags >>> flag.bit) & ((1 << flag.width) - 1);
+export function flagValue(eflags: number, flag: BitField): number {
+  return (eflags >>> flag.low) & ((1 << flag.width) - 1);
 }
 
-const bits = new Map(flagDefinitions.map((flag) => [flag.name, flag.bit]));
+const bits = new Map(flagDefinitions.map((flag) => [flag.name, flag.low]));
 
 interface Condition {
   readonly reads: readonly string[];

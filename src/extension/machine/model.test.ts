@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { RegisterSnapshot } from '../../protocol/messages';
 import { forecast } from './eflags';
-import { describeChange, describeSegment, endSentence, machineViewModel, registerValue, stopSentence } from './model';
+import { describeChange, machineViewModel, stopSentence } from './model';
 
 export function snapshot(change: Partial<RegisterSnapshot> = {}): RegisterSnapshot {
   return {
@@ -31,27 +31,12 @@ describe('Machine view model', () => {
     assert.equal(model.location, undefined);
   });
 
-  it('describes segments by their access rights', () => {
-    assert.equal(describeSegment(0x9b), 'code, readable, 16-bit, DPL 0');
-    assert.equal(describeSegment(0xc0f3), 'data, writable, 32-bit, DPL 3');
-    assert.equal(describeSegment(0x10000), 'unusable');
-    assert.equal(describeSegment(0x8b), 'busy 32-bit TSS, DPL 0');
-  });
-
-  it('says why the machine stopped or ended', () => {
+  it('says why the machine stopped', () => {
     assert.equal(stopSentence({ kind: 'exception', vector: 14, name: '#PF', errorCode: 2, address: 0x1000 }), 'Paused before #PF, error code 0x2, address 0x1000');
-    assert.match(endSentence({ kind: 'debugExit', status: 3 }, 3), /status 3/);
   });
 });
 
-describe('registers by name', () => {
-  it('finds sub-registers and flags', () => {
-    const registers = snapshot({ general: [0xfedcba98n, 0n, 0n, 0x1234n, 0n, 0n, 0n, 0n], eflags: 0x3041 });
-    assert.deepEqual(['eax', 'ax', 'al', 'ah', 'bh', 'zf', 'cf', 'sf', 'iopl', 'eip'].map((n) => registerValue(registers, n)),
-      [0xfedcba98n, 0xba98n, 0x98n, 0xban, 0x12n, 1n, 1n, 0n, 3n, 0x7c05n]);
-    assert.equal(registerValue(registers, 'nothing'), undefined);
-  });
-
+describe('values beside the source', () => {
   it('shows the old value only when it differs', () => {
     assert.equal(describeChange('EAX', 0x12n, 0x11n), 'eax = 0x12 (was 0x11)');
     assert.equal(describeChange('eax', 0x12n, 0x12n), 'eax = 0x12');

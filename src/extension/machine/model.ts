@@ -1,11 +1,12 @@
 /** Turns register snapshots into the texts of the Machine view. Pure: no VS Code, no machine. */
-import type { EndReason, PostMortem, RegisterSnapshot, RunState, SegmentSnapshot, StopReason } from '../../protocol/messages';
+import type { PostMortem, RegisterSnapshot, RunState, SegmentSnapshot, StopReason } from '../../protocol/messages';
+import { codeSize, findRegister, linearEip, segmentText } from '../../protocol/registers';
 import type { FlagRow, MachineViewModel, RegisterRow, SegmentRow } from '../../protocol/views';
 import { flagDefinitions, flagValue, forecast } from './eflags';
 
-export const generalNames = ['EAX', 'ECX', 'EDX', 'EBX', 'ESP', 'EBP', 'ESI', 'EDI'] as const;
-export const generalNames64 = ['RAX', 'RCX', 'RDX', 'RBX', 'RSP', 'RBP', 'RSI', 'RDI', ...Array.from({ length: 8 }, (_, i) => `R${i + 8}`)];
-export const segmentNames = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const;
+const generalNames = ['EAX', 'ECX', 'EDX', 'EBX', 'ESP', 'EBP', 'ESI', 'EDI'] as const;
+const generalNames64 = ['RAX', 'RCX', 'RDX', 'RBX', 'RSP', 'RBP', 'RSI', 'RDI', ...Array.from({ length: 8 }, (_, i) => `R${i + 8}`)];
+const segmentNames = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const;
 
 /** The order in which people read the registers, not the one of the encoding. */
 const readingOrder = [0, 3, 1, 2, 6, 7, 5, 4];
@@ -18,16 +19,6 @@ export const hex = (value: number | bigint, digits = 8): string => value.toStrin
 /** As people write it in the source: 0x1F. */
 export const hexLiteral = (value: number | bigint): string => `0x${value.toString(16).toUpperCase()}`;
 
-/** Default code size of the guest's present mode. */
-export function codeSize(registers: RegisterSnapshot): 16 | 32 | 64 {
-  return registers.mode === 'protected32' ? 32 : registers.mode === 'long' ? 64 : 16;
-}
-
-/** Linear address of the instruction at hand. */
-export function linearEip(registers: RegisterSnapshot): number {
-  return (registers.segments[1].base + registers.eip) % 0x100000000;
-}
-
 function readings(value: bigint, width: number): string {
   const parts = [`unsigned ${value}`];
   const signed = BigInt.asIntN(width, value);
@@ -37,32 +28,13 @@ function readings(value: bigint, width: number): string {
   return parts.join(', ');
 }
 
-/** System segment types (SDM Vol. 3, table 3-2). */
-const systemTypes: Readonly<Record<number, string>> = {
-  1: '16-bit TSS', 2: 'LDT', 3: 'busy 16-bit TSS', 9: '32-bit TSS', 11: 'busy 32-bit TSS',
-};
-
-/** Attributes in words, from the access-rights format: type 0–3, S 4, DPL 5–6, P 7, D/B 14, G 15, unusable 16. */
-export function describeSegment(attributes: number): string {
-  if (attributes & 0x10000) return 'unusable';
-  const type = attributes & 15;
-  const parts: string[] = [];
-  if (!(attributes & 0x10)) parts.push(systemTypes[type] ?? `system type ${type}`);
-  else if (type & 8) parts.push(type & 2 ? 'code, readable' : 'code, execute only', ...(type & 4 ? ['conforming'] : []));
-  else parts.push(type & 2 ? 'data, writable' : 'data, read only', ...(type & 4 ? ['expand down'] : []));
-  if (attributes & 0x10) parts.push(attributes & 0x4000 ? '32-bit' : '16-bit');
-  parts.push(`DPL ${(attributes >> 5) & 3}`);
-  if (!(attributes & 0x80)) parts.push('not present');
-  return parts.join(', ');
-}
-
 function segmentRow(name: string, segment: SegmentSnapshot, previous: SegmentSnapshot | undefined): SegmentRow {
   return {
     name,
     selector: hex(segment.selector, 4),
-    base: hex(segment.base),
-    limit: hex(segment.limit),
-    kind: describeSegment(segment.attributes),
+    base: hex(segment.base >>> 0),
+    limit: hex(segment.limit >>> 0),
+    kind: segmentText(segment.attributes),
     changed: previous !== undefined && (previous.selector !== segment.selector || previous.base !== segment.base
       || previous.limit !== segment.limit || previous.attributes !== segment.attributes),
   };
@@ -84,7 +56,7 @@ export interface MachineState {
   readonly previous?: RegisterSnapshot;
   /** Disassembly at EIP, while paused. */
   readonly instruction?: string;
-  readonly postMortem?: PostMortem;
+  readonly postMortem?: Omit<PostMortem, 'registers'>;
 }
 
 export function machineViewModel(machine: MachineState): MachineViewModel {
@@ -145,19 +117,7 @@ export function stopSentence(reason: StopReason): string {
   }
 }
 
-export function endSentence(reason: EndReason, exitStatus: number): string {
-  switch (reason.kind) {
-    case 'debugExit': return `Ended: the guest wrote the debug-exit port, status ${exitStatus}`;
-    case 'halted': return 'Ended: halted for ever (HLT with interrupts off)';
-    case 'powerOff': return 'Ended: powered off';
-    case 'tripleFault': return 'Ended: triple fault';
-    case 'instructionLimit': return 'Ended: instruction limit reached';
-    case 'terminated': return 'Ended: terminated';
-    case 'internalError': return `Ended: defect of the monitor: ${reason.message}`;
-  }
-}
-
-export function postMortemLines(postMortem: PostMortem): string[] {
+export function postMortemLines(postMortem: Omit<PostMortem, 'registers'>): string[] {
   return [
     ...postMortem.chain.map((fault) => `${fault.name} at ${hex(fault.cs, 4)}:${hex(fault.eip)}: ${fault.text}`),
     `Gate: ${postMortem.gate}`,
@@ -165,40 +125,9 @@ export function postMortemLines(postMortem: PostMortem): string[] {
   ];
 }
 
-/** The value of a register or flag by the name that disassembly uses; undefined for a name that is not a register. */
-export function registerValue(registers: RegisterSnapshot, name: string): bigint | undefined {
-  const lower = name.toLowerCase();
-  const wide = generalNames64.findIndex((n) => n.toLowerCase() === lower);
-  if (wide >= 0) return registers.general[wide];
-  const narrow = /^(r\d+)([dwb])$/.exec(lower);
-  if (narrow) {
-    const value = registerValue(registers, narrow[1]);
-    return value === undefined ? undefined : BigInt.asUintN({ d: 32, w: 16, b: 8 }[narrow[2]]!, value);
-  }
-  const general = generalNames.findIndex((n) => n.toLowerCase() === lower);
-  if (general >= 0) return BigInt.asUintN(32, registers.general[general]);
-  const word = generalNames.findIndex((n) => n.slice(1).toLowerCase() === lower);
-  if (word >= 0) return BigInt.asUintN(16, registers.general[word]);
-  const byte = ['al', 'cl', 'dl', 'bl', 'ah', 'ch', 'dh', 'bh'].indexOf(lower);
-  if (byte >= 0) return BigInt.asUintN(8, registers.general[byte & 3] >> (byte < 4 ? 0n : 8n));
-  const segment = segmentNames.findIndex((n) => n.toLowerCase() === lower);
-  if (segment >= 0) return BigInt(registers.segments[segment].selector);
-  const flag = flagDefinitions.find((f) => f.name.toLowerCase() === lower);
-  if (flag) return BigInt(flagValue(registers.eflags, flag));
-  switch (lower) {
-    case 'eip': case 'ip': return BigInt(registers.eip);
-    case 'eflags': case 'flags': return BigInt(registers.eflags >>> 0);
-    case 'cr0': return BigInt(registers.cr0 >>> 0);
-    case 'cr2': return BigInt(registers.cr2);
-    case 'cr3': return BigInt(registers.cr3);
-    case 'cr4': return BigInt(registers.cr4);
-    default: return undefined;
-  }
-}
-
 /** What a value shows as beside the source: registers in hexadecimal, flags as 0 or 1; the old value when it changed. */
 export function describeChange(name: string, now: bigint, before: bigint | undefined): string {
-  const isFlag = flagDefinitions.some((flag) => flag.name.toLowerCase() === name.toLowerCase());
+  const isFlag = findRegister(name)?.partOf === 'eflags' && name.toLowerCase() !== 'flags';
   const show = (value: bigint) => (isFlag ? String(value) : hexLiteral(value));
   const old = before !== undefined && before !== now ? ` (was ${show(before)})` : '';
   return `${isFlag ? name.toUpperCase() : name.toLowerCase()} = ${show(now)}${old}`;
