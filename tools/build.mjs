@@ -20,6 +20,15 @@ const browserShims = {
   },
 };
 
+/** The VS Code suite asserts with Node's module; in the web extension host the npm package of the same interface stands in. */
+const browserAssert = {
+  name: 'browser-assert',
+  setup(build) {
+    build.onResolve({ filter: /^node:assert\/strict$/ }, () => ({ path: 'strict', namespace: 'assert' }));
+    build.onLoad({ filter: /.*/, namespace: 'assert' }, () => ({ contents: "module.exports = require('assert').strict;", resolveDir: root }));
+  },
+};
+
 const node = { platform: 'node', format: 'cjs', target: 'node20' };
 const browser = { platform: 'browser', format: 'iife', target: 'es2022' };
 const webExtension = { ...browser, format: 'cjs', alias: { path: 'path-browserify' }, plugins: [browserShims] };
@@ -36,7 +45,7 @@ const productBundles = [
 
 const vscodeTestBundles = [
   { entry: 'test/vscode/index.ts', out: 'dist/test/vscode/index.js', options: { ...node, external: ['vscode', 'mocha'] } },
-  { entry: 'test/vscode/web.ts', out: 'dist/test/vscode/web.js', options: { ...webExtension, external: ['vscode'] } },
+  { entry: 'test/vscode/web.ts', out: 'dist/test/vscode/web.js', options: { ...webExtension, external: ['vscode'], plugins: [browserShims, browserAssert], define: { 'process.env.NODE_DEBUG': 'undefined' } } },
 ];
 
 function webviewBundles() {
