@@ -99,7 +99,7 @@ function formatOperand(i: Instruction, o: Operand, n: number, list: readonly Ope
         return far ? `far ${resized ? `${sizeKeywords[i.operandSize]} ` : ''}${text}` : text;
       }
       const told = list.some((other) => other.kind === 'register' && other.file === 'general' && other.width === o.width
-        && !/^(AL|CL|DX)$/.test(i.encoding.operands[list.indexOf(other)]));
+        && !/^(CL|DX)$/.test(i.encoding.operands[list.indexOf(other)]));
       const keyword = sizeKeywords[o.width];
       return keyword && !told && !sizeless.test(mnemonic) ? `${keyword} ${text}` : text;
     }

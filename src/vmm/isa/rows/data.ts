@@ -98,7 +98,11 @@ export const dataRows: readonly InstructionSpec[] = [
   {
     mnemonic: 'nop', title: 'No operation', encodings: ['90 :'], semantics: () => {},
   },
-  { mnemonic: 'nop', title: 'No operation', encodings: ['0F 1F /0 : Ev'], feature: 'p6', access: ['-'], semantics: () => {} },
+  {
+    mnemonic: 'nop', title: 'No operation', feature: 'p6', access: ['-'], semantics: () => {},
+    // 0F 18 to 0F 1F are hints: what a processor does not know of them (ENDBR among it) does nothing (SDM Vol. 2, table A-3).
+    encodings: ['0F 1F /0 : Ev', ...[0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f].map((opcode) => `0F ${hexByte(opcode)} /r : Ev ; asm-`)],
+  },
   { mnemonic: 'pause', title: 'Spin-loop hint', encodings: ['F3 90 :'], semantics: () => {} },
   ...(['prefetchnta', 'prefetcht0', 'prefetcht1', 'prefetcht2'] as const).map((mnemonic, i): InstructionSpec => ({
     mnemonic, title: 'Prefetch hint', encodings: [`0F 18 /${i} : M`], feature: 'p6', access: ['-'], semantics: () => {},
