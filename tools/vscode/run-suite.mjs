@@ -3,18 +3,21 @@
 //   server    the extension in the Node extension host of VS Code's server build, the workbench in headless Chromium
 //   web       the same workbench, the extension's browser entry in the web extension host, as on vscode.dev
 //   electron  desktop VS Code, downloaded by @vscode/test-electron
-// The default is VSCODE_TEST (a list with commas), else server,web. --vsix tests an installed package instead of this folder.
-// The suite gets a copy of samples/ as its workspace, with the address of the hook server in .testhook.json. What VS Code and the
-// extension write to the console is kept in artifacts/logs/.
+// The default is VSCODE_TEST (a list with commas), else server,web where the server build runs (Linux on x64), else electron.
+// --vsix tests an installed package instead of this folder.
+// The suite gets a copy of samples/ as its workspace, with guests from Debian packages (tools/guests.mjs) in guests/ and the address of the
+// hook server in .testhook.json. What VS Code and the extension write to the console is kept in artifacts/logs/.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
+import { fetchGuests } from '../guests.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
 import { inProject, root } from '../lib/project.mjs';
 import { launchChromium } from './chromium.mjs';
 import { startHookServer } from './hook-server.mjs';
+import { serverRunsHere } from './install.mjs';
 import { workbenchAddress } from './page.mjs';
 import { startVscodeServer } from './server.mjs';
 import { startWebFront } from './web-front.mjs';
@@ -37,6 +40,10 @@ export async function runVscodeSuite(launcher, { extension = root, tests, vsix, 
   const workspace = path.join(scratch, 'samples');
   fs.mkdirSync(workspace);
   if (fs.existsSync(inProject('samples'))) fs.cpSync(inProject('samples'), workspace, { recursive: true });
+  fs.mkdirSync(path.join(workspace, 'guests'));
+  for (const [name, found] of Object.entries((await fetchGuests()).files)) {
+    if (found.path) fs.copyFileSync(found.path, path.join(workspace, 'guests', name));
+  }
 
   const screenshots = inProject('artifacts', 'screenshots', vsix ? `${launcher}-vsix` : launcher);
   fs.rmSync(screenshots, { recursive: true, force: true });
@@ -68,6 +75,11 @@ export async function runVscodeSuite(launcher, { extension = root, tests, vsix, 
     hook.close();
     fs.rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+/** What to launch when nobody says it. */
+export function defaultLaunchers() {
+  return (process.env.VSCODE_TEST ?? (serverRunsHere ? 'server,web' : 'electron')).split(',');
 }
 
 const launchers = {
@@ -161,7 +173,7 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     await build({ groups: ['product', 'vscode-tests'] });
   }
   let failed = 0;
-  for (const launcher of (values.launcher ?? process.env.VSCODE_TEST ?? 'server,web').split(',')) {
+  for (const launcher of values.launcher?.split(',') ?? defaultLaunchers()) {
     console.log(`VS Code suite, ${launcher}`);
     try {
       const counts = await runVscodeSuite(launcher, { grep: values.grep, vsix: values.vsix && path.resolve(values.vsix) });

@@ -1,4 +1,4 @@
-// Starts VS Code's server on this machine, with a data directory of its own that ends with it.
+// Starts VS Code's server on this machine, reachable from this machine only.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -24,15 +24,17 @@ const quietSettings = {
 };
 
 /**
- * @param {{ port?: number, vsix?: string, settings?: object, env?: object }} options
- * `vsix` is installed before the start. @returns {Promise<{ port: number, authority: string, log: () => string, stop: () => Promise<void> }>}
+ * @param {{ port?: number, vsix?: string, dataDirectory?: string }} options
+ * `vsix` is installed before the start. Settings and state live in `dataDirectory` and stay there; without one they end with the server.
+ * @returns {Promise<{ port: number, authority: string, log: () => string, stop: () => Promise<void> }>}
  */
-export async function startVscodeServer({ port, vsix, settings = {}, env = {} } = {}) {
+export async function startVscodeServer({ port, vsix, dataDirectory } = {}) {
   const { node, server } = await installVscodeServer();
-  const data = fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-vscode-'));
+  const data = dataDirectory ?? fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-vscode-'));
   const user = path.join(data, 'data', 'User');
   fs.mkdirSync(user, { recursive: true });
-  fs.writeFileSync(path.join(user, 'settings.json'), JSON.stringify({ ...quietSettings, ...settings }, undefined, 2));
+  const settings = path.join(user, 'settings.json');
+  if (!fs.existsSync(settings)) fs.writeFileSync(settings, JSON.stringify(quietSettings, undefined, 2));
 
   const common = ['--accept-server-license-terms', '--server-data-dir', data];
   if (vsix) {
@@ -45,7 +47,7 @@ export async function startVscodeServer({ port, vsix, settings = {}, env = {} } 
     server, ...common, '--host', '127.0.0.1', '--port', String(port), '--without-connection-token', '--telemetry-level', 'off',
     '--enable-smoke-test-driver', // else a built workbench ignores extensionDevelopmentPath and extensionTestsPath
     '--disable-workspace-trust', // else starting a debug session waits for an answer to a dialog
-  ], { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment(env) });
+  ], { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment() });
 
   let log = '';
   let exited = false;
@@ -73,7 +75,7 @@ export async function startVscodeServer({ port, vsix, settings = {}, env = {} } 
   };
   const onExit = () => {
     killAll('SIGKILL');
-    fs.rmSync(data, { recursive: true, force: true, maxRetries: 3 });
+    if (!dataDirectory) fs.rmSync(data, { recursive: true, force: true, maxRetries: 3 });
   };
   process.on('exit', onExit);
   const stop = async () => {
@@ -93,9 +95,9 @@ export async function startVscodeServer({ port, vsix, settings = {}, env = {} } 
 }
 
 /** VS Code's own Node must not inherit options that were meant for ours, nor believe that it runs inside another VS Code. */
-function cleanEnvironment(extra) {
-  const inherited = Object.entries(process.env).filter(([name]) => name !== 'NODE_OPTIONS' && !name.startsWith('VSCODE_') && !name.startsWith('npm_'));
-  return { ...Object.fromEntries(inherited), ...extra };
+function cleanEnvironment() {
+  return Object.fromEntries(Object.entries(process.env)
+    .filter(([name]) => name !== 'NODE_OPTIONS' && !name.startsWith('VSCODE_') && !name.startsWith('npm_')));
 }
 
 function freePort() {
