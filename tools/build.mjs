@@ -90,9 +90,17 @@ export async function build({ groups = ['product', 'tests', 'vscode-tests'], pro
     for (const configuration of all) await (await esbuild.context({ ...configuration, logLevel: 'info' })).watch();
     return;
   }
-  await Promise.all(all.map((configuration) => esbuild.build(configuration)));
+  // Every bundle is tried, so that one run shows every error.
+  const results = await Promise.allSettled(all.map((configuration) => esbuild.build(configuration)));
+  const failure = results.find(({ status }) => status === 'rejected');
+  if (failure) throw failure.reason;
   const cli = inProject('dist/cli.js');
   if (fs.existsSync(cli)) fs.chmodSync(cli, 0o755);
+}
+
+/** esbuild has already printed its errors, with the source lines. */
+export function describeFailure(error) {
+  return error.errors ? 'The build failed.' : error.message;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
@@ -102,7 +110,7 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
     await build({ groups: only, production, watch: process.argv.includes('--watch') });
   } catch (error) {
-    console.error(error.errors ? 'The build failed.' : error.message); // esbuild has already printed its errors
+    console.error(describeFailure(error));
     process.exitCode = 1;
   }
 }

@@ -1,7 +1,7 @@
 // npm run package: an installable ringside-VERSION.vsix with what runs and nothing else (.vscodeignore lists it).
 import fs from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { build } from './build.mjs';
+import { build, describeFailure } from './build.mjs';
 import { inProject, root } from './lib/project.mjs';
 import { runOrThrow } from './lib/run.mjs';
 
@@ -24,7 +24,7 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     const { summary } = await makePackage();
     console.log(summary);
   } catch (error) {
-    console.error(error.message);
+    console.error(describeFailure(error));
     process.exitCode = 1;
   }
 }

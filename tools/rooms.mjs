@@ -3,7 +3,7 @@
 //   room        folder below src/; the longest one that contains a file is the file's room
 //   mayImport   rooms whose code it may import; a name ending in /** stands for every room below that folder
 //   types       rooms from which it may only `import type`: shapes of data, no code
-//   files       single files (without extension) of other rooms that it may import: constants with one home
+//   files       single files (without extension) of other rooms that it may import
 //   platform    'none': neither Node nor the DOM, runs unchanged anywhere
 //               'any':  runs in Node and in a browser; only the files that say so in their name (node.ts, node-*.ts, *-node.ts, node/) import Node
 //               'node' or 'browser': only there
@@ -37,9 +37,11 @@ export const rooms = [
   // Language features (hovers, completion, disassembly text) come from the instruction table and its two readers.
   {
     room: 'extension', mayImport: ['adapter', 'protocol', 'vmm/asm', 'vmm/decode', 'vmm/isa'], platform: 'any',
+    files: ['worker/launch-node', 'worker/launch-browser'], // how a worker is started is the worker's own affair
     packages: ['vscode', '@vscode/debugadapter', '@vscode/debugprotocol'],
   },
-  { room: 'webviews', mayImport: [], types: ['protocol'], platform: 'browser' },
+  // Views share two tables with the machine's side: which key sends which code, which byte shows which character.
+  { room: 'webviews', mayImport: [], types: ['protocol'], files: ['protocol/keys', 'protocol/codepage437'], platform: 'browser' },
   { room: 'cli', mayImport: [...everyVmm, 'protocol', 'symbols'], platform: 'node', packages: ['commander'] },
 ];
 

@@ -5,7 +5,7 @@
 //   npm start -- --headless     no VS Code: the default sample in this terminal, with its registers and counters
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { build } from './build.mjs';
+import { build, describeFailure } from './build.mjs';
 import { cacheDirectory } from './lib/cache.mjs';
 import { inProject, root } from './lib/project.mjs';
 import { onPath, run } from './lib/run.mjs';
@@ -24,7 +24,7 @@ try {
   else if (!values.server && desktopRunsHere()) process.exitCode = await openDesktop();
   else await serve(Number(values.port ?? defaultPort));
 } catch (error) {
-  console.error(error.errors ? 'The build failed.' : error.message); // esbuild has already printed its errors
+  console.error(describeFailure(error));
   process.exitCode = 1;
 }
 

@@ -2,7 +2,7 @@
 // package. A step that is not a suite counts as one check. Full outputs are kept in artifacts/logs/; the last line sums up.
 import fs from 'node:fs';
 import path from 'node:path';
-import { build } from './build.mjs';
+import { build, describeFailure } from './build.mjs';
 import { ensureCommand } from './lib/apt.mjs';
 import { ensureDependencies } from './lib/dependencies.mjs';
 import { inProject, root } from './lib/project.mjs';
@@ -30,7 +30,7 @@ async function step(name, action) {
   try {
     result = await action();
   } catch (error) {
-    result = { passed: 0, failed: 1, skipped: 0, details: error.stack ?? String(error) };
+    result = { check: true, passed: 0, failed: 1, skipped: 0, details: error.errors ? describeFailure(error) : error.stack };
   }
   for (const key of Object.keys(total)) total[key] += result[key];
   const seconds = ((Date.now() - begin) / 1000).toFixed(1);

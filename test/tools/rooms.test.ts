@@ -50,6 +50,7 @@ describe('the table of rooms', () => {
     ['worker/node-worker.ts', 'node:worker_threads', undefined, false, undefined],
     ['worker/run.ts', 'node:worker_threads', undefined, false, /also runs in a browser/],
     ['webviews/machine/main.ts', '../../protocol/messages', 'protocol/messages', false, /write `import type`/],
+    ['webviews/screen/main.ts', '../../protocol/keys', 'protocol/keys', false, undefined],
     ['cli/main.ts', 'commander', undefined, false, undefined],
     ['cli/main.ts', 'left-pad', undefined, false, /may not import the package 'left-pad'/],
     ['stray.ts', './vmm/isa/x', 'vmm/isa/x', false, /in none of the rooms/],
