@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { RAM } from '../cpu/layout';
+import { createGuest, P, PS, RW, TEST_RAM } from './test-support';
+
+describe('physical memory', () => {
+  it('reads all ones where nothing is, and drops writes there', () => {
+    const guest = createGuest({ holes: [{ first: 0xa0000, last: 0xaffff }] });
+    const { physical } = guest.mmu;
+    for (const address of [0xa0000, TEST_RAM, 0xfffffffc]) {
+      physical.write32(address, 0);
+      assert.equal(physical.read32(address), 0xffffffff);
+      assert.equal(physical.read8(address), 0xff);
+      guest.store(address, 0);
+      assert.equal(guest.load(address), 0xffffffff);
+      assert.equal(guest.readHits(address), false);
+    }
+    assert.equal(physical.hostPage(0xa0), -1);
+    assert.equal(physical.hostPage(0x9f), RAM + 0x9f000);
+    assert.deepEqual([...physical.readBytes(0x9fffe, 4)], [0, 0, 0xff, 0xff]);
+  });
+
+  it('ignores writes to ROM, reads it through the lookup table, and shows an alias of it', () => {
+    const guest = createGuest({ rom: [{ first: 0xf0000, last: 0xfffff }, { first: 0xffff0000, last: 0xffffffff, backing: 0xf0000 }] });
+    guest.mmu.physical.patch(0xffff0, Uint8Array.of(0xea, 0x5b, 0xe0, 0x00));
+    guest.store(0xffff0, 0);
+    guest.mmu.physical.write32(0xffff0, 0);
+    guest.mmu.physical.writeBytes(0xfffff000, new Uint8Array(4096));
+    assert.equal(guest.load(0xffff0), 0x00e05bea);
+    assert.equal(guest.readHits(0xffff0), true);
+    assert.equal(guest.writeHits(0xffff0), false);
+    assert.equal(guest.load(0xfffffff0), 0x00e05bea);
+    assert.deepEqual(guest.mmu.fetchPage(0xfffffff0), { hostPage: RAM + 0xff000, gpaPage: 0xff });
+  });
+
+  it('routes device registers, splits accesses at a window\'s edge, and counts them', () => {
+    const log: string[] = [];
+    const guest = createGuest({
+      mmio: [{
+        first: 0xfed00010, last: 0xfed00017,
+        read: (address, size) => { log.push(`r ${address.toString(16)} ${size}`); return -1; },
+        write: (address, value, size) => { log.push(`w ${address.toString(16)} ${size} ${value.toString(16)}`); },
+      }],
+    });
+    assert.equal(guest.load(0xfed00010), 0xffffffff);
+    assert.equal(guest.load(0xfed00012, 2), 0xffff);
+    guest.store(0xfed00014, -2);
+    guest.store(0xfed00017, 0x1ff, 1);
+    assert.deepEqual(log.splice(0), ['r fed00010 4', 'r fed00012 2', 'w fed00014 4 fffffffe', 'w fed00017 1 ff']);
+    guest.store(0xfed00016, 0x04030201);
+    guest.load(0xfed0000f, 2);
+    assert.deepEqual(log.splice(0), ['w fed00016 1 1', 'w fed00017 1 2', 'r fed00010 1']);
+    assert.equal(guest.load(0xfed00100), 0xffffffff);
+    assert.equal(guest.counter('mmioAccesses'), 7);
+    guest.mmu.writeSlow(0xfed00010, 8, 1, 2);
+    assert.deepEqual(log, ['w fed00010 4 1', 'w fed00014 4 2']);
+  });
+
+  it('takes RAM away when a device window is added, and refuses overlaps', () => {
+    const guest = createGuest();
+    guest.store(0xa0000, 5);
+    const window = { first: 0xa0000, last: 0xa0fff, read: () => 0x42, write: () => { /* ignored */ } };
+    guest.mmu.physical.mapMmio(window);
+    assert.equal(guest.load(0xa0000, 1), 0x42);
+    assert.throws(() => guest.mmu.physical.mapMmio(window), /overlaps the one at a0000/);
+  });
+
+  it('wraps at 1 MiB while the A20 gate is closed', () => {
+    const guest = createGuest();
+    guest.setWord(0x500, 0x11111111);
+    guest.setWord(0x100500, 0x22222222);
+    guest.setWord(0x300500, 0x33333333);
+    assert.equal(guest.load(0x100500), 0x22222222);
+    guest.mmu.setA20(false);
+    assert.equal(guest.load(0x100500), 0x11111111);
+    assert.equal(guest.mmu.physical.read32(0x100500), 0x11111111);
+    assert.equal(guest.mmu.fetchPage(0x100000).gpaPage, 0);
+    assert.equal(guest.load(0x300500), 0, 'bit 20 is gone everywhere: this is 200500');
+    guest.store(0x100500, 0x44444444);
+    guest.mmu.setA20(true);
+    assert.equal(guest.load(0x100500), 0x22222222);
+    assert.equal(guest.load(0x500), 0x44444444);
+    // With paging the gate works on the result of the walk.
+    guest.setWord(0x10000, P | RW | PS);
+    guest.paging(0x10000, { pse: true });
+    assert.equal(guest.load(0x100500), 0x22222222);
+    guest.mmu.setA20(false);
+    assert.equal(guest.load(0x100500), 0x44444444);
+    assert.equal(guest.mmu.translateForDebugger(0x100500).gpa, 0x500);
+  });
+
+  it('traces the frame that is reached through the A20 wrap', () => {
+    const guest = createGuest();
+    const calls: number[] = [];
+    guest.mmu.onCodeWrite = (gpa) => calls.push(gpa);
+    guest.mmu.traceCode(0x500, 0x500);
+    guest.mmu.setA20(false);
+    guest.store(0x100500, 1);
+    assert.deepEqual(calls, [0x500]);
+  });
+
+  it('copies bytes across pages and keeps 16- and 32-bit accesses whole', () => {
+    const guest = createGuest();
+    const { physical } = guest.mmu;
+    const bytes = Uint8Array.from({ length: 10000 }, (_, i) => i * 7);
+    physical.writeBytes(0x1801, bytes);
+    assert.deepEqual(physical.readBytes(0x1801, 10000), bytes);
+    physical.write32(0x1ffe, 0x87654321);
+    assert.equal(physical.read32(0x1ffe), 0x87654321);
+    physical.write16(0x2fff, 0xbeef);
+    assert.equal(physical.read16(0x2fff), 0xbeef);
+  });
+
+  it('says which region makes no sense', () => {
+    assert.throws(() => createGuest({ ramBytes: 5000 }), /ramBytes 5000/);
+    assert.throws(() => createGuest({ ramBytes: TEST_RAM * 2 }), /WebAssembly memory has/);
+    assert.throws(() => createGuest({ rom: [{ first: 0x100, last: 0xfff }] }), /ROM 100–fff: must be whole 4 KiB pages/);
+    assert.throws(() => createGuest({ rom: [{ first: 0xffff0000, last: 0xffffffff }] }), /lies outside/);
+    assert.throws(() => createGuest({ mmio: [{ first: 10, last: 5, read: () => 0, write: () => { /* ignored */ } }] }), /MMIO window a–5/);
+  });
+});
