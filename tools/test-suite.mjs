@@ -4,13 +4,16 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build } from './build.mjs';
+import { build, describeFailure } from './build.mjs';
 import { fetchGuests } from './guests.mjs';
 import { inProject } from './lib/project.mjs';
 import { run } from './lib/run.mjs';
 import { bundleOf, mochaSuites } from './lib/suites.mjs';
 
 const testTimeoutMs = 60_000;
+
+/** Suites that import what they test; the others also start the built command line or workers. */
+const suitesOfSource = ['unit', 'conformance', 'tools'];
 
 /** Suites that run guests from Debian packages. */
 const suitesWithGuests = ['guests', 'cli', 'adapter'];
@@ -47,9 +50,13 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     process.exitCode = 2;
   } else {
     const wanted = new Set(files);
-    // The command line and the workers are what some suites look at from outside.
-    await build({ groups: name === 'unit' ? ['tests'] : ['product', 'tests'], select: (source) => wanted.has(source) });
-    const { failed } = await runMocha({ name, files }, { options: rest });
-    process.exitCode = failed > 0 ? 1 : 0;
+    try {
+      await build({ groups: suitesOfSource.includes(name) ? ['tests'] : ['product', 'tests'], select: (source) => wanted.has(source) });
+      const { failed } = await runMocha({ name, files }, { options: rest });
+      process.exitCode = failed > 0 ? 1 : 0;
+    } catch (error) {
+      console.error(describeFailure(error));
+      process.exitCode = 1;
+    }
   }
 }
