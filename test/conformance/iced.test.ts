@@ -8,7 +8,8 @@ import { CpuidFeature, Decoder as IcedDecoder, DecoderOptions, Instruction as Ic
 import { Decoder } from '../../src/vmm/decode/decoder';
 import { DecodeStatus, Instruction } from '../../src/vmm/decode/instruction';
 import { table } from '../../src/vmm/isa/table';
-import { addressingCorpus, Corpus, longOpcodeCorpus, opcodeCorpus, prefixedCorpus, randomCorpus, SLOT } from './support/byte-corpus';
+import type { Corpus} from './support/byte-corpus';
+import { addressingCorpus, longOpcodeCorpus, opcodeCorpus, prefixedCorpus, randomCorpus, SLOT } from './support/byte-corpus';
 import { describeIced, describeOurs, icedCodeName } from './support/iced-description';
 
 /** TZCNT, LZCNT and WBNOINVD are BSF, BSR and WBINVD with a meaningless prefix on the processor that the table declares. */

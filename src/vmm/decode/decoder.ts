@@ -6,7 +6,8 @@
  * opcode. Reference: SDM Vol. 2, chapter 2 (formats) and appendix A (maps).
  */
 import type { Encoding, InstructionTable, OperandCode } from '../isa/types';
-import { DecodeMode, DecodeStatus, Instruction } from './instruction';
+import type { DecodeMode, Instruction } from './instruction';
+import { DecodeStatus } from './instruction';
 
 /** SDM Vol. 2, 2.3.11: a longer instruction raises #GP(0). */
 const MAX_LENGTH = 15;
@@ -359,6 +360,8 @@ export class Decoder {
   #immediates(row: Row, bytes: Uint8Array, pos: number, limit: number, out: Instruction): number {
     const wide = out.operandSize !== 16;
     switch (row.first) {
+      case Immediate.None:
+        break;
       case Immediate.Ib:
         if (pos + 1 > limit) return -1;
         out.immediate = bytes[pos++];

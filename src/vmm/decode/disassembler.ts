@@ -2,9 +2,11 @@
  * Instruction to text in NASM syntax, from the same table that decoded it. The text assembles, in code of the same size, to an
  * instruction of the same meaning (not always to the same bytes: assemblers choose shorter encodings).
  */
-import { Decoder } from './decoder';
-import { DecodeMode, DecodeStatus, Instruction } from './instruction';
-import { MemoryOperand, Operand, operands, registerName } from './operands';
+import type { Decoder } from './decoder';
+import type { DecodeMode} from './instruction';
+import { DecodeStatus, Instruction } from './instruction';
+import type { MemoryOperand, Operand} from './operands';
+import { operands, registerName } from './operands';
 
 export interface FormatOptions {
   /** Name to print instead of a jump target's offset. */
@@ -43,7 +45,7 @@ export function formatInstruction(i: Instruction, eip: number, options: FormatOp
   if (i.repeat !== 'none') words.push(i.repeat === 'repz' ? 'repe' : i.repeat === 'repnz' ? 'repne' : 'rep');
   if (i.segmentOverride >= 0 && namelessSource.test(mnemonic)) words.push(['es', 'cs', 'ss', 'ds', 'fs', 'gs'][i.segmentOverride]);
   if (i.addressSize !== i.codeSize && addressedByPrefix.test(mnemonic)) words.push(`a${i.addressSize}`);
-  if (i.operandSize !== defaultOperandSize && i.operandSize !== 64 && needsOperandPrefix(mnemonic, list)) words.push(`o${i.operandSize}`);
+  if (i.operandSize !== defaultOperandSize && i.operandSize !== 64 && needsOperandPrefix(i, mnemonic, list)) words.push(`o${i.operandSize}`);
   words.push(mnemonic);
   // IN and OUT name DX and AL, shifts name 1 and CL: all of them are operands in NASM's syntax, too.
   const texts = list.map((o, n) => formatOperand(i, o, n, list, eip, options));
@@ -66,11 +68,11 @@ function withoutSyntax(i: Instruction, eip: number, options: FormatOptions): str
   return undefined;
 }
 
-function needsOperandPrefix(mnemonic: string, list: readonly Operand[]): boolean {
+function needsOperandPrefix(i: Instruction, mnemonic: string, list: readonly Operand[]): boolean {
   const first = list[0];
   if (sizedByPrefix.test(mnemonic)) return true;
   // A short jump has no size keyword; EIP is truncated to the operand size all the same.
-  if (first?.kind === 'target') return first.short;
+  if (first?.kind === 'target') return first.short && reachesShort(i, true);
   return (mnemonic === 'push' || mnemonic === 'pop') && first?.kind === 'register' && first.file === 'segment';
 }
 
@@ -83,9 +85,7 @@ function formatOperand(i: Instruction, o: Operand, n: number, list: readonly Ope
     case 'far': return `${resized ? `${sizeKeywords[i.operandSize]} ` : ''}${hexadecimal(o.selector)}:${hexadecimal(o.offset)}`;
     case 'target': {
       const target = jumpTarget(i, eip);
-      // A Jcc with o16 or o32 must not be left to the assembler to lengthen.
-      const keyword = o.short ? (mnemonic === 'jmp' || resized && /^j.?.?.?$/.test(mnemonic) && !/cxz$/.test(mnemonic) ? 'short ' : '') : resized ? `near ${sizeKeywords[i.operandSize]} ` : '';
-      return keyword + (options.symbol?.(target) ?? hexadecimal(target));
+      return jumpKeyword(i, o.short, resized) + (options.symbol?.(target) ?? hexadecimal(target));
     }
     case 'immediate': {
       const value = o.signExtended ? BigInt.asIntN(o.width, o.value) : o.value;
@@ -106,9 +106,25 @@ function formatOperand(i: Instruction, o: Operand, n: number, list: readonly Ope
   }
 }
 
+/** `short `, `near dword ` or nothing. LOOP and JCXZ have no other form than the short one. */
+function jumpKeyword(i: Instruction, short: boolean, resized: boolean): string {
+  const { mnemonic } = i.encoding.instruction;
+  if (/^(loop|j\w*cxz)/.test(mnemonic)) return '';
+  if (short && reachesShort(i, resized)) {
+    // A conditional jump with o16 or o32 must not be left to the assembler to lengthen.
+    return mnemonic === 'jmp' || resized ? 'short ' : '';
+  }
+  return resized ? `near ${sizeKeywords[i.operandSize]} ` : '';
+}
+
+/** Whether a byte still reaches the target when prefixes without meaning are not printed: the instruction is then shorter. */
+function reachesShort(i: Instruction, resized: boolean): boolean {
+  return i.immediate + i.length - (resized ? 3 : 2) <= 127;
+}
+
 /** `[es:ebx+esi*4+0x10]`. */
 function formatMemory(m: MemoryOperand, i: Instruction): string {
-  let inside = '';
+  let inside: string;
   if (m.ripRelative) {
     inside = `rel $${signed(m.displacement + BigInt(i.length))}`;
   } else if (!m.base && !m.index) {

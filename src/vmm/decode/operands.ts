@@ -3,7 +3,7 @@
  * For the disassembler, inline values, hovers and watch points; the translator has its own, faster view of the same fields.
  */
 import type { OperandCode } from '../isa/types';
-import { Instruction } from './instruction';
+import type { Instruction } from './instruction';
 
 export type Access = 'r' | 'w' | 'rw' | '-';
 
@@ -79,34 +79,36 @@ export function registerName(number: number, width: number, rex = false): string
   return (width === 16 ? '' : width === 32 ? 'e' : 'r') + names16[number];
 }
 
+/** Widths that an operand code fixes by itself. */
+const fixedWidths: Partial<Record<OperandCode, number>> = {
+  M: 0, AL: 8, AH: 8, CL: 8, 1: 8, 3: 8, AX: 16, DX: 16, ES: 16, CS: 16, SS: 16, DS: 16, FS: 16, GS: 16,
+};
+/** Widths by an operand code's size letter. */
+const letterWidths: Readonly<Record<string, (i: Instruction) => number>> = {
+  b: () => 8, w: () => 16, d: () => 32, q: () => 64,
+  v: (i) => i.operandSize,
+  z: (i) => Math.min(i.operandSize, 32),
+  y: (i) => (i.operandSize === 64 ? 64 : 32),
+  p: (i) => i.operandSize + 16,
+  s: (i) => (i.codeSize === 64 ? 80 : 48),
+  a: (i) => i.operandSize * 2,
+};
+
 /** Width in bits of an operand of this instruction, by its code; 0 for memory whose size does not matter. */
 export function operandWidth(code: OperandCode, i: Instruction): number {
-  switch (code) {
-    case 'M': return 0;
-    case 'AL': case 'AH': case 'CL': case '1': case '3': return 8;
-    case 'AX': case 'DX': case 'ES': case 'CS': case 'SS': case 'DS': case 'FS': case 'GS': return 16;
-    case 'eAX': return Math.min(i.operandSize, 32);
-    case 'rAX': case 'Ibs': return i.operandSize;
-    case 'Cd': case 'Dd': case 'Rd': return i.codeSize === 64 ? 64 : 32;
-  }
-  switch (code[1]) {
-    case 'b': return 8;
-    case 'w': return 16;
-    case 'd': return 32;
-    case 'q': return 64;
-    case 'y': return i.operandSize === 64 ? 64 : 32;
-    case 'z': return Math.min(i.operandSize, 32);
-    case 'p': return i.operandSize + 16;
-    case 's': return i.codeSize === 64 ? 80 : 48;
-    case 'a': return i.operandSize * 2;
-    default: return i.operandSize;
-  }
+  if (code === 'rAX' || code === 'Ibs') return i.operandSize;
+  if (code === 'eAX') return Math.min(i.operandSize, 32);
+  if (code === 'Cd' || code === 'Dd' || code === 'Rd') return i.codeSize === 64 ? 64 : 32;
+  return fixedWidths[code] ?? letterWidths[code[1]](i);
 }
 
 /** How the instruction uses its operand number `n`. */
 export function operandAccess(i: Instruction, n: number): Access {
   return i.encoding.instruction.access?.[n] ?? (n === 0 ? 'rw' : 'r');
 }
+
+/** Operand codes that name one general register: its number (AH is 4 among the byte registers). */
+const namedRegisters: Partial<Record<OperandCode, number>> = { AL: 0, AX: 0, eAX: 0, rAX: 0, CL: 1, DX: 2, AH: 4 };
 
 /** The explicit operands, in order. */
 export function operands(i: Instruction): Operand[] {
@@ -117,17 +119,11 @@ function operand(i: Instruction, code: OperandCode, access: Access): Operand {
   const width = operandWidth(code, i);
   const general = (number: number): Operand =>
     ({ kind: 'register', file: 'general', name: registerName(number, width, i.rex !== 0), number, width, access });
-  switch (code) {
-    case 'AL': case 'eAX': case 'rAX': case 'AX': return general(0);
-    case 'CL': return general(1);
-    case 'DX': return general(2);
-    case 'AH': return { kind: 'register', file: 'general', name: 'ah', number: 4, width, access };
-    case 'ES': case 'CS': case 'SS': case 'DS': case 'FS': case 'GS': {
-      const name = code.toLowerCase();
-      return { kind: 'register', file: 'segment', name, number: segmentNames.indexOf(name), width, access };
-    }
-    case '1': case '3': return { kind: 'constant', value: Number(code) };
-  }
+  const fixed = namedRegisters[code];
+  if (fixed !== undefined) return general(fixed);
+  if (code === '1' || code === '3') return { kind: 'constant', value: Number(code) };
+  const segment = segmentNames.indexOf(code.toLowerCase());
+  if (segment >= 0) return { kind: 'register', file: 'segment', name: segmentNames[segment], number: segment, width, access };
   switch (code[0]) {
     case 'E': case 'M': return i.memory ? memoryOperand(i, width, access) : general(i.rm);
     case 'O': return memoryOperand(i, width, access);

@@ -1,8 +1,10 @@
 /** One comparable text for an instruction, once from our decoder and once from iced-x86: mnemonic, prefixes with meaning, sizes, operands. */
-import { Code, Instruction as IcedInstruction, MemorySizeExt, Mnemonic, OpKind, Register } from 'iced-x86';
-import { Instruction } from '../../../src/vmm/decode/instruction';
+import type { Instruction as IcedInstruction} from 'iced-x86';
+import { Code, MemorySizeExt, Mnemonic, OpKind, Register } from 'iced-x86';
+import type { Instruction } from '../../../src/vmm/decode/instruction';
 import { jumpTarget } from '../../../src/vmm/decode/disassembler';
-import { MemoryOperand, memoryOperands, Operand, operands } from '../../../src/vmm/decode/operands';
+import type { MemoryOperand, Operand} from '../../../src/vmm/decode/operands';
+import { memoryOperands, operands } from '../../../src/vmm/decode/operands';
 
 /** iced's names of codes and mnemonics, by number. */
 const mnemonicNames: readonly string[] = Object.keys(Mnemonic).filter((k) => Number.isNaN(Number(k))).map((k) => k.toLowerCase());
