@@ -4,8 +4,8 @@
 //   vscode-tests  the suite that runs inside VS Code, for the Node and for the web extension host
 import fs from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { ensureDependencies } from './lib/dependencies.mjs';
+import { isMain } from './lib/main.mjs';
 import { inProject, root } from './lib/project.mjs';
 import { bundleOf, mochaSuites } from './lib/suites.mjs';
 
@@ -103,7 +103,7 @@ export function describeFailure(error) {
   return error.errors ? 'The build failed.' : error.message;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (isMain(import.meta.url)) {
   const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length).split(',');
   const production = process.argv.includes('--production');
   if (production) fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });

@@ -4,8 +4,8 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { cacheDirectory, fillOnce } from './lib/cache.mjs';
+import { isMain } from './lib/main.mjs';
 import { inProject } from './lib/project.mjs';
 import { onPath, run, runOrThrow } from './lib/run.mjs';
 
@@ -71,7 +71,7 @@ async function download({ package: name, version, architecture }, folder) {
   throw new Error(`${name} ${version} could not be downloaded with apt-get: ${result.output.trim().split('\n').at(-1)}`);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (isMain(import.meta.url)) {
   const { files } = await fetchGuests();
   for (const [name, found] of Object.entries(files)) console.log(`${name.padEnd(18)} ${found.path ?? 'missing'}`);
   process.exitCode = Object.values(files).some((found) => found.missing) ? 1 : 0;

@@ -1,7 +1,7 @@
 // npm run package: an installable ringside-VERSION.vsix with what runs and nothing else (.vscodeignore lists it).
 import fs from 'node:fs';
-import { pathToFileURL } from 'node:url';
 import { build, describeFailure } from './build.mjs';
+import { isMain } from './lib/main.mjs';
 import { inProject, root } from './lib/project.mjs';
 import { runOrThrow } from './lib/run.mjs';
 
@@ -19,7 +19,7 @@ export async function makePackage({ quiet = false } = {}) {
   return { file, bytes, summary: `${name}-${version}.vsix: ${(bytes / 1024).toFixed(0)} KiB` };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (isMain(import.meta.url)) {
   try {
     const { summary } = await makePackage();
     console.log(summary);

@@ -3,9 +3,9 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { build, describeFailure } from './build.mjs';
 import { fetchGuests } from './guests.mjs';
+import { isMain } from './lib/main.mjs';
 import { inProject } from './lib/project.mjs';
 import { run } from './lib/run.mjs';
 import { bundleOf, mochaSuites } from './lib/suites.mjs';
@@ -39,7 +39,7 @@ export async function runMocha({ name, files }, { quiet = false, options = [] } 
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (isMain(import.meta.url)) {
   const [name, ...rest] = process.argv.slice(2);
   const pattern = rest[0]?.startsWith('-') ? undefined : rest.shift();
   const suite = mochaSuites().find((candidate) => candidate.name === name);

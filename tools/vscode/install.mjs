@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { cacheDirectory, fillOnce } from '../lib/cache.mjs';
+import { isMain } from '../lib/main.mjs';
 import { runOrThrow } from '../lib/run.mjs';
 
 const manifest = ['package.json', 'package-lock.json', '.npmrc'];
@@ -57,7 +57,7 @@ async function install(folder) {
   });
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (isMain(import.meta.url)) {
   const { node, server } = await installVscodeServer();
   console.log(`${node}\n${server}`);
 }

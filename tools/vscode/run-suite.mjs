@@ -11,9 +11,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { pathToFileURL } from 'node:url';
 import { fetchGuests } from '../guests.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
+import { isMain } from '../lib/main.mjs';
 import { inProject, root } from '../lib/project.mjs';
 import { launchChromium } from './chromium.mjs';
 import { startHookServer } from './hook-server.mjs';
@@ -163,7 +163,7 @@ function emptyExtension(scratch) {
   return folder;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (isMain(import.meta.url)) {
   const { values } = parseArgs({
     options: { launcher: { type: 'string' }, grep: { type: 'string' }, vsix: { type: 'string' }, 'no-build': { type: 'boolean' } },
   });
