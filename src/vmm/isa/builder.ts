@@ -22,6 +22,13 @@ export type ArithmeticFlag = 'O' | 'S' | 'Z' | 'A' | 'P' | 'C';
 /** Conditions by their number in the opcode's low four bits (SDM Vol. 1, appendix B). */
 export type Condition = 'o' | 'no' | 'b' | 'ae' | 'e' | 'ne' | 'be' | 'a' | 's' | 'ns' | 'p' | 'np' | 'l' | 'ge' | 'le' | 'g';
 export const conditions: readonly Condition[] = ['o', 'no', 'b', 'ae', 'e', 'ne', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'];
+/** What each condition asks, in words and flags. */
+export const conditionTitles: Readonly<Record<Condition, string>> = {
+  o: 'overflow (OF = 1)', no: 'no overflow (OF = 0)', b: 'below (CF = 1)', ae: 'above or equal (CF = 0)', e: 'equal (ZF = 1)',
+  ne: 'not equal (ZF = 0)', be: 'below or equal (CF = 1 or ZF = 1)', a: 'above (CF = 0 and ZF = 0)', s: 'negative (SF = 1)',
+  ns: 'not negative (SF = 0)', p: 'parity even (PF = 1)', np: 'parity odd (PF = 0)', l: 'less (SF ≠ OF)', ge: 'greater or equal (SF = OF)',
+  le: 'less or equal (ZF = 1 or SF ≠ OF)', g: 'greater (ZF = 0 and SF = OF)',
+};
 
 export type BinaryOperation =
   | 'add' | 'sub' | 'mul' | 'and' | 'or' | 'xor' | 'shl' | 'shr' | 'sar' | 'rotl' | 'divU' | 'remU' | 'divS' | 'remS'

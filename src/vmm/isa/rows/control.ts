@@ -1,6 +1,6 @@
 /** Stack operations and control transfers, near and far. */
 import type { Builder, Semantics } from '../builder';
-import { conditions } from '../builder';
+import { conditions, conditionTitles } from '../builder';
 import type { InstructionSpec } from '../types';
 import { conditionNames, conditionReads, hexByte } from './logic';
 
@@ -198,7 +198,7 @@ export const controlRows: readonly InstructionSpec[] = [
   { mnemonic: 'jmp', title: 'Jump far', encodings: ['EA : Ap ; i64'], access: ['r'], ends: true, control: 'jump', semantics: farDirect('farJump') },
   { mnemonic: 'jmp', title: 'Jump far indirect', encodings: ['FF /5 : Mp'], access: ['r'], ends: true, control: 'jump', semantics: farThroughMemory('farJump') },
   ...conditions.map((condition, i): InstructionSpec => ({
-    ...conditionNames('j', condition), title: `Jump if condition ${condition}`, encodings: [`${hexByte(0x70 + i)} : Jb`, `0F ${hexByte(0x80 + i)} : Jz`],
+    ...conditionNames('j', condition), title: `Jump if ${conditionTitles[condition]}`, encodings: [`${hexByte(0x70 + i)} : Jb`, `0F ${hexByte(0x80 + i)} : Jz`],
     flags: { reads: conditionReads[condition] }, access: ['r'], ends: true, control: 'condition',
     semantics: (b) => {
       const taken = b.let(b.condition(condition));

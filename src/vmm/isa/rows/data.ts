@@ -1,6 +1,6 @@
 /** Data movement, conversion, decimal adjustment and the flag instructions. */
 import type { Builder, Semantics, Value } from '../builder';
-import { conditions } from '../builder';
+import { conditions, conditionTitles } from '../builder';
 import type { InstructionSpec } from '../types';
 import { conditionNames, conditionReads, hexByte } from './logic';
 
@@ -87,7 +87,7 @@ export const dataRows: readonly InstructionSpec[] = [
   { mnemonic: 'movzx', title: 'Move with zero-extension', encodings: ['0F B6 /r : Gv Eb', '0F B7 /r : Gv Ew'], feature: '386', access: ['w', 'r'], semantics: extend(false) },
   { mnemonic: 'movsx', title: 'Move with sign-extension', encodings: ['0F BE /r : Gv Eb', '0F BF /r : Gv Ew'], feature: '386', access: ['w', 'r'], semantics: extend(true) },
   ...conditions.map((condition, i): InstructionSpec => ({
-    ...conditionNames('cmov', condition), title: `Move if condition ${condition}`, encodings: [`0F ${hexByte(0x40 + i)} /r : Gv Ev`], feature: 'cmov',
+    ...conditionNames('cmov', condition), title: `Move if ${conditionTitles[condition]}`, encodings: [`0F ${hexByte(0x40 + i)} /r : Gv Ev`], feature: 'cmov',
     flags: { reads: conditionReads[condition] }, access: ['rw', 'r'],
     // The source is read, and may fault, whatever the condition says.
     semantics: (b) => {

@@ -1,6 +1,6 @@
 /** Boolean operations, shifts, rotates and single-bit operations. */
 import type { BinaryOperation, Builder, Semantics, Value } from '../builder';
-import { conditions } from '../builder';
+import { conditions, conditionTitles } from '../builder';
 import type { InstructionSpec } from '../types';
 import { aluEncodings } from './arithmetic';
 
@@ -213,7 +213,7 @@ export const logicRows: readonly InstructionSpec[] = [
     },
   },
   ...conditions.map((condition, i): InstructionSpec => ({
-    ...conditionNames('set', condition), title: `Set byte on condition ${condition}`, encodings: [`0F ${hexByte(0x90 + i)} /r : Eb`], feature: '386',
+    ...conditionNames('set', condition), title: `Set byte to 1 if ${conditionTitles[condition]}, else to 0`, encodings: [`0F ${hexByte(0x90 + i)} /r : Eb`], feature: '386',
     flags: { reads: conditionReads[condition] }, access: ['w'], semantics: (b) => b.write(0, b.condition(condition)),
   })),
 ];
