@@ -91,6 +91,14 @@ export const SYSENTER_CS = 0x3e0, SYSENTER_ESP = 0x3e8, SYSENTER_EIP = 0x3f0, TS
 export const COUNTERS = 0x400;
 export const COUNTERS_MAX = 0x100;
 
+/**
+ * The last near control transfers: a ring of {@link BRANCH_RING_ENTRIES} pairs {EIP of the transfer, EIP of its target}, u32 each, and the
+ * byte offset of the next pair to write.
+ */
+export const BRANCH_RING = 0x800;
+export const BRANCH_RING_ENTRIES = 32;
+export const BRANCH_RING_NEXT = 0x900;
+
 /** End of the architectural and bookkeeping state. */
 export const STATE_END = 0x1000;
 

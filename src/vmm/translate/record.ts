@@ -30,6 +30,8 @@ export const RecordField = {
   eip: 24,
   /** u8: length in bytes. */
   length: 28,
+  /** u8: bit 0 operand size 32, bit 1 address size 32; for callouts. */
+  sizes: 29,
   /** u16: second immediate (selector, nesting level) or register number. */
   second: 30,
   /** Continuations. u32: state of a checked link: the lookup entry that the target's page must have. */

@@ -3,7 +3,7 @@
  * every instruction of its form. See record.ts for the record and forms.ts for what a form is.
  */
 import {
-  BUDGET, CPL, CR0, CR2, CR3, CR4, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
+  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CPL, CR0, CR2, CR3, CR4, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
   LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS, WRITE_TABLE,
 } from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
@@ -785,7 +785,20 @@ export class ThreadedBuilder implements Builder {
     this.ended = true;
   }
 
+  /** Notes a transfer for the post-mortem. */
+  private remember(target: Value): void {
+    const at = this.store32(this.loadState(BRANCH_RING_NEXT));
+    this.body.index('local.get', at);
+    this.field('eip').emit();
+    this.body.memory('i32.store', BRANCH_RING);
+    this.body.index('local.get', at);
+    node(target).emit();
+    this.body.memory('i32.store', BRANCH_RING + 4);
+    this.setState(BRANCH_RING_NEXT, this.op('and', this.op('add', this.localNode(at, 'i32'), this.constant(8)), this.constant(8 * BRANCH_RING_ENTRIES - 1)));
+  }
+
   private goLink(): void {
+    this.remember(this.field('target'));
     this.count('chainedJumps');
     this.goTo(() => this.field('link').emit());
   }
@@ -812,6 +825,7 @@ export class ThreadedBuilder implements Builder {
 
   jumpTo(offset: Value): void {
     this.setState(EIP, offset);
+    this.remember(offset);
     const budget = this.charge();
     this.body.index('local.get', budget).i32(0).op('i32.lt_s').open('if');
     this.emitExit(Exit.Budget);

@@ -1,0 +1,63 @@
+/**
+ * Translation contexts: what a unit depends on besides its bytes: code and stack size, whether segments are flat, CS base and limit, and how
+ * the debugger wants to run. Contexts are interned; a unit belongs to one and is found only under it.
+ */
+import { Attribute } from '../cpu/bits';
+import { SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
+import type { CpuState } from '../cpu/state';
+import { Stack } from './forms';
+
+/** How units are cut: as long as they may be; one instruction each; one instruction each and blind to breakpoints (stepping over one). */
+export type Cut = 'full' | 'single' | 'step';
+
+export interface TranslationContext {
+  readonly id: number;
+  readonly codeSize: 16 | 32;
+  readonly stack: Stack;
+  readonly flat: boolean;
+  readonly csBase: number;
+  readonly csLimit: number;
+  readonly cut: Cut;
+}
+
+/** A guest that makes more (every real-mode CS base is one) makes the translator start over. */
+const CONTEXTS_MAX = 8192;
+
+const FLAT_LIMIT = 0xffffffff;
+
+function isFlatData(state: CpuState, n: Segment): boolean {
+  const quick = SEGMENTS + n * SEGMENT_SIZE;
+  // Flat, readable and writable: both quick ranges are those of a 4 GiB segment (an expand-down segment starts above 0).
+  return state.base(n) === 0 && state.limit(n) === FLAT_LIMIT
+    && state.u32[(quick + SEGMENT_FIELDS.low) >> 2] === 0
+    && state.u32[(quick + SEGMENT_FIELDS.readQuick) >> 2] !== 0 && state.u32[(quick + SEGMENT_FIELDS.writeQuick) >> 2] !== 0;
+}
+
+export class ContextTable {
+  private readonly byKey = new Map<string, TranslationContext>();
+  private readonly list: TranslationContext[] = [];
+
+  /** The context of the present processor state. Undefined when the table is full: forget all translations and `clear`. */
+  intern(state: CpuState, cut: Cut): TranslationContext | undefined {
+    const codeSize = state.attributes(Segment.CS) & Attribute.DB ? 32 : 16;
+    const stackBig = (state.attributes(Segment.SS) & Attribute.DB) !== 0;
+    const csBase = state.base(Segment.CS);
+    const csLimit = state.limit(Segment.CS);
+    const flat = codeSize === 32 && stackBig && csBase === 0 && csLimit === FLAT_LIMIT
+      && isFlatData(state, Segment.ES) && isFlatData(state, Segment.SS) && isFlatData(state, Segment.DS);
+    const stack = flat ? Stack.Flat : stackBig ? Stack.Segmented32 : Stack.Segmented16;
+    const key = `${codeSize} ${stack} ${csBase} ${csLimit} ${cut}`;
+    const known = this.byKey.get(key);
+    if (known) return known;
+    if (this.list.length >= CONTEXTS_MAX) return undefined;
+    const made: TranslationContext = { id: this.list.length + 1, codeSize, stack, flat, csBase, csLimit, cut };
+    this.list.push(made);
+    this.byKey.set(key, made);
+    return made;
+  }
+
+  clear(): void {
+    this.byKey.clear();
+    this.list.length = 0;
+  }
+}

@@ -1,0 +1,409 @@
+/**
+ * The engine: runs a processor's guest code as threaded code for an exact number of instructions. It owns the generated module's instance,
+ * serves its imports (translator, memory slow paths, callouts), and turns its exits into values. What to do about an exit (deliver the
+ * fault, take an interrupt, stop for the debugger) is the machine's business.
+ */
+import { Flag } from '../cpu/bits';
+import { callouts, type Callout, type CalloutName, type CalloutSite } from '../cpu/callouts';
+import { Cpu, type CpuHooks } from '../cpu/cpu';
+import { generalProtection, GuestFault } from '../cpu/exceptions';
+import { BUDGET, CONTEXT, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, RUN_BUDGET, SCRATCH, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
+import { counterAddress } from '../cpu/counters';
+import { limitAllows } from '../cpu/state';
+import { Decoder } from '../decode/decoder';
+import { table } from '../isa/table';
+import type { Mmu } from '../mmu/mmu';
+import { PageFault, type AccessBytes } from '../mmu/types';
+import { ContextTable, type Cut, type TranslationContext } from './context';
+import { generateThreadedModule, type ThreadedModule } from './handlers';
+import { Exit, RecordField, UNIT_CAP } from './record';
+import { CacheFull, Translator } from './translator';
+
+export type EngineExit =
+  /** The instructions were retired, or the machine asked to look (see {@link Engine.yield}). */
+  | { readonly kind: 'ran' }
+  /** A fault of the instruction at EIP; not delivered yet. */
+  | { readonly kind: 'fault'; readonly fault: GuestFault | PageFault }
+  /** EIP is at an address of setBreakpoints; the instruction has not run. */
+  | { readonly kind: 'breakpoint'; readonly linear: number };
+
+/** What the engine needs from the board. */
+export interface EngineHooks {
+  portRead(port: number, bytes: 1 | 2 | 4): number;
+  portWrite(port: number, bytes: 1 | 2 | 4, value: number): void;
+  halt(): void;
+  debugRegistersChanged(): void;
+  /** An external interrupt is waiting at the processor's INTR pin. */
+  interruptRequested(): boolean;
+}
+
+const RAN: EngineExit = { kind: 'ran' };
+
+/** The generated module, compiled once per process: generation depends on nothing but the instruction table. */
+let shared: { readonly module: ThreadedModule; readonly compiled: WebAssembly.Module; readonly decoder: Decoder } | undefined;
+function threadedModule(): NonNullable<typeof shared> {
+  if (!shared) {
+    const module = generateThreadedModule(table, 1);
+    shared = { module, compiled: new WebAssembly.Module(module.bytes), decoder: new Decoder(table) };
+  }
+  return shared;
+}
+
+const interruptCallouts: ReadonlySet<string> = new Set(['softwareInterrupt', 'debugTrap', 'sysenter']);
+
+export class Engine {
+  readonly cpu: Cpu;
+  readonly translator: Translator;
+  private readonly contexts = new ContextTable();
+  private readonly u8: Uint8Array;
+  private readonly u32: Uint32Array;
+  private readonly i32: Int32Array;
+  private readonly runThreaded: () => void;
+  private context!: TranslationContext;
+  private cut: Cut = 'full';
+  private contextStale = true;
+  /** Instructions retired before the present run of threaded code. */
+  private retiredBefore = 0;
+  /** Record at work while the runtime executes, 0 otherwise. */
+  private record = 0;
+  private pendingFault: GuestFault | PageFault | undefined;
+  private running = false;
+  /** The last instruction entered a handler by itself (INT n): it takes no single-step trap. */
+  interruptTaken = false;
+
+  constructor(private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks) {
+    this.u8 = new Uint8Array(memory.buffer);
+    this.u32 = new Uint32Array(memory.buffer);
+    this.i32 = new Int32Array(memory.buffer);
+    const { module, compiled, decoder } = threadedModule();
+    this.cpu = new Cpu(memory, mmu, this.cpuHooks());
+    this.translator = new Translator(memory, table, decoder, module.forms, mmu);
+    mmu.instructionAddress = () => this.instructionLinear();
+    const instance = new WebAssembly.Instance(compiled, {
+      machine: { memory },
+      translator: { lookup: () => this.lookup(), resolve: (record: number) => this.resolve(record) },
+      memory: {
+        read: (record: number, linear: number, bytes: AccessBytes) => this.readSlow(record, linear, bytes),
+        readForWrite: (record: number, linear: number, bytes: AccessBytes) => this.readForWriteSlow(record, linear, bytes),
+        write: (record: number, linear: number, bytes: AccessBytes, value: number) => this.writeSlow(record, linear, bytes, value),
+        segmentCheck: (record: number, offset: number, segment: number, access: number) => this.segmentCheck(record, offset, segment, access),
+      },
+      callout: Object.fromEntries(module.callouts.map((name) => [name, this.calloutImport(name as CalloutName)])),
+    });
+    this.runThreaded = instance.exports.run as () => void;
+  }
+
+  /** Instructions retired since power-on, exact also inside callouts. */
+  get now(): number {
+    const done = this.running ? this.i32[RUN_BUDGET >> 2] - this.i32[BUDGET >> 2] : 0;
+    return this.retiredBefore + done + (this.record ? this.u8[this.record + RecordField.position] : 0);
+  }
+
+  /** Moves the clock over time in which nothing was executed (HLT). */
+  skipTo(count: number): void {
+    this.retiredBefore = Math.max(this.retiredBefore, count);
+  }
+
+  /**
+   * Runs at most `count` instructions. Ends early at a fault, at a breakpoint (unless `cut` is 'step'), and after {@link yield}.
+   * Single and step units are one instruction long, so that every instruction is a place to stop.
+   */
+  execute(count: number, cut: Cut): EngineExit {
+    const { state } = this.cpu;
+    let left = count;
+    while (left > 0) {
+      // Full units as long as the largest of them fits into what is left, then single ones.
+      const fine = cut !== 'full' || left < UNIT_CAP;
+      this.useContext(fine && cut === 'full' ? 'single' : cut);
+      const slack = fine ? 1 : UNIT_CAP;
+      const budget = Math.min(left, 0x40000000) - slack;
+      this.i32[BUDGET >> 2] = budget;
+      this.i32[RUN_BUDGET >> 2] = budget;
+      this.u32[EXIT_REASON >> 2] = Exit.None;
+      this.yielded = false;
+      this.running = true;
+      try {
+        this.runThreaded();
+      } finally {
+        this.running = false;
+        this.record = 0;
+        const done = this.i32[RUN_BUDGET >> 2] - this.i32[BUDGET >> 2];
+        this.retiredBefore += done;
+        left -= done;
+      }
+      switch (this.u32[EXIT_REASON >> 2] as Exit) {
+        case Exit.Budget:
+          if (this.yielded) return RAN;
+          break;
+        case Exit.Fault:
+          return { kind: 'fault', fault: this.faultInPlace() };
+        case Exit.RuntimeFault:
+        case Exit.Fetch: {
+          const fault = this.pendingFault!;
+          this.pendingFault = undefined;
+          return { kind: 'fault', fault };
+        }
+        case Exit.Breakpoint:
+          return { kind: 'breakpoint', linear: (state.base(Segment.CS) + state.eip) >>> 0 };
+        case Exit.CacheFull:
+          this.translator.flush();
+          break;
+        default:
+          throw new Error(`engine: threaded code returned without a reason (EXIT_REASON ${this.u32[EXIT_REASON >> 2]})`);
+      }
+    }
+    return RAN;
+  }
+
+  private yielded = false;
+
+  /** Makes threaded code return at the end of the present unit; the count stays exact. */
+  yield(): void {
+    this.yielded = true;
+    if (!this.running) return;
+    const budget = this.i32[BUDGET >> 2];
+    if (budget < 0) return;
+    this.i32[RUN_BUDGET >> 2] -= budget + 1;
+    this.i32[BUDGET >> 2] = -1;
+  }
+
+  /** Linear address of the instruction at work, or of EIP. */
+  instructionLinear(): number {
+    const { state } = this.cpu;
+    const eip = this.record ? this.u32[(this.record + RecordField.eip) >> 2] : state.eip;
+    return (state.base(Segment.CS) + eip) >>> 0;
+  }
+
+  /** Registers were changed from outside: contexts are looked at again. */
+  stateChanged(): void {
+    this.contextStale = true;
+  }
+
+  flush(): void {
+    this.translator.flush();
+    this.contexts.clear();
+    this.contextStale = true;
+  }
+
+  reset(): void {
+    this.retiredBefore = 0;
+    this.flush();
+    this.cpu.reset();
+  }
+
+  // ---- contexts ----
+
+  private useContext(cut: Cut): void {
+    if (!this.contextStale && this.cut === cut) return;
+    this.cut = cut;
+    this.internContext();
+  }
+
+  private internContext(): void {
+    let context = this.contexts.intern(this.cpu.state, this.cut);
+    if (!context) {
+      // Only here, between units: nothing of the old translations is at work.
+      this.translator.flush();
+      this.contexts.clear();
+      context = this.contexts.intern(this.cpu.state, this.cut)!;
+    }
+    this.context = context;
+    this.u32[CONTEXT >> 2] = context.id;
+    this.contextStale = false;
+  }
+
+  // ---- the translator's imports ----
+
+  private lookup(): number {
+    this.count('indirectMisses');
+    const { state } = this.cpu;
+    try {
+      this.translator.settle();
+      const unit = this.translator.unitAt((this.context.csBase + state.eip) >>> 0, this.context);
+      this.translator.cacheJump(unit);
+      return unit.record;
+    } catch (failure) {
+      return this.translationFailed(failure);
+    }
+  }
+
+  private resolve(continuation: number): number {
+    try {
+      return this.translator.resolve(continuation, this.context);
+    } catch (failure) {
+      this.cpu.state.eip = this.u32[(continuation + RecordField.target) >> 2];
+      return this.translationFailed(failure);
+    }
+  }
+
+  /** EIP is the address whose translation failed. */
+  private translationFailed(failure: unknown): 0 {
+    if (failure instanceof CacheFull) this.u32[EXIT_REASON >> 2] = Exit.CacheFull;
+    else if (failure instanceof PageFault || failure instanceof GuestFault) {
+      this.pendingFault = failure;
+      this.u32[EXIT_REASON >> 2] = Exit.Fetch;
+    } else throw failure;
+    return 0;
+  }
+
+  // ---- memory slow paths ----
+
+  private readSlow(record: number, linear: number, bytes: AccessBytes): number {
+    this.record = record;
+    try {
+      return this.mmu.readSlow(linear, bytes);
+    } catch (failure) {
+      return this.faulted(failure, record);
+    } finally {
+      this.record = 0;
+    }
+  }
+
+  private readForWriteSlow(record: number, linear: number, bytes: AccessBytes): number {
+    this.record = record;
+    try {
+      this.mmu.probeWriteSlow(linear, bytes);
+      return this.mmu.readSlow(linear, bytes);
+    } catch (failure) {
+      return this.faulted(failure, record);
+    } finally {
+      this.record = 0;
+    }
+  }
+
+  private writeSlow(record: number, linear: number, bytes: AccessBytes, value: number): void {
+    this.record = record;
+    try {
+      if (bytes === 8) this.mmu.writeSlow(linear, 8, this.i32[SCRATCH >> 2], this.i32[(SCRATCH >> 2) + 1]);
+      else this.mmu.writeSlow(linear, bytes, value);
+    } catch (failure) {
+      this.faulted(failure, record);
+    } finally {
+      this.record = 0;
+    }
+  }
+
+  /** The exact segment check behind the quick one. Returns 1 when it faulted. */
+  private segmentCheck(record: number, offset: number, segmentAddress: number, access: number): number {
+    const segment = (segmentAddress - SEGMENTS) / SEGMENT_SIZE;
+    const write = (access & 0x100) !== 0;
+    const bytes = access & 0xff;
+    const { state } = this.cpu;
+    const allowed = (write ? state.isWritable(segment) : state.isReadable(segment)) && limitAllows(state.attributes(segment), state.limit(segment), offset >>> 0, bytes);
+    if (allowed) return 0;
+    const reason = `${write ? 'write' : 'read'} of ${bytes} byte${bytes === 1 ? '' : 's'} at ${segmentNames[segment]}:0x${(offset >>> 0).toString(16)} (limit 0x${state.limit(segment).toString(16)})`;
+    this.faulted(segment === Segment.SS ? new GuestFault(12, 0, reason) : generalProtection(0, reason), record);
+    return 1;
+  }
+
+  /** A fault of the instruction at `record`: threaded code returns as soon as it sees EXIT_REASON. */
+  private faulted(failure: unknown, record: number): 0 {
+    if (!(failure instanceof PageFault || failure instanceof GuestFault)) throw failure;
+    this.pendingFault = failure;
+    if (!(failure instanceof GuestFault && failure.afterTaskSwitch)) this.backTo(record);
+    this.u32[EXIT_REASON >> 2] = Exit.RuntimeFault;
+    this.u32[EXIT_RECORD >> 2] = record;
+    return 0;
+  }
+
+  /** EIP and count as they were before the instruction at `record`. */
+  private backTo(record: number): void {
+    this.cpu.state.eip = this.u32[(record + RecordField.eip) >> 2];
+    this.i32[BUDGET >> 2] -= this.u8[record + RecordField.position];
+  }
+
+  private faultInPlace(): GuestFault {
+    const record = this.u32[EXIT_RECORD >> 2];
+    const position = this.u8[record + RecordField.position];
+    this.cpu.state.eip = this.u32[(record + RecordField.eip) >> 2];
+    this.retiredBefore += position;
+    const vector = this.u32[FAULT_VECTOR >> 2];
+    return new GuestFault(vector, errorCodeVectors.has(vector) ? this.u32[FAULT_ERROR >> 2] : undefined, inPlaceReasons[vector] ?? 'raised by the instruction');
+  }
+
+  // ---- callouts ----
+
+  private calloutImport(name: CalloutName): (record: number, a: number, b: number, c: number) => number {
+    const callout: Callout = callouts[name];
+    if (!callout) throw new Error(`engine: the instruction table names the callout ${name}, which does not exist`);
+    const site = { operandSize: 16, addressSize: 16, eip: 0, nextEip: 0 } as { -readonly [K in keyof CalloutSite]: CalloutSite[K] };
+    const entersHandler = interruptCallouts.has(name);
+    const { cpu } = this;
+    const counter = counterAddress('callouts') >> 2;
+    return (record, a, b, c) => {
+      this.record = record;
+      this.u32[counter]++;
+      const sizes = this.u8[record + RecordField.sizes];
+      site.operandSize = sizes & 1 ? 32 : 16;
+      site.addressSize = sizes & 2 ? 32 : 16;
+      site.eip = this.u32[(record + RecordField.eip) >> 2];
+      site.nextEip = (site.eip + this.u8[record + RecordField.length]) >>> 0;
+      cpu.state.eip = site.nextEip;
+      this.interruptTaken = entersHandler;
+      try {
+        const result = callout(cpu, site, a, b, c);
+        this.afterCallout();
+        return result;
+      } catch (failure) {
+        return this.faulted(failure, record);
+      } finally {
+        this.record = 0;
+      }
+    };
+  }
+
+  /** Whatever a callout changed that threaded code does not look at by itself. */
+  private afterCallout(): void {
+    if (this.contextStale) this.internStaleContext();
+    const { state } = this.cpu;
+    const flags = state.systemFlags;
+    if ((flags & (Flag.TF | Flag.RF)) !== 0 || this.cpu.pendingDebug !== 0 || ((flags & Flag.IF) !== 0 && this.hooks.interruptRequested())) this.yield();
+    else if (state.interruptShadow) {
+      // Without a waiting interrupt the shadow matters only if the run ends right here.
+      if (this.i32[BUDGET >> 2] > UNIT_CAP) state.interruptShadow = false;
+      else this.yield();
+    }
+  }
+
+  /** Inside a run the table of contexts cannot be cleared; when it is full the run ends and the next one starts over. */
+  private internStaleContext(): void {
+    const context = this.contexts.intern(this.cpu.state, this.cut);
+    if (!context) {
+      this.yield();
+      return;
+    }
+    this.context = context;
+    this.u32[CONTEXT >> 2] = context.id;
+    this.contextStale = false;
+  }
+
+  private count(id: Parameters<typeof counterAddress>[0]): void {
+    this.u32[counterAddress(id) >> 2]++;
+  }
+
+  private cpuHooks(): CpuHooks {
+    return {
+      now: () => this.now,
+      portRead: (port, bytes) => this.hooks.portRead(port, bytes),
+      portWrite: (port, bytes, value) => this.hooks.portWrite(port, bytes, value),
+      setPaging: (paging) => this.mmu.activate(paging),
+      // The shadow is coherent at all times: there is nothing stale to drop.
+      invlpg: () => {},
+      contextChanged: () => { this.contextStale = true; },
+      debugRegistersChanged: () => this.hooks.debugRegistersChanged(),
+      halt: () => this.hooks.halt(),
+    };
+  }
+
+  /** The memory everything lives in. */
+  get buffer(): ArrayBuffer {
+    return this.memory.buffer;
+  }
+}
+
+const segmentNames = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
+const errorCodeVectors: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17]);
+const inPlaceReasons: Readonly<Record<number, string>> = {
+  0: 'division by zero, or the quotient does not fit', 5: 'the index is outside the bounds', 6: 'the instruction is undefined in this mode',
+  7: 'CR0.TS and CR0.MP are set', 13: 'the target lies beyond the CS limit',
+};
