@@ -73,7 +73,7 @@ function run(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | u
   for (;;) {
     try {
       enter(cpu, currentVector, currentKind, code);
-      state.count(currentKind === 'external' ? 'interrupts' : 'exceptions');
+      if (currentKind !== 'software') state.count(currentKind === 'external' ? 'interrupts' : 'exceptions');
       return delivered;
     } catch (error) {
       const next = asFault(error);
@@ -146,7 +146,7 @@ function enterProtected(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode:
   if (kind === 'software' && gate.dpl < state.cpl) throw generalProtection(gateError, `${name} has DPL ${gate.dpl}, CPL is ${state.cpl}`);
   if (!gate.present) throw new GuestFault(Vector.NP, gateError, `${name} is not present`);
   if (type === SystemType.TaskGate) {
-    switchThroughGate(cpu, gate, 'interrupt', ext, errorCode);
+    switchThroughGate(cpu, gate, 'interrupt', ext, { flags: pushedFlags(cpu, vector, kind), errorCode });
     return;
   }
 

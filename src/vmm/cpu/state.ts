@@ -133,6 +133,15 @@ export class CpuState {
   segment(n: number): SegmentState {
     return { selector: this.selector(n), base: this.base(n), limit: this.limit(n), attributes: this.attributes(n) };
   }
+  /** Whether the segment's type allows loads (everything but execute-only code). */
+  isReadable(n: number): boolean {
+    const attributes = this.attributes(n);
+    return !(attributes & Attribute.Code) || (attributes & Attribute.ReadWrite) !== 0;
+  }
+  /** Whether the segment's type allows stores. */
+  isWritable(n: number): boolean {
+    return (this.attributes(n) & (Attribute.Code | Attribute.ReadWrite)) === Attribute.ReadWrite;
+  }
   /** Writes visible and hidden parts and derives low, readQuick and writeQuick. `limit` is in bytes. */
   setSegment(n: number, selector: number, base: number, limit: number, attributes: number): void {
     const at = (SEGMENTS + n * SEGMENT_SIZE) >> 2;

@@ -16,6 +16,12 @@ import { checkPush, currentStack, pushValues } from './stack';
 
 export type TaskSwitchCause = 'jump' | 'call' | 'return' | 'interrupt';
 
+/** What an interrupt or exception adds: the EFLAGS image for the old task, and the error code for the new task's stack. */
+export interface TaskEvent {
+  readonly flags: number;
+  readonly errorCode: number | undefined;
+}
+
 interface TssLayout {
   readonly bytes: 2 | 4;
   readonly minimumLimit: number;
@@ -34,6 +40,8 @@ const layout32: TssLayout = { bytes: 4, minimumLimit: 0x67, eip: 0x20, eflags: 0
 const layout16: TssLayout = { bytes: 2, minimumLimit: 0x2b, eip: 0x0e, eflags: 0x10, general: 0x12, segments: 0x22, segmentCount: 4, segmentStep: 2, ldt: 0x2a };
 const CR3_OFFSET = 0x1c;
 const TRAP_OFFSET = 0x64;
+/** DR7.L0–L3 and LE: they end with the task (SDM Vol. 3, 17.2.4). */
+const LOCAL_BREAKPOINTS = 0x155;
 
 interface TaskImage {
   readonly wide: boolean;
@@ -48,14 +56,14 @@ interface TaskImage {
 }
 
 /** Through a task gate (its own DPL and presence have been checked): finds and checks the TSS, then switches. */
-export function switchThroughGate(cpu: Cpu, gate: Descriptor, cause: TaskSwitchCause, ext: 0 | 1, errorCode?: number): void {
+export function switchThroughGate(cpu: Cpu, gate: Descriptor, cause: TaskSwitchCause, ext: 0 | 1, event?: TaskEvent): void {
   const selector = gate.low >>> 16;
   if (selector & 4) throw fault(Vector.GP, selector, ext, 'in a task gate points into the LDT');
   if (isNull(selector)) throw fault(Vector.GP, selector, ext, 'in a task gate is null');
   const d = readDescriptor(cpu, selector, Vector.GP, ext);
   if (!isAvailableTss(d)) throw fault(Vector.GP, selector, ext, `in a task gate is ${describeType(d.attributes)}`);
   if (!d.present) throw fault(Vector.NP, selector, ext, '(TSS) is not present');
-  switchToTss(cpu, selector, d, cause, ext, errorCode);
+  switchToTss(cpu, selector, d, cause, ext, event);
 }
 
 /** IRET with NT set: back to the task that the current TSS's link names. */
@@ -75,7 +83,7 @@ function isAvailableTss(d: Descriptor): boolean {
 }
 
 /** The switch itself. EIP in the state page is what the old task will go on with. */
-export function switchToTss(cpu: Cpu, selector: number, d: Descriptor, cause: TaskSwitchCause, ext: 0 | 1, errorCode?: number): void {
+export function switchToTss(cpu: Cpu, selector: number, d: Descriptor, cause: TaskSwitchCause, ext: 0 | 1, event?: TaskEvent): void {
   const { state, memory } = cpu;
   const next = (d.type & 8) !== 0 ? layout32 : layout16;
   if (d.limit < next.minimumLimit) throw fault(Vector.TS, selector, ext, '(TSS) has a limit too small for a task');
@@ -95,7 +103,7 @@ export function switchToTss(cpu: Cpu, selector: number, d: Descriptor, cause: Ta
   const image = readTask(cpu, d.base, next);
   if (image.eflags & Flag.VM) throw fault(Vector.TS, selector, ext, '(TSS) describes a virtual-8086 task, which this processor model does not run');
 
-  saveTask(cpu, oldBase, old, cause);
+  saveTask(cpu, oldBase, old, event?.flags ?? (cause === 'return' ? state.eflags & ~Flag.NT : state.eflags));
   if (!nested) setBusy(cpu, oldDescriptor, false);
   if (nested) memory.write(d.base, 2, oldSelector, false);
   if (cause !== 'return') setBusy(cpu, d.linear, true);
@@ -108,22 +116,21 @@ export function switchToTss(cpu: Cpu, selector: number, d: Descriptor, cause: Ta
   state.eflags = nested ? image.eflags | Flag.NT : image.eflags;
   for (let n = Segment.ES; n <= Segment.GS; n++) cpu.setNullSegment(n, image.selectors[n]);
   cpu.setSegment(Segment.LDTR, image.ldt, 0, 0, Attribute.Unusable);
-  for (let n = 0; n < 4; n++) {
-    // Local breakpoints end with the task (SDM Vol. 3, 17.2.4).
-    state.setDr(7, state.dr(7) & ~(1 << (2 * n)));
+  if (state.dr(7) & LOCAL_BREAKPOINTS) {
+    state.setDr(7, state.dr(7) & ~LOCAL_BREAKPOINTS);
+    cpu.hooks.debugRegistersChanged();
   }
-  cpu.hooks.debugRegistersChanged();
-  if (image.wide && state.cr0 & Cr0.PG && image.cr3 !== state.cr3) {
+  if (image.wide && state.cr0 & Cr0.PG) {
     state.cr3 = image.cr3;
     cpu.pagingChanged('cr3');
   }
   if (image.trap) cpu.pendingDebug |= Dr6.BT;
   try {
     loadTaskSegments(cpu, image, ext);
-    if (errorCode !== undefined) {
+    if (event?.errorCode !== undefined) {
       const stack = currentStack(cpu);
       checkPush(cpu, stack, 1, next.bytes, ext);
-      state.stackPointer = pushValues(cpu, stack, [errorCode], next.bytes);
+      state.stackPointer = pushValues(cpu, stack, [event.errorCode], next.bytes);
     }
     if (image.eip > state.limit(Segment.CS)) throw generalProtection(ext, 'EIP of the new task is beyond its code segment');
   } catch (error) {
@@ -148,12 +155,12 @@ function readTask(cpu: Cpu, base: number, form: TssLayout): TaskImage {
   };
 }
 
-function saveTask(cpu: Cpu, base: number, form: TssLayout, cause: TaskSwitchCause): void {
+function saveTask(cpu: Cpu, base: number, form: TssLayout, eflags: number): void {
   const { state, memory } = cpu;
   const put = (offset: number, bytes: 2 | 4, value: number): void =>
     memory.write((base + offset) >>> 0, bytes, bytes === 2 ? value & 0xffff : value >>> 0, false);
   put(form.eip, form.bytes, state.eip);
-  put(form.eflags, form.bytes, cause === 'return' ? state.eflags & ~Flag.NT : state.eflags);
+  put(form.eflags, form.bytes, eflags);
   for (let n = 0; n < 8; n++) put(form.general + n * form.bytes, form.bytes, state.get32(n));
   for (let n = 0; n < form.segmentCount; n++) put(form.segments + n * form.segmentStep, 2, state.selector(n));
 }

@@ -1,0 +1,178 @@
+/**
+ * Registers by the names that people type: eax, ax, al, ah, eip, eflags, zf, cs, cs.base, gdtr.limit, cr0, dr7, cpl.
+ * Reading never fails for a known name. Writing goes through the processor's own checks where loading a value means more than storing it.
+ */
+import { PageFault } from '../mmu/types';
+import { Attribute, Flag } from './bits';
+import type { Cpu } from './cpu';
+import { commitSegment, describeType, faultName, findDescriptor, hex4, hex8, isCode, isConforming, isNull } from './descriptors';
+import { GuestFault } from './exceptions';
+import { Segment } from './layout';
+import { checkSegmentLoad, loadSegment } from './segments';
+import { lldt, ltr, movToCr } from './system';
+
+/** Why a register could not be set: `message` is for a person and says what would be possible. */
+export interface RegisterError {
+  readonly code: 'register';
+  readonly message: string;
+}
+
+interface RegisterRow {
+  readonly name: string;
+  readonly bits: number;
+  read(cpu: Cpu): number;
+  /** Returns why not, or undefined. */
+  write(cpu: Cpu, value: number): string | undefined;
+}
+
+const rows: RegisterRow[] = [];
+function row(name: string, bits: number, read: (cpu: Cpu) => number, write: (cpu: Cpu, value: number) => string | undefined | void): void {
+  rows.push({ name, bits, read, write: (cpu, value) => write(cpu, value) ?? undefined });
+}
+
+['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'].forEach((name, n) => {
+  row(name, 32, (cpu) => cpu.state.get32(n), (cpu, value) => cpu.state.set32(n, value));
+  row(name.slice(1), 16, (cpu) => cpu.state.get16(n), (cpu, value) => cpu.state.set16(n, value));
+});
+['al', 'cl', 'dl', 'bl', 'ah', 'ch', 'dh', 'bh'].forEach((name, n) => {
+  row(name, 8, (cpu) => cpu.state.get8(n), (cpu, value) => cpu.state.set8(n, value));
+});
+row('eip', 32, (cpu) => cpu.state.eip, (cpu, value) => { cpu.state.eip = value; });
+row('ip', 16, (cpu) => cpu.state.eip & 0xffff, (cpu, value) => { cpu.state.eip = (cpu.state.eip & 0xffff0000) | value; });
+
+function writeFlags(cpu: Cpu, value: number): string | undefined {
+  if ((value ^ cpu.state.eflags) & Flag.VM) return 'VM cannot be changed: this processor model has no virtual-8086 mode';
+  cpu.state.eflags = value;
+  return undefined;
+}
+row('eflags', 32, (cpu) => cpu.state.eflags, writeFlags);
+row('flags', 16, (cpu) => cpu.state.eflags & 0xffff, (cpu, value) => writeFlags(cpu, (cpu.state.eflags & 0xffff0000) | value));
+const flagNames: readonly (readonly [string, number, number])[] = [
+  ['cf', 0, 1], ['pf', 2, 1], ['af', 4, 1], ['zf', 6, 1], ['sf', 7, 1], ['tf', 8, 1], ['if', 9, 1], ['df', 10, 1], ['of', 11, 1], ['iopl', 12, 2],
+  ['nt', 14, 1], ['rf', 16, 1], ['vm', 17, 1], ['ac', 18, 1], ['vif', 19, 1], ['vip', 20, 1], ['id', 21, 1],
+];
+for (const [name, bit, width] of flagNames) {
+  const mask = (1 << width) - 1;
+  row(name, width, (cpu) => (cpu.state.eflags >>> bit) & mask, (cpu, value) => writeFlags(cpu, (cpu.state.eflags & ~(mask << bit)) | (value << bit)));
+}
+
+/** CS from a debugger: the privilege level stays, so the descriptor must be code of this level. */
+function writeCs(cpu: Cpu, selector: number): string | undefined {
+  const { state } = cpu;
+  if (!cpu.protectedMode) {
+    cpu.setRealModeSegment(Segment.CS, selector);
+    return undefined;
+  }
+  if (isNull(selector)) return 'CS cannot be null in protected mode';
+  const d = findDescriptor(cpu, selector);
+  if (!d) return `selector ${hex4(selector)} is outside the ${selector & 4 ? 'LDT' : 'GDT'}`;
+  if (!isCode(d)) return `selector ${hex4(selector)} is ${describeType(d.attributes)}, not a code segment`;
+  if (isConforming(d) ? d.dpl > state.cpl : d.dpl !== state.cpl) {
+    return `selector ${hex4(selector)} has DPL ${d.dpl}, but the processor runs at level ${state.cpl}; the debugger does not change the level`;
+  }
+  if (!d.present) return `selector ${hex4(selector)} is not present`;
+  commitSegment(cpu, Segment.CS, (selector & 0xfffc) | state.cpl, d);
+  return undefined;
+}
+
+const site = { operandSize: 32, addressSize: 32, eip: 0, nextEip: 0 } as const;
+
+function writeSelector(cpu: Cpu, n: Segment, value: number): string | undefined {
+  if (n === Segment.CS) return writeCs(cpu, value);
+  if (n === Segment.LDTR || n === Segment.TR) {
+    if (!cpu.protectedMode) return 'LDTR and TR can be loaded in protected mode only';
+    if (cpu.state.cpl !== 0) return `LDTR and TR can be loaded at level 0 only, the processor runs at level ${cpu.state.cpl}`;
+    (n === Segment.LDTR ? lldt : ltr)(cpu, site, value);
+    return undefined;
+  }
+  checkSegmentLoad(cpu, site, n, value);
+  loadSegment(cpu, site, n, value, 0);
+  return undefined;
+}
+
+['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'].forEach((name, n) => {
+  row(name, 16, (cpu) => cpu.state.selector(n), (cpu, value) => writeSelector(cpu, n, value));
+  row(`${name}.base`, 32, (cpu) => cpu.state.base(n), (cpu, value) => {
+    const s = cpu.state.segment(n);
+    cpu.setSegment(n, s.selector, value, s.limit, s.attributes);
+  });
+  row(`${name}.limit`, 32, (cpu) => cpu.state.limit(n), (cpu, value) => {
+    const s = cpu.state.segment(n);
+    cpu.setSegment(n, s.selector, s.base, value, s.attributes);
+  });
+  row(`${name}.attributes`, 17, (cpu) => cpu.state.attributes(n), (cpu, value) => {
+    const s = cpu.state.segment(n);
+    if (value & ~(0xf0ff | Attribute.Unusable)) return 'attributes have bits 0-7 (type, S, DPL, P), 12-15 (AVL, L, D/B, G) and 16 (unusable)';
+    if (n === Segment.CS && value & Attribute.Unusable) return 'CS cannot be unusable';
+    cpu.setSegment(n, s.selector, s.base, s.limit, value);
+    return undefined;
+  });
+});
+
+row('gdtr.base', 32, (cpu) => cpu.state.gdtrBase, (cpu, value) => cpu.state.setGdtr(value, cpu.state.gdtrLimit));
+row('gdtr.limit', 16, (cpu) => cpu.state.gdtrLimit, (cpu, value) => cpu.state.setGdtr(cpu.state.gdtrBase, value));
+row('idtr.base', 32, (cpu) => cpu.state.idtrBase, (cpu, value) => cpu.state.setIdtr(value, cpu.state.idtrLimit));
+row('idtr.limit', 16, (cpu) => cpu.state.idtrLimit, (cpu, value) => cpu.state.setIdtr(cpu.state.idtrBase, value));
+
+/** Control and debug registers through the instruction's own checks, as at level 0. */
+function atLevelZero(cpu: Cpu, action: () => void): void {
+  const { cpl } = cpu.state;
+  cpu.state.cpl = 0;
+  try {
+    action();
+  } finally {
+    cpu.state.cpl = cpl;
+  }
+}
+for (const n of [0, 2, 3, 4] as const) {
+  row(`cr${n}`, 32, (cpu) => [cpu.state.cr0, 0, cpu.state.cr2, cpu.state.cr3, cpu.state.cr4][n], (cpu, value) => {
+    if (n === 0 && !(value & 1) && cpu.state.cpl !== 0) return `PE can be cleared at level 0 only, the processor runs at level ${cpu.state.cpl}`;
+    atLevelZero(cpu, () => movToCr(cpu, site, n, value));
+    cpu.pagingChanged('privilege');
+    return undefined;
+  });
+}
+for (const n of [0, 1, 2, 3, 6, 7]) {
+  row(`dr${n}`, 32, (cpu) => cpu.state.dr(n), (cpu, value) => {
+    const fixed = n === 6 ? (value & 0xe00f) | 0xffff0ff0 : n === 7 ? (value & 0xffff23ff) | 0x400 : value;
+    cpu.state.setDr(n, fixed);
+    cpu.hooks.debugRegistersChanged();
+  });
+}
+row('efer', 32, (cpu) => cpu.state.efer, () => 'EFER does not exist on this processor model');
+row('cpl', 2, (cpu) => cpu.state.cpl, () => 'the privilege level changes with CS only');
+
+const byName: ReadonlyMap<string, RegisterRow> = new Map(rows.map((r) => [r.name, r]));
+
+/** Every name, in the order of the views: general registers, EIP, flags, segments, tables, control and debug registers. */
+export const registerNames: readonly string[] = rows.map((r) => r.name);
+
+/** Width in bits, or undefined for an unknown name. Names are taken in any case. */
+export function registerBits(name: string): number | undefined {
+  return byName.get(name.toLowerCase())?.bits;
+}
+
+/** Value by name, or undefined for an unknown name. */
+export function readByName(cpu: Cpu, name: string): bigint | undefined {
+  const r = byName.get(name.toLowerCase());
+  return r && BigInt(r.read(cpu) >>> 0);
+}
+
+/** Sets a register by name; undefined when it is done, else why not (and then nothing has changed). */
+export function setByName(cpu: Cpu, name: string, value: bigint): RegisterError | undefined {
+  const refuse = (message: string): RegisterError => ({ code: 'register', message });
+  const r = byName.get(name.toLowerCase());
+  if (!r) return refuse(`there is no register '${name}'`);
+  const limit = 1n << BigInt(r.bits);
+  if (value >= limit || value < -(limit >> 1n)) {
+    return refuse(`${value < 0n ? value.toString() : `0x${value.toString(16)}`} does not fit into the ${r.bits} bit${r.bits === 1 ? '' : 's'} of ${r.name}`);
+  }
+  try {
+    const why = r.write(cpu, Number(BigInt.asUintN(r.bits, value)));
+    return why === undefined ? undefined : refuse(`${r.name}: ${why}`);
+  } catch (error) {
+    if (error instanceof GuestFault) return refuse(`${r.name}: the processor would raise ${faultName(error.vector, error.errorCode)}: ${error.reason}`);
+    if (error instanceof PageFault) return refuse(`${r.name}: the descriptor table at ${hex8(error.linear)} cannot be read`);
+    throw error;
+  }
+}
