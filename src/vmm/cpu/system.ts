@@ -94,10 +94,10 @@ export function movToCr(cpu: Cpu, _site: CalloutSite, n: number, value: number):
       break;
     default: {
       if (value & ~cpu.model.cr4) throw generalProtection(0, 'a CR4 bit that this processor model does not have');
-      const changed = (state.cr4 ^ value) & Cr4.PSE;
+      const changed = state.cr4 ^ value;
       state.cr4 = value;
-      if (changed) cpu.pagingChanged('cr4');
-      cpu.hooks.debugRegistersChanged();
+      if (changed & Cr4.PSE) cpu.pagingChanged('cr4');
+      if (changed & Cr4.DE) cpu.hooks.debugRegistersChanged();
     }
   }
   return 0;
