@@ -1,0 +1,33 @@
+/** The registers that the assembler knows, by name, with their number in the encoding. */
+
+export type RegisterClass = 'r8' | 'r16' | 'r32' | 'segment' | 'control' | 'debug';
+
+export interface Register {
+  readonly name: string;
+  readonly kind: RegisterClass;
+  readonly number: number;
+  /** Operand size in bits. */
+  readonly size: 8 | 16 | 32;
+}
+
+const list: Register[] = [];
+const add = (kind: RegisterClass, size: Register['size'], names: readonly string[]) => {
+  names.forEach((name, number) => {
+    if (name) list.push({ name, kind, number, size });
+  });
+};
+add('r8', 8, ['al', 'cl', 'dl', 'bl', 'ah', 'ch', 'dh', 'bh']);
+add('r16', 16, ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di']);
+add('r32', 32, ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi']);
+add('segment', 16, ['es', 'cs', 'ss', 'ds', 'fs', 'gs']);
+add('control', 32, ['cr0', '', 'cr2', 'cr3', 'cr4', '', '', '', 'cr8']);
+add('debug', 32, ['dr0', 'dr1', 'dr2', 'dr3', 'dr4', 'dr5', 'dr6', 'dr7']);
+
+/** Dense: the position is the register's identity inside expression values. */
+export const registers: readonly Register[] = list;
+const byName = new Map(list.map((register, index) => [register.name, index]));
+
+/** Index into {@link registers}, or undefined. */
+export function registerIndex(name: string): number | undefined {
+  return byName.get(name.toLowerCase());
+}
