@@ -147,6 +147,25 @@ describe('decoder against iced-x86', function () {
     assert.deepEqual(rules.filter((rule) => !used.has(rule)).map((rule) => rule.why), []);
   });
 
+  it('agrees on validity and length in 64-bit code, as far as the table reaches', () => {
+    const theirs = new IcedInstruction();
+    const ours = new Instruction();
+    const wrong: string[] = [];
+    for (const corpus of [randomCorpus(100_000, 7), prefixedCorpus(100_000, 8)]) {
+      const iced = new IcedDecoder(64, corpus.bytes, icedOptions);
+      for (let slot = 0; slot < corpus.slots; slot++) {
+        const at = slot * SLOT;
+        if (decoder.decode(corpus.bytes, at, corpus.bytes.length, { codeSize: 64 }, ours) !== DecodeStatus.Ok) continue;
+        iced.position = at;
+        iced.decodeOut(theirs);
+        if (theirs.isInvalid || theirs.length !== ours.length) wrong.push(`${hex(corpus.bytes, at, 15)}: ours ${ours.encoding.text} of ${ours.length} bytes`);
+      }
+      iced.free();
+    }
+    theirs.free();
+    assert.deepEqual(wrong.slice(0, 20), []);
+  });
+
   it('asks for more bytes at every cut of an instruction', () => {
     const corpus = randomCorpus(20_000, 6);
     const whole = new Instruction(), cut = new Instruction();

@@ -159,5 +159,7 @@ describe('decoder', () => {
     has(decode('ff f0', 64), { name: 'push', operandSize: 64 });
     has(decode('26 64 00 00', 64), { segment: 4 });
     assert.equal(status('c4 00', 64), 'Undefined');
+    has(decode('66 e9 00 00 00 80', 64), { operandSize: 64, immediate: -0x80000000 });
+    assert.equal(status('44 0f 23 c0', 64), 'Undefined');
   });
 });

@@ -30,9 +30,11 @@ class Row {
   readonly repeat: InstructionRepeat;
   readonly first: Immediate;
   readonly second: Immediate;
-  /** Bits of modrm.reg values that the operand allows: segment registers 0–5 (not CS as destination), CR0 CR2 CR3 CR4 CR8. */
+  /** Bits of modrm.reg values that the operand allows: segment registers 0–5 (not CS as destination), CR0 CR2 CR3 CR4 CR8, DR0–DR7. */
   readonly regMask: number;
   readonly isSegment: boolean;
+  /** The operand is a relative target. */
+  readonly relative: boolean;
 
   constructor(readonly encoding: Encoding) {
     const { operands, instruction } = encoding;
@@ -47,8 +49,9 @@ class Row {
       throw new Error(`instruction table: ${instruction.mnemonic} '${encoding.text}': a second immediate must be Ib`);
     }
     this.isSegment = operands.includes('Sw');
+    this.relative = this.first === Immediate.Jb || this.first === Immediate.Jz;
     this.regMask = this.isSegment ? (operands[0] === 'Sw' ? 0b111101 : 0b111111)
-      : operands.includes('Cd') ? 0b1_0001_1101 : 0xffff;
+      : operands.includes('Cd') ? 0b1_0001_1101 : operands.includes('Dd') ? 0xff : 0xffff;
   }
 }
 type InstructionRepeat = 'none' | 'rep' | 'repz';
@@ -258,7 +261,8 @@ export class Decoder {
     }
     const row = this.#rows[number];
     const encoding = row.encoding;
-    if (long && encoding.defaults64 && operandSize === 32) operandSize = 64;
+    // Near branches ignore 66 in 64-bit mode (SDM Vol. 1, 6.3.7).
+    if (long && (row.relative || encoding.defaults64 && operandSize === 32)) operandSize = 64;
     // A mandatory 66 selects the row and does not size its operands.
     if (encoding.mandatoryPrefix === 0x66 && operandSize !== 64) operandSize = codeSize === 16 ? 16 : 32;
 
