@@ -1,0 +1,112 @@
+/**
+ * Disk images in memory. A write goes to a copy of its sector: the bytes that came from the user's file are never changed.
+ * Also the geometry that a BIOS gives to an image of some size and content.
+ */
+import type { DiskImage } from '../devices/device';
+
+export const SECTOR_BYTES = 512;
+
+export interface Geometry {
+  readonly cylinders: number;
+  readonly heads: number;
+  readonly sectorsPerTrack: number;
+}
+
+export class MemoryDisk implements DiskImage {
+  readonly sectorSize = SECTOR_BYTES;
+  readonly sectors: number;
+  private readonly written = new Map<number, Uint8Array>();
+
+  /**
+   * @param bytes the image; a last partial sector is filled up with zeros.
+   * @param sectors size of the medium when it is larger than the image (a boot sector on a floppy); what is missing reads as zeros.
+   */
+  constructor(private readonly bytes: Uint8Array, sectors = 0) {
+    this.sectors = Math.max(sectors, Math.ceil(bytes.length / SECTOR_BYTES));
+  }
+
+  /** Throws RangeError outside the disk: callers check what the guest asks for. */
+  read(sector: number, count: number): Uint8Array {
+    this.check(sector, count);
+    const result = new Uint8Array(count * SECTOR_BYTES);
+    const from = sector * SECTOR_BYTES;
+    result.set(this.bytes.subarray(Math.min(from, this.bytes.length), Math.min(from + result.length, this.bytes.length)));
+    if (this.written.size > 0) {
+      for (let n = 0; n < count; n++) {
+        const copy = this.written.get(sector + n);
+        if (copy !== undefined) result.set(copy, n * SECTOR_BYTES);
+      }
+    }
+    return result;
+  }
+
+  /** Whole sectors only. */
+  write(sector: number, bytes: Uint8Array): void {
+    if (bytes.length % SECTOR_BYTES !== 0) throw new RangeError(`${bytes.length} bytes are not whole sectors of ${SECTOR_BYTES}`);
+    const count = bytes.length / SECTOR_BYTES;
+    this.check(sector, count);
+    for (let n = 0; n < count; n++) this.written.set(sector + n, bytes.slice(n * SECTOR_BYTES, (n + 1) * SECTOR_BYTES));
+  }
+
+  /** Sectors that differ from the image as it was given. */
+  get writtenSectors(): number {
+    return this.written.size;
+  }
+
+  private check(sector: number, count: number): void {
+    if (!Number.isInteger(sector) || !Number.isInteger(count) || sector < 0 || count < 0 || sector + count > this.sectors) {
+      throw new RangeError(`sectors ${sector}…${sector + count - 1} are outside a disk of ${this.sectors}`);
+    }
+  }
+}
+
+/** Standard diskettes: sectors, geometry, CMOS drive type. */
+export const floppyFormats: readonly (Geometry & { readonly sectors: number; readonly kiB: number; readonly cmosType: number })[] = [
+  { kiB: 160, cylinders: 40, heads: 1, sectorsPerTrack: 8, cmosType: 1 },
+  { kiB: 180, cylinders: 40, heads: 1, sectorsPerTrack: 9, cmosType: 1 },
+  { kiB: 320, cylinders: 40, heads: 2, sectorsPerTrack: 8, cmosType: 1 },
+  { kiB: 360, cylinders: 40, heads: 2, sectorsPerTrack: 9, cmosType: 1 },
+  { kiB: 720, cylinders: 80, heads: 2, sectorsPerTrack: 9, cmosType: 3 },
+  { kiB: 1200, cylinders: 80, heads: 2, sectorsPerTrack: 15, cmosType: 2 },
+  { kiB: 1440, cylinders: 80, heads: 2, sectorsPerTrack: 18, cmosType: 4 },
+  { kiB: 2880, cylinders: 80, heads: 2, sectorsPerTrack: 36, cmosType: 5 },
+].map((format) => ({ ...format, sectors: format.kiB * 2 }));
+
+/** The diskette of exactly this size, else the 1.44 MB one (or 2.88 MB for more). */
+export function floppyFormat(sectors: number): (typeof floppyFormats)[number] {
+  const exact = floppyFormats.find((format) => format.sectors === sectors);
+  if (exact !== undefined) return exact;
+  return floppyFormats[sectors <= 2880 ? 6 : 7];
+}
+
+/** A diskette in drive A; a short image is filled up to a whole diskette. */
+export function floppyDisk(bytes: Uint8Array): { disk: MemoryDisk; geometry: Geometry; cmosType: number } {
+  const sectors = Math.ceil(bytes.length / SECTOR_BYTES);
+  const format = floppyFormat(sectors);
+  return { disk: new MemoryDisk(bytes, format.sectors), geometry: format, cmosType: format.cmosType };
+}
+
+/** CHS translation of a hard disk: what its partition table was made with, else the assisted translation by size (16 to 255 heads of 63 sectors). */
+export function hardDiskGeometry(disk: DiskImage): Geometry {
+  const fromTable = disk.sectors > 0 ? partitionGeometry(disk.read(0, 1)) : undefined;
+  const { heads, sectorsPerTrack } = fromTable ?? { heads: assistedHeads(disk.sectors), sectorsPerTrack: 63 };
+  const cylinders = Math.max(1, Math.min(1024, Math.floor(disk.sectors / (heads * sectorsPerTrack))));
+  return { cylinders, heads, sectorsPerTrack };
+}
+
+function assistedHeads(sectors: number): number {
+  for (const heads of [16, 32, 64, 128]) if (sectors <= 1024 * heads * 63) return heads;
+  return 255;
+}
+
+/** The end of a partition tells heads and sectors per track, since partitions end with a cylinder. */
+function partitionGeometry(mbr: Uint8Array): { heads: number; sectorsPerTrack: number } | undefined {
+  if (mbr[510] !== 0x55 || mbr[511] !== 0xaa) return undefined;
+  for (let n = 0; n < 4; n++) {
+    const at = 446 + 16 * n;
+    const endHead = mbr[at + 5], endSector = mbr[at + 6] & 63;
+    const startsSane = (mbr[at] & 0x7f) === 0 && (mbr[at + 2] & 63) !== 0;
+    if (mbr[at + 4] !== 0 && mbr[at + 4] !== 0xee && startsSane && endHead > 0 && endHead < 255 && endSector >= 8) return { heads: endHead + 1, sectorsPerTrack: endSector };
+  }
+  return undefined;
+}
