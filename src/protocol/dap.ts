@@ -77,7 +77,8 @@ export interface DiagnosticJson {
   readonly line: number;
   readonly column: number;
   readonly endColumn?: number;
-  readonly severity: 'error' | 'warning';
+  /** A note belongs to the error before it. */
+  readonly severity: 'error' | 'warning' | 'note';
   readonly message: string;
 }
 

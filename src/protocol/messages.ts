@@ -158,7 +158,8 @@ export interface Requests {
   step: [{ count: number }, void];
   /** Runs until EIP reaches `linear` with the stack pointer (ESP, or SP on a 16-bit stack) at or above `minimumStack`, or another stop. */
   runTo: [{ linear: number; minimumStack?: number }, void];
-  restart: [Record<string, never>, void];
+  /** Powers the machine off and on; with another configuration it becomes another machine. Breakpoints and subscriptions stay. */
+  restart: [{ configuration?: MachineConfiguration }, void];
   terminate: [Record<string, never>, void];
   registers: [Record<string, never>, RegisterSnapshot];
   setRegister: [{ name: RegisterName; value: bigint }, RegisterSnapshot];

@@ -8,7 +8,7 @@ import type { HostChannel } from '../protocol/channel';
 import { exitStatus } from '../protocol/exit-status';
 import { ExpressionError } from '../protocol/expression';
 import type {
-  ClientMessage, CounterSample, EndReason, MachineConfiguration, MachineErrorShape, RequestName, Requests, RunState, StopReason,
+  ClientMessage, CounterSample, EndReason, MachineConfiguration, MachineErrorShape, RegisterSnapshot, RequestName, Requests, RunState, StopReason,
 } from '../protocol/messages';
 import { linearEip, stackPointer } from '../protocol/registers';
 import { counters as counterRows } from '../vmm/cpu/counters';
@@ -42,7 +42,6 @@ const maximumSleepMilliseconds = 60_000;
 
 export class MachineHost {
   private machine: MachineApi | undefined;
-  private configuration: MachineConfiguration | undefined;
   private state: RunState = 'created';
   private activity: Activity = { kind: 'run' };
   private readonly breakpoints = new BreakpointTable();
@@ -110,7 +109,7 @@ export class MachineHost {
       this.resume({ kind: 'step', remaining: count });
     },
     runTo: ({ linear, minimumStack }) => this.resume({ kind: 'runTo', linear, minimumStack: minimumStack ?? 0 }),
-    restart: () => this.restart(),
+    restart: ({ configuration }) => this.restart(configuration),
     terminate: () => {
       if (this.machine && this.state !== 'ended') this.end({ kind: 'terminated' });
     },
@@ -162,37 +161,48 @@ export class MachineHost {
   }
 
   private create(configuration: MachineConfiguration): Requests['create'][1] {
-    if (this.machine) throw new MachineError('state', 'This worker has a machine already', 'Start another worker.');
-    const machine = this.createMachine(configuration, {
+    if (this.machine) throw new MachineError('state', 'This worker has a machine already', 'Use "restart" for another one.');
+    const registers = this.adopt(this.build(configuration));
+    return { counters: counterRows.map(({ id, title, definition }) => ({ id, title, definition })), registers };
+  }
+
+  private restart(configuration: MachineConfiguration | undefined): void {
+    const old = this.require();
+    // Built first: a bad configuration leaves the present machine as it is.
+    const next = configuration ? this.build(configuration) : old;
+    this.pauseClock();
+    this.wake();
+    this.waitingForClient = false;
+    this.publisher.flush();
+    if (next === old) old.reset();
+    else old.dispose();
+    const registers = this.adopt(next);
+    this.publisher.post('stopped', { reason: { kind: 'entry' }, registers });
+    this.publisher.settle();
+  }
+
+  private build(configuration: MachineConfiguration): MachineApi {
+    return this.createMachine(configuration, {
       serial: (port, bytes) => this.publisher.collect('serial', port, bytes),
       debugPort: (bytes) => this.publisher.collect('debugPort', 0, bytes),
       log: (text) => this.publisher.post('log', { text }),
     });
-    this.machine = machine;
-    this.configuration = configuration;
-    this.pacer = new Pacer(configuration.pace, machine.instructionsPerSecond);
-    this.armBreakpoints();
-    machine.setExceptionStops(this.exceptionStops);
-    const registers = machine.registers();
-    this.reportedAt = configuration.stopOnEntry ? linearEip(registers) : undefined;
-    return { counters: counterRows.map(({ id, title, definition }) => ({ id, title, definition })), registers };
   }
 
-  private restart(): void {
-    const machine = this.require();
-    this.pauseClock();
-    this.wake();
-    machine.reset();
+  /** Makes a machine that has not run yet the present one. */
+  private adopt(machine: MachineApi): RegisterSnapshot {
+    this.machine = machine;
+    this.state = 'created';
+    this.activity = { kind: 'run' };
+    this.pacer = new Pacer(machine.configuration.pace, machine.instructionsPerSecond);
+    this.hostMilliseconds = 0;
+    this.resumedException = undefined;
+    this.breakpoints.resetHits();
     this.armBreakpoints();
     machine.setExceptionStops(this.exceptionStops);
-    this.breakpoints.resetHits();
-    this.hostMilliseconds = 0;
-    this.state = 'created';
-    this.resumedException = undefined;
     const registers = machine.registers();
-    this.reportedAt = this.configuration?.stopOnEntry ? linearEip(registers) : undefined;
-    this.publisher.post('stopped', { reason: { kind: 'entry' }, registers });
-    this.publisher.settle();
+    this.reportedAt = machine.configuration.stopOnEntry ? linearEip(registers) : undefined;
+    return registers;
   }
 
   private armBreakpoints(): void {
@@ -279,7 +289,7 @@ export class MachineHost {
   /** Runs at most `budget` instructions and acts on how that went. */
   private advance(budget: number): void {
     const machine = this.require();
-    const limit = this.configuration?.maxInstructions ?? Infinity;
+    const limit = machine.configuration.maxInstructions ?? Infinity;
     const left = limit - machine.instructions;
     if (left <= 0) {
       this.end({ kind: 'instructionLimit' });

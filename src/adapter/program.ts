@@ -1,0 +1,95 @@
+/**
+ * From a launch configuration to a machine's configuration and a source map: reads the files, finds out what the program is,
+ * and assembles it if it is source text.
+ */
+import type { DiagnosticJson } from '../protocol/dap';
+import type { MachineConfiguration } from '../protocol/messages';
+import { isElf, readElfSymbols } from '../symbols/elf';
+import { AdapterError, messageOf } from './adapter-error';
+import { assembleBuiltin } from './builtin-assembler';
+import type { LaunchConfig } from './launch-config';
+import type { AdapterServices, Assembly } from './services';
+import { emptySourceMap, SourceMap } from './source-map';
+import { baseName } from './sources';
+
+export interface Program {
+  readonly configuration: MachineConfiguration;
+  readonly sourceMap: SourceMap;
+  readonly diagnostics: readonly DiagnosticJson[];
+}
+
+/** The program has errors: each is a diagnostic. */
+export class AssemblyError extends AdapterError {
+  constructor(readonly diagnostics: readonly DiagnosticJson[]) {
+    const errors = diagnostics.filter(({ severity }) => severity === 'error');
+    const first = errors[0];
+    super(`${first ? diagnosticText(first) : 'The program could not be assembled'}${errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''}`);
+  }
+}
+
+export function diagnosticText({ path, line, column, severity, message }: DiagnosticJson): string {
+  return `${path}:${line}:${column}: ${severity}: ${message}`;
+}
+
+const sourceExtensions = /\.(?:asm|nasm|s|inc)$/i;
+const bootSignatureOffset = 510;
+const bootSectorAddress = 0x7c00;
+
+export async function loadProgram(config: LaunchConfig, services: AdapterServices): Promise<Program> {
+  const file = async (field: string, path: string): Promise<Uint8Array> => {
+    try {
+      return await services.files.readFile(path);
+    } catch (error) {
+      throw new AdapterError(`launch.json: "${field}": ${path} cannot be read: ${messageOf(error)}`);
+    }
+  };
+  const rest = {
+    name: baseName(config.program), memoryMiB: config.memory, mmu: config.mmu, pace: config.pace, stopOnEntry: config.stopOnEntry,
+    ...(config.kernelCommandLine !== undefined && { commandLine: config.kernelCommandLine }),
+    ...(config.instructionsPerSecond !== undefined && { instructionsPerSecond: config.instructionsPerSecond }),
+    ...(config.maxInstructions !== undefined && { maxInstructions: config.maxInstructions }),
+    ...(config.modules.length > 0 && { modules: await Promise.all(config.modules.map(async (path) => ({ name: path, bytes: await file('modules', path) }))) }),
+    ...(config.fda !== undefined && { floppy: await file('fda', config.fda) }),
+    ...(config.hda !== undefined && { hardDisk: await file('hda', config.hda) }),
+  };
+  if (sourceExtensions.test(config.program)) {
+    const assembly = await assemble(config, services);
+    if (assembly.diagnostics.some(({ severity }) => severity === 'error')) throw new AssemblyError(assembly.diagnostics);
+    if (assembly.image.length === 0) throw new AdapterError(`${config.program} assembles to nothing`, 'A program needs at least one instruction.');
+    const boot = bootOf(assembly, config);
+    return { configuration: { ...rest, ...boot }, sourceMap: placed(assembly, boot.loadAddress ?? bootSectorAddress), diagnostics: assembly.diagnostics };
+  }
+  const image = await file('program', config.program);
+  if (image.length === 0) throw new AdapterError(`launch.json: "program": ${config.program} is empty`);
+  if (isElf(image)) {
+    return { configuration: { ...rest, image, boot: 'multiboot' }, sourceMap: new SourceMap([], readElfSymbols(image)), diagnostics: [] };
+  }
+  const flat = config.loadAddress !== undefined;
+  return {
+    configuration: { ...rest, image, boot: flat ? 'flat' : 'auto', ...(flat && { loadAddress: config.loadAddress, entry: config.entry ?? config.loadAddress }) },
+    sourceMap: emptySourceMap, diagnostics: [],
+  };
+}
+
+async function assemble(config: LaunchConfig, services: AdapterServices): Promise<Assembly> {
+  if (config.assembler === 'builtin') return assembleBuiltin(config.program, services.files);
+  if (!services.nasm) throw new AdapterError('launch.json: "assembler": nasm cannot be started here', 'Use "builtin".');
+  return services.nasm(config.nasm)(config.program, services.files);
+}
+
+/** A boot sector boots as one; other output is loaded where it was assembled for. */
+function bootOf({ image, origin }: Assembly, config: LaunchConfig): Pick<MachineConfiguration, 'image' | 'boot' | 'loadAddress' | 'entry'> {
+  const signature = image[bootSignatureOffset] === 0x55 && image[bootSignatureOffset + 1] === 0xaa;
+  if (signature && config.loadAddress === undefined && (origin === bootSectorAddress || origin === 0)) return { image, boot: 'disk' };
+  const loadAddress = config.loadAddress ?? (origin === 0 ? bootSectorAddress : origin);
+  return { image, boot: 'flat', loadAddress, entry: config.entry ?? loadAddress };
+}
+
+/** Code that was assembled for another place than where it is loaded (org 0 for segment 0x7C0) is found where it is. */
+function placed({ origin, lines, symbols }: Assembly, loadAddress: number): SourceMap {
+  const shift = loadAddress - origin;
+  if (shift === 0) return new SourceMap(lines, symbols);
+  return new SourceMap(
+    lines.map((row) => ({ ...row, linear: row.linear + shift })), symbols.map((symbol) => (symbol.number ? symbol : { ...symbol, linear: symbol.linear + shift })),
+  );
+}

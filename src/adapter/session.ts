@@ -1,0 +1,420 @@
+/**
+ * The debug session: a table of requests that delegate to the managers beside this file, and the machine's events as the protocol's.
+ * Runs inline in VS Code (Node or browser) and over any stream; files and workers come from {@link AdapterServices}.
+ */
+import {
+  BreakpointEvent, ContinuedEvent, DebugSession, Event, ExitedEvent, InitializedEvent, InvalidatedEvent, MemoryEvent, OutputEvent, ProgressEndEvent, ProgressStartEvent,
+  StoppedEvent, TerminatedEvent,
+} from '@vscode/debugadapter';
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { MachineClient } from '../protocol/client';
+import type { CustomEventName, CustomEvents, MachineDescription } from '../protocol/dap';
+import { endReasonText } from '../protocol/exit-status';
+import type { StopReason } from '../protocol/messages';
+import { AdapterError, messageOf } from './adapter-error';
+import { Breakpoints } from './breakpoints';
+import { capabilities } from './capabilities';
+import { completions, execute } from './console';
+import { customRequests, forwardEvents } from './custom';
+import { Debuggee } from './debuggee';
+import type { Halt } from './debuggee';
+import { disassemble } from './disassembly';
+import { assign, evaluate } from './evaluate';
+import { exceptionInfo, exceptionText, postMortemLines, tripleFaultFilter, tripleFaultInfo, vectorsOf } from './exceptions';
+import { parseLaunchConfig } from './launch-config';
+import type { LaunchConfig } from './launch-config';
+import { parseReference, readMemory, writeMemory } from './memory';
+import { ConsoleOutput } from './output';
+import { AssemblyError, diagnosticText, loadProgram } from './program';
+import type { Program } from './program';
+import type { AdapterServices } from './services';
+import { makeSource } from './sources';
+import { StackWalker } from './stack';
+import { Stepper } from './stepping';
+import type { Granularity } from './stepping';
+import { scopes, setVariable, variables } from './variables';
+
+const threadId = 1;
+
+type Handler = (args: never) => Promise<object | undefined | void>;
+
+export class RingsideDebugSession extends DebugSession {
+  private client: MachineClient | undefined;
+  private debuggee: Debuggee | undefined;
+  private stepper: Stepper | undefined;
+  private config: LaunchConfig | undefined;
+  private initializeArguments: Partial<DebugProtocol.InitializeRequestArguments> = {};
+  private readonly breakpoints = new Breakpoints(() => this.debuggee);
+  private exceptionFilters: readonly string[] = [tripleFaultFilter];
+  private lastStop: StopReason | undefined;
+  private endHandled = false;
+  private readonly afterResponse: (() => void)[] = [];
+  private readonly guestOutput = new ConsoleOutput((text) => this.sendEvent(new OutputEvent(text, 'stdout')));
+  private readonly serialOutput = new ConsoleOutput((text) => this.sendEvent(new OutputEvent(text, 'stdout')));
+
+  constructor(private readonly services: AdapterServices) {
+    super(true);
+  }
+
+  /** The machine, for views in the same process. */
+  get machine(): MachineClient | undefined {
+    return this.client;
+  }
+
+  private readonly handlers: Readonly<Record<string, Handler>> = {
+    launch: (args: DebugProtocol.LaunchRequestArguments) => this.launch(args),
+    attach: () => Promise.reject(new AdapterError('There is nothing to attach to: the machine lives in the session', 'Use a launch configuration.')),
+    configurationDone: () => {
+      this.begin();
+      return Promise.resolve();
+    },
+    disconnect: () => {
+      this.dispose();
+      return Promise.resolve();
+    },
+    terminate: () => this.terminate(),
+    restart: (args: DebugProtocol.RestartArguments) => this.restart(args),
+
+    setBreakpoints: async (args: DebugProtocol.SetBreakpointsArguments) => ({ breakpoints: await this.breakpoints.setSource(args) }),
+    setFunctionBreakpoints: async (args: DebugProtocol.SetFunctionBreakpointsArguments) => ({ breakpoints: await this.breakpoints.setFunctions(args) }),
+    setInstructionBreakpoints: async (args: DebugProtocol.SetInstructionBreakpointsArguments) => ({ breakpoints: await this.breakpoints.setInstructions(args) }),
+    breakpointLocations: (args: DebugProtocol.BreakpointLocationsArguments) => Promise.resolve({ breakpoints: this.breakpoints.locations(args) }),
+    setExceptionBreakpoints: (args: DebugProtocol.SetExceptionBreakpointsArguments) => this.setExceptionBreakpoints(args),
+    exceptionInfo: () => this.exceptionInfo(),
+
+    threads: () => Promise.resolve({ threads: [{ id: threadId, name: 'CPU 0' }] }),
+    stackTrace: (args: DebugProtocol.StackTraceArguments) => new StackWalker(this.halted()).frames(args),
+    scopes: () => Promise.resolve({ scopes: scopes() }),
+    variables: async (args: DebugProtocol.VariablesArguments) => ({ variables: await variables(this.present(), args) }),
+    setVariable: async (args: DebugProtocol.SetVariableArguments) => this.changed(await setVariable(this.present(), args)),
+    evaluate: (args: DebugProtocol.EvaluateArguments) => this.evaluate(args),
+    setExpression: async (args: DebugProtocol.SetExpressionArguments) => this.changed(await assign(this.present(), args.expression, args.value)),
+    completions: (args: DebugProtocol.CompletionsArguments) => Promise.resolve({ targets: completions(this.debuggee, args) }),
+
+    continue: () => {
+      this.resume((debuggee) => debuggee.run('continue', {}));
+      return Promise.resolve({ allThreadsContinued: true });
+    },
+    pause: () => this.pause(),
+    next: (args: DebugProtocol.NextArguments) => this.step('over', args.granularity),
+    stepIn: (args: DebugProtocol.StepInArguments) => this.step('in', args.granularity),
+    stepOut: () => {
+      this.resume(() => this.stepping().stepOut());
+      return Promise.resolve();
+    },
+
+    readMemory: (args: DebugProtocol.ReadMemoryArguments) => readMemory(this.present(), args),
+    writeMemory: async (args: DebugProtocol.WriteMemoryArguments) => {
+      const body = await writeMemory(this.present(), args);
+      return this.changed(body, { reference: args.memoryReference, offset: args.offset ?? 0, count: body?.bytesWritten ?? 0 });
+    },
+    disassemble: (args: DebugProtocol.DisassembleArguments) => disassemble(this.present(), args),
+    loadedSources: () => Promise.resolve({ sources: (this.debuggee?.sourceMap.sources ?? []).map(makeSource) }),
+    source: () => Promise.reject(new AdapterError('The source is a file; open it by its path')),
+
+    ...customRequests(() => this.present(), () => this.describe()),
+  };
+
+  protected override dispatchRequest(request: DebugProtocol.Request): void {
+    if (request.command === 'initialize') {
+      // The base class notes there how the client counts lines; then it calls initializeRequest.
+      super.dispatchRequest(request);
+      return;
+    }
+    const handler = this.handlers[request.command];
+    const response: DebugProtocol.Response = { seq: 0, type: 'response', request_seq: request.seq, command: request.command, success: true };
+    if (!handler) {
+      this.refuse(response, new AdapterError(`Ringside does not know the request "${request.command}"`));
+      return;
+    }
+    void this.serve(handler, request, response);
+  }
+
+  private async serve(handler: Handler, request: DebugProtocol.Request, response: DebugProtocol.Response): Promise<void> {
+    try {
+      const body = await handler((request.arguments ?? {}) as never);
+      if (body) response.body = body;
+      this.sendResponse(response);
+    } catch (error) {
+      this.refuse(response, error);
+    }
+    for (const action of this.afterResponse.splice(0)) action();
+  }
+
+  private refuse(response: DebugProtocol.Response, error: unknown): void {
+    // Watches and hovers fail all the time; only what the person asked for is worth a dialog.
+    const showUser = ['launch', 'attach', 'restart', 'setVariable', 'setExpression', 'writeMemory', 'stepOut'].includes(response.command);
+    // Braces in the text are no placeholders.
+    this.sendErrorResponse(response, { id: 1, format: '{_text}', variables: { _text: messageOf(error) }, showUser });
+  }
+
+  protected override initializeRequest(response: DebugProtocol.InitializeResponse, args: DebugProtocol.InitializeRequestArguments): void {
+    this.initializeArguments = args;
+    response.body = capabilities();
+    this.sendResponse(response);
+  }
+
+  override dispose(): void {
+    this.guestOutput.flush();
+    this.serialOutput.flush();
+    this.client?.dispose();
+    this.client = undefined;
+    this.debuggee = undefined;
+    this.stepper = undefined;
+  }
+
+  // ---- start and end
+
+  private async launch(args: DebugProtocol.LaunchRequestArguments): Promise<void> {
+    const config = parseLaunchConfig(args as unknown as Record<string, unknown>);
+    const program = await this.load(config);
+    const client = new MachineClient(this.services.launchMachine());
+    this.client = client;
+    this.config = config;
+    try {
+      const created = await client.request('create', program.configuration);
+      this.adopt(client, new Debuggee(client, program.sourceMap, created.counters, created.registers));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+    this.services.onMachine?.(client, await this.describe());
+    // Breakpoints can be answered now that the program is known.
+    this.afterResponse.push(() => this.sendEvent(new InitializedEvent()));
+  }
+
+  /** Reads and assembles; the assembler's messages become output and an event for the Problems panel. */
+  private async load(config: LaunchConfig): Promise<Program> {
+    const progressId = `load-${Date.now()}`;
+    const progress = this.initializeArguments.supportsProgressReporting === true;
+    if (progress) this.sendEvent(new ProgressStartEvent(progressId, `Loading ${config.program}`));
+    try {
+      const program = await loadProgram(config, this.services);
+      this.report(program);
+      return program;
+    } catch (error) {
+      if (error instanceof AssemblyError) this.report(error);
+      throw error;
+    } finally {
+      if (progress) this.sendEvent(new ProgressEndEvent(progressId));
+    }
+  }
+
+  private report({ diagnostics }: Pick<Program, 'diagnostics'>): void {
+    for (const diagnostic of diagnostics) {
+      const event = new OutputEvent(`${diagnosticText(diagnostic)}\n`, diagnostic.severity === 'error' ? 'stderr' : 'console');
+      this.sendEvent(Object.assign(event, { body: { ...event.body, source: makeSource(diagnostic.path), line: diagnostic.line, column: diagnostic.column } }));
+    }
+    this.custom('ringside/diagnostics', { diagnostics });
+  }
+
+  private adopt(client: MachineClient, debuggee: Debuggee): void {
+    this.debuggee = debuggee;
+    this.stepper = new Stepper(debuggee);
+    debuggee.onHalt = (halt) => this.reportHalt(halt);
+    debuggee.onRunning = () => this.sendEvent(new ContinuedEvent(threadId, true));
+    client.on('debugPort', ({ bytes }) => this.guestOutput.write(bytes));
+    client.on('serial', ({ bytes }) => {
+      if (this.config?.serial !== 'terminal') this.serialOutput.write(bytes);
+    });
+    client.on('log', ({ text }) => this.sendEvent(new OutputEvent(`${text}\n`, 'console')));
+    client.onClose((reason) => {
+      if (reason === undefined || this.client !== client) return;
+      this.sendEvent(new OutputEvent(`The machine's worker ended: ${reason}\n`, 'stderr'));
+      this.sendEvent(new TerminatedEvent());
+      this.dispose();
+    });
+    forwardEvents(client, (name, body) => this.custom(name, body));
+  }
+
+  private begin(): void {
+    if (this.config?.stopOnEntry === true) {
+      this.lastStop = { kind: 'entry' };
+      this.afterResponse.push(() => this.sendStopped('entry', 'Before the first instruction'));
+    } else {
+      this.resume((debuggee) => debuggee.run('continue', {}));
+    }
+  }
+
+  /** The program is read and assembled anew: what was edited is what runs. */
+  private async restart(args: DebugProtocol.RestartArguments): Promise<void> {
+    const debuggee = this.present();
+    const given = args.arguments as Record<string, unknown> | undefined;
+    const config = given ? parseLaunchConfig(given) : this.config;
+    if (!config) throw new AdapterError('Nothing has been launched');
+    const program = await this.load(config);
+    this.stepper?.cancel();
+    this.config = config;
+    this.endHandled = false;
+    await debuggee.client.request('restart', { configuration: program.configuration });
+    debuggee.sourceMap = program.sourceMap;
+    for (const breakpoint of await this.breakpoints.resolveAgain()) this.sendEvent(new BreakpointEvent('changed', breakpoint));
+    this.begin();
+  }
+
+  private async terminate(): Promise<void> {
+    const { debuggee } = this;
+    if (debuggee && debuggee.state !== 'ended') {
+      this.endHandled = true;
+      await debuggee.client.request('terminate');
+    }
+    this.finish(undefined);
+  }
+
+  /** The session's last words. */
+  private finish(exitCode: number | undefined): void {
+    this.guestOutput.flush();
+    this.serialOutput.flush();
+    this.afterResponse.push(() => {
+      if (exitCode !== undefined) this.sendEvent(new ExitedEvent(exitCode));
+      this.sendEvent(new TerminatedEvent());
+    });
+  }
+
+  // ---- running
+
+  private present(): Debuggee {
+    if (!this.debuggee) throw new AdapterError('There is no machine', 'Launch a program first.');
+    return this.debuggee;
+  }
+
+  private halted(): Debuggee {
+    const debuggee = this.present();
+    if (debuggee.state === 'running') throw new AdapterError('The guest is running', 'Pause it first.');
+    return debuggee;
+  }
+
+  private stepping(): Stepper {
+    if (!this.stepper) throw new AdapterError('There is no machine', 'Launch a program first.');
+    return this.stepper;
+  }
+
+  private step(kind: 'in' | 'over', granularity: DebugProtocol.SteppingGranularity | undefined): Promise<void> {
+    const by: Granularity = granularity === 'instruction' ? 'instruction' : 'line';
+    this.resume(() => this.stepping().step(kind, by));
+    return Promise.resolve();
+  }
+
+  /** Starts a run after the response, and reports its end. A guest that has ended only has its session left to end. */
+  private resume(run: (debuggee: Debuggee) => Promise<Halt>): void {
+    const debuggee = this.halted();
+    if (debuggee.state === 'ended') {
+      this.finish(undefined);
+      return;
+    }
+    this.lastStop = undefined;
+    this.afterResponse.push(() => {
+      run(debuggee).then((halt) => this.reportHalt(halt), (error: unknown) => {
+        if (this.debuggee !== debuggee) return;
+        this.sendEvent(new OutputEvent(`${messageOf(error)}\n`, 'stderr'));
+        this.sendStopped('step', messageOf(error));
+      });
+    });
+  }
+
+  private async pause(): Promise<void> {
+    const debuggee = this.present();
+    this.stepper?.cancel();
+    await debuggee.client.request('pause');
+  }
+
+  private reportHalt(halt: Halt): void {
+    this.guestOutput.flush();
+    this.serialOutput.flush();
+    if (halt.kind === 'ended') {
+      this.reportEnd(halt);
+      return;
+    }
+    const { reason } = halt;
+    this.lastStop = reason;
+    switch (reason.kind) {
+      case 'breakpoint':
+        this.sendStopped('breakpoint', undefined, { hitBreakpointIds: [...reason.ids] });
+        return;
+      case 'dataBreakpoint':
+        this.sendStopped('data breakpoint', `The memory at 0x${reason.address.toString(16)} was written`);
+        return;
+      case 'exception':
+        this.sendStopped('exception', exceptionText(reason));
+        return;
+      default:
+        this.sendStopped(reason.kind);
+    }
+  }
+
+  private reportEnd({ event }: Extract<Halt, { kind: 'ended' }>): void {
+    if (this.endHandled) return;
+    this.endHandled = true;
+    const { reason, exitStatus } = event;
+    const failed = reason.kind === 'tripleFault' || reason.kind === 'internalError';
+    const lines = [endReasonText(reason), ...(reason.kind === 'tripleFault' ? postMortemLines(reason.postMortem) : [])];
+    this.sendEvent(new OutputEvent(`${lines.join('\n')}\n`, failed ? 'stderr' : 'console'));
+    const debugging = this.config?.noDebug !== true;
+    if (debugging && reason.kind === 'tripleFault' && this.exceptionFilters.includes(tripleFaultFilter)) {
+      this.sendStopped('exception', 'Triple fault: the processor shut down');
+    } else if (debugging && this.config?.stopOnEnd === true) {
+      this.sendStopped('pause', endReasonText(reason));
+    } else {
+      this.finish(exitStatus);
+      for (const action of this.afterResponse.splice(0)) action();
+    }
+  }
+
+  private sendStopped(reason: string, description?: string, more: object = {}): void {
+    const event = new StoppedEvent(reason, threadId);
+    Object.assign(event.body, { allThreadsStopped: true, ...(description !== undefined && { description, text: description }), ...more });
+    this.sendEvent(event);
+  }
+
+  // ---- exceptions
+
+  private async setExceptionBreakpoints(args: DebugProtocol.SetExceptionBreakpointsArguments): Promise<object> {
+    this.exceptionFilters = [...args.filters, ...(args.filterOptions ?? []).map(({ filterId }) => filterId)];
+    await this.present().client.request('setExceptionStops', { vectors: vectorsOf(this.exceptionFilters) });
+    return { breakpoints: this.exceptionFilters.map(() => ({ verified: true })) };
+  }
+
+  private async exceptionInfo(): Promise<object> {
+    if (this.lastStop?.kind === 'exception') return exceptionInfo(this.lastStop);
+    const postMortem = await this.present().client.request('postMortem');
+    if (!postMortem) throw new AdapterError('The guest did not stop for an exception');
+    return tripleFaultInfo(postMortem);
+  }
+
+  // ---- values
+
+  private async evaluate(args: DebugProtocol.EvaluateArguments): Promise<DebugProtocol.EvaluateResponse['body']> {
+    const debuggee = this.present();
+    if (args.context !== 'repl') return evaluate(debuggee, args.expression, args.format?.hex);
+    const body = await execute(debuggee, args.expression);
+    if (args.expression.includes('=')) this.invalidate();
+    return body;
+  }
+
+  /** Registers or memory are not what the client has read. */
+  private changed<T>(body: T, memory?: { reference: string; offset: number; count: number }): T {
+    this.invalidate();
+    if (memory && this.initializeArguments.supportsMemoryEvent === true) {
+      parseReference(memory.reference);
+      this.sendEvent(new MemoryEvent(memory.reference, memory.offset, memory.count));
+    }
+    return body;
+  }
+
+  private invalidate(): void {
+    if (this.initializeArguments.supportsInvalidatedEvent !== true) return;
+    this.afterResponse.push(() => this.sendEvent(new InvalidatedEvent(['all'])));
+  }
+
+  // ---- views
+
+  private async describe(): Promise<MachineDescription> {
+    const debuggee = this.present();
+    const { mode } = await debuggee.registers();
+    return { state: debuggee.state, program: this.config?.program ?? '', counters: debuggee.counters, mode, sources: debuggee.sourceMap.sources };
+  }
+
+  private custom<N extends CustomEventName>(name: N, body: CustomEvents[N]): void {
+    this.sendEvent(new Event(name, body));
+  }
+}
