@@ -42,7 +42,7 @@ export async function startVscodeServer({ port, vsix, dataDirectory } = {}) {
     if (status !== 0) throw new Error(`VS Code refused ${vsix}:\n${output}`);
   }
 
-  port ??= await freePort();
+  port = await freePort(port);
   const child = spawn(node, [
     server, ...common, '--host', '127.0.0.1', '--port', String(port), '--without-connection-token', '--telemetry-level', 'off',
     '--enable-smoke-test-driver', // else a built workbench ignores extensionDevelopmentPath and extensionTestsPath
@@ -100,9 +100,15 @@ function cleanEnvironment() {
     .filter(([name]) => name !== 'NODE_OPTIONS' && !name.startsWith('VSCODE_') && !name.startsWith('npm_')));
 }
 
-function freePort() {
+/** The preferred port, or any other when it is taken. */
+function freePort(preferred = 0) {
   return new Promise((resolve, reject) => {
-    const probe = net.createServer().on('error', reject).listen(0, '127.0.0.1', () => {
+    const probe = net.createServer();
+    probe.on('error', (error) => {
+      if (preferred === 0) reject(error);
+      else resolve(freePort());
+    });
+    probe.listen(preferred, '127.0.0.1', () => {
       const { port } = probe.address();
       probe.close(() => resolve(port));
     });
