@@ -7,9 +7,9 @@ import { farCall, farJump } from './far';
 import { clearInterruptFlag, debugInterrupt, popFlags, pushFlagsValue, setInterruptFlag, softwareInterrupt } from './flags';
 import { portCheck, portIn, portOut } from './ports';
 import { farReturn, interruptReturn } from './returns';
-import { checkSegmentLoad, lar, loadSegment, lsl, verr, verw } from './segments';
+import { lar, loadSegment, lsl, verr, verw } from './segments';
 import {
-  clts, cpuid, hlt, invd, invlpg, lgdt, lidt, lldt, lmsw, ltr, movFromCr, movFromDr, movToCr, movToDr, rdmsr, rdpmc, rdtsc, rsm, sysenter, sysexit,
+  clts, cpuid, hlt, invd, invlpg, lgdt, lidt, lldt, lmsw, ltr, movFromCr, movFromDr, movToCr, movToDr, rdmsr, rdpmc, rdtsc, sysenter, sysexit,
   wbinvd, wrmsr,
 } from './system';
 
@@ -31,7 +31,7 @@ export type Callout = (cpu: Cpu, site: CalloutSite, a: number, b: number, c: num
 
 export const callouts = {
   // segments.ts
-  loadSegment, checkSegmentLoad, verr, verw, lar, lsl,
+  loadSegment, verr, verw, lar, lsl,
   // far.ts, returns.ts
   farJump, farCall, farReturn, interruptReturn,
   // flags.ts
@@ -40,7 +40,7 @@ export const callouts = {
   portIn, portOut, portCheck,
   // system.ts
   lgdt, lidt, lldt, ltr, lmsw, clts, movToCr, movFromCr, movToDr, movFromDr, invlpg, wbinvd, invd, hlt, cpuid, rdmsr, wrmsr, rdpmc, rdtsc,
-  sysenter, sysexit, rsm,
+  sysenter, sysexit,
 } as const satisfies Readonly<Record<string, Callout>>;
 
 export type CalloutName = keyof typeof callouts;

@@ -8,7 +8,7 @@ import type { Cpu } from './cpu';
 import { commitSegment, describeType, faultName, findDescriptor, hex4, hex8, isCode, isConforming, isNull } from './descriptors';
 import { GuestFault } from './exceptions';
 import { Segment } from './layout';
-import { checkSegmentLoad, loadSegment } from './segments';
+import { loadSegment } from './segments';
 import { lldt, ltr, movToCr } from './system';
 
 /** Why a register could not be set: `message` is for a person and says what would be possible. */
@@ -85,7 +85,6 @@ function writeSelector(cpu: Cpu, n: Segment, value: number): string | undefined 
     (n === Segment.LDTR ? lldt : ltr)(cpu, site, value);
     return undefined;
   }
-  checkSegmentLoad(cpu, site, n, value);
   loadSegment(cpu, site, n, value, 0);
   return undefined;
 }

@@ -3,7 +3,7 @@ import type { CalloutSite } from './callouts';
 import type { Cpu } from './cpu';
 import { Attribute, Cr0, Flag } from './bits';
 import { matchingBreakpoints } from './debug';
-import { generalProtection, GuestFault } from './exceptions';
+import { generalProtection, type GuestFault } from './exceptions';
 import { Segment } from './layout';
 import { tssIs32 } from './rings';
 

@@ -54,16 +54,6 @@ export function loadSegment(cpu: Cpu, _site: CalloutSite, n: number, value: numb
   return 0;
 }
 
-/** The checks of {@link loadSegment} without the load. */
-export function checkSegmentLoad(cpu: Cpu, _site: CalloutSite, n: number, value: number): number {
-  const selector = value & 0xffff;
-  if (n === Segment.CS || n > Segment.GS) throw undefinedOpcode(`segment register ${n} cannot be loaded`);
-  if (!cpu.protectedMode) return 0;
-  if (n === Segment.SS) checkStackSegment(cpu, selector);
-  else if (!isNull(selector)) checkDataSegment(cpu, selector);
-  return 0;
-}
-
 /** After a return to an outer level, segments that the new level may not use become null (SDM, IRET and RET). */
 export function dropInnerSegments(cpu: Cpu): void {
   const { state } = cpu;

@@ -145,8 +145,6 @@ export class CpuState {
   /** Writes visible and hidden parts and derives low, readQuick and writeQuick. `limit` is in bytes. */
   setSegment(n: number, selector: number, base: number, limit: number, attributes: number): void {
     const at = (SEGMENTS + n * SEGMENT_SIZE) >> 2;
-    const readable = !(attributes & Attribute.Code) || (attributes & Attribute.ReadWrite) !== 0;
-    const writable = (attributes & (Attribute.Code | Attribute.ReadWrite)) === Attribute.ReadWrite;
     const { low, count } = quickRange(attributes, limit >>> 0);
     this.u32[at + (F.selector >> 2)] = selector & 0xffff;
     this.u32[at + (F.attributes >> 2)] = attributes;
@@ -154,18 +152,12 @@ export class CpuState {
     this.u32[at + (F.base >> 2) + 1] = 0;
     this.u32[at + (F.limit >> 2)] = limit;
     this.u32[at + (F.low >> 2)] = low;
-    this.u32[at + (F.readQuick >> 2)] = readable ? count : 0;
-    this.u32[at + (F.writeQuick >> 2)] = writable ? count : 0;
+    this.u32[at + (F.readQuick >> 2)] = this.isReadable(n) ? count : 0;
+    this.u32[at + (F.writeQuick >> 2)] = this.isWritable(n) ? count : 0;
   }
-  /** The visible selector alone (SDM: CS.RPL follows CPL). */
-  setSelector(n: number, selector: number): void { this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.selector) >> 2] = selector & 0xffff; }
   /** The exact check behind readQuick and writeQuick: limit and type of one access. */
   segmentAllows(n: number, offset: number, bytes: number, write: boolean): boolean {
-    const attributes = this.attributes(n);
-    const typeAllows = write
-      ? (attributes & (Attribute.Code | Attribute.ReadWrite)) === Attribute.ReadWrite
-      : !(attributes & Attribute.Code) || (attributes & Attribute.ReadWrite) !== 0;
-    return typeAllows && limitAllows(attributes, this.limit(n), offset >>> 0, bytes);
+    return (write ? this.isWritable(n) : this.isReadable(n)) && limitAllows(this.attributes(n), this.limit(n), offset >>> 0, bytes);
   }
   linear(n: number, offset: number): number { return (this.base(n) + offset) >>> 0; }
   /** SS.B: the stack pointer is ESP, not SP. */

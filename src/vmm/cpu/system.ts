@@ -252,7 +252,3 @@ export function sysexit(cpu: Cpu): number {
   fastTransfer(cpu, selector + 16, selector + 24, 3, state.get32(1), state.get32(2));
   return 0;
 }
-
-export function rsm(): number {
-  throw undefinedOpcode('RSM outside system management mode');
-}
