@@ -18,6 +18,8 @@ export interface DeviceRegister {
 export interface PortRange {
   readonly first: number;
   readonly last: number;
+  /** The device answers 16- and 32-bit accesses that lie inside the range itself; otherwise the board splits them into bytes. */
+  readonly wide?: boolean;
   read(port: number, size: AccessSize): number;
   write(port: number, value: number, size: AccessSize): void;
 }

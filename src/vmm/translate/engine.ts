@@ -9,7 +9,6 @@ import { Cpu, type CpuHooks } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
 import { BUDGET, CONTEXT, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, RUN_BUDGET, SCRATCH, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
-import { limitAllows } from '../cpu/state';
 import { Decoder } from '../decode/decoder';
 import { table } from '../isa/table';
 import type { Mmu } from '../mmu/mmu';
@@ -289,7 +288,7 @@ export class Engine {
     const write = (access & 0x100) !== 0;
     const bytes = access & 0xff;
     const { state } = this.cpu;
-    const allowed = (write ? state.isWritable(segment) : state.isReadable(segment)) && limitAllows(state.attributes(segment), state.limit(segment), offset >>> 0, bytes);
+    const allowed = state.segmentAllows(segment, offset, bytes, write);
     if (allowed) return 0;
     const reason = `${write ? 'write' : 'read'} of ${bytes} byte${bytes === 1 ? '' : 's'} at ${segmentNames[segment]}:0x${(offset >>> 0).toString(16)} (limit 0x${state.limit(segment).toString(16)})`;
     this.faulted(segment === Segment.SS ? new GuestFault(12, 0, reason) : generalProtection(0, reason), record);

@@ -1,0 +1,70 @@
+/** The PC around the processor: the devices, wired to each other, to the ports and to the machine that owns them. */
+import { DebugExit } from '../devices/debug-exit';
+import { DebugPort } from '../devices/debug-port';
+import type { Clock, Device, PhysicalBytes } from '../devices/device';
+import { Dma } from '../devices/dma';
+import { KeyboardController } from '../devices/keyboard';
+import { PicPair } from '../devices/pic';
+import { Pit } from '../devices/pit';
+import { Power } from '../devices/power';
+import { Rtc } from '../devices/rtc';
+import { Uart } from '../devices/uart';
+import { VgaText } from '../devices/vga-text';
+import { PortMap } from './port-map';
+
+/** What the board does to the machine. */
+export interface BoardHooks {
+  /** INTR changed. */
+  interrupt(level: boolean): void;
+  a20(enabled: boolean): void;
+  reset(): void;
+  powerOff(): void;
+  debugExit(status: number): void;
+  serial(port: number, bytes: Uint8Array): void;
+  debugPort(bytes: Uint8Array): void;
+}
+
+export interface BoardOptions {
+  readonly clock: Clock;
+  readonly memory: PhysicalBytes;
+  readonly rtcSeconds: number;
+  readonly hasFloppy: boolean;
+  readonly hasHardDisk: boolean;
+}
+
+export class Board {
+  readonly pic: PicPair;
+  readonly pit: Pit;
+  readonly rtc: Rtc;
+  readonly uart: Uart;
+  readonly keyboard: KeyboardController;
+  readonly vga: VgaText;
+  readonly dma = new Dma();
+  readonly ports = new PortMap();
+  readonly devices: readonly Device[];
+
+  constructor(options: BoardOptions, hooks: BoardHooks) {
+    const { clock, memory } = options;
+    this.pic = new PicPair((level) => hooks.interrupt(level));
+    const { irq } = this.pic;
+    this.pit = new Pit({ clock, irq: irq[0] });
+    this.rtc = new Rtc({
+      clock, irq: irq[8], startSeconds: options.rtcSeconds, ramBytes: memory.ramBytes,
+      floppyType: options.hasFloppy ? 4 : 0, hasHardDisk: options.hasHardDisk,
+    });
+    this.uart = new Uart({ clock, irq: irq[4], base: 0x3f8, output: (bytes) => hooks.serial(0, bytes) });
+    this.keyboard = new KeyboardController({
+      clock, keyboardIrq: irq[1], mouseIrq: irq[12], a20: (level) => hooks.a20(level), resetRequested: () => hooks.reset(),
+    });
+    this.vga = new VgaText({ clock, memory });
+    this.devices = [
+      this.pic, this.pit, this.rtc, this.uart, this.keyboard, this.vga, this.dma,
+      new DebugPort((bytes) => hooks.debugPort(bytes)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
+    ];
+    for (const device of this.devices) this.ports.add(device);
+  }
+
+  reset(): void {
+    for (const device of this.devices) device.reset();
+  }
+}

@@ -1,0 +1,79 @@
+/** Disassembly of guest memory for people: instructions before and after an address, with what each reads and writes. */
+import type { DisassembledInstruction } from '../../protocol/messages';
+import type { Decoder } from '../decode/decoder';
+import { disassemble, formatBytes } from '../decode/disassembler';
+import { DecodeStatus, Instruction } from '../decode/instruction';
+import { effects } from '../decode/operands';
+
+const LONGEST = 15;
+
+export interface ListingSource {
+  /** Bytes of linear memory; fewer than asked where it cannot be read. */
+  read(linear: number, count: number): Uint8Array;
+  readonly decoder: Decoder;
+  readonly csBase: number;
+  readonly codeSize: 16 | 32 | 64;
+}
+
+/** `count` instructions, the first one `instructionOffset` instructions away from the one at `linear`. */
+export function listInstructions(source: ListingSource, linear: number, instructionOffset: number, count: number): DisassembledInstruction[] {
+  const before = instructionOffset < 0 ? precedingInstructions(source, linear, -instructionOffset) : [];
+  const skip = Math.max(0, instructionOffset);
+  const after: DisassembledInstruction[] = [];
+  let at = linear;
+  for (let i = 0; i < skip + Math.max(0, count - before.length); i++) {
+    const line = instructionAt(source, at);
+    if (i >= skip) after.push(line);
+    at = (at + line.bytes.length) >>> 0;
+  }
+  return [...before, ...after].slice(0, count);
+}
+
+/** One instruction. Unreadable memory is a line of one byte. */
+function instructionAt(source: ListingSource, linear: number): DisassembledInstruction {
+  const bytes = source.read(linear, LONGEST);
+  const offset = (linear - source.csBase) >>> 0;
+  if (bytes.length === 0) return { linear, offset, bytes: new Uint8Array(1), text: '??', valid: false, reads: [], writes: [] };
+  const instruction = new Instruction();
+  const { length, text, status } = disassemble(source.decoder, bytes, 0, bytes.length, { codeSize: source.codeSize }, offset, {}, instruction);
+  if (status !== DecodeStatus.Ok) {
+    return { linear, offset, bytes: bytes.slice(0, 1), text: formatBytes(bytes, 0, 1), valid: false, reads: [], writes: [] };
+  }
+  const { reads, writes, flagsRead, flagsWritten } = effects(instruction);
+  const row = instruction.encoding.instruction;
+  return {
+    linear, offset, bytes: bytes.slice(0, length), text, valid: true,
+    ...(row.control && { control: row.control }), ...(instruction.repeat !== 'none' && { repeats: true }),
+    reads: [...reads, ...flagsRead], writes: [...writes, ...flagsWritten],
+  };
+}
+
+/**
+ * x86 code cannot be read backwards: start a little earlier at every possible byte and keep the longest chain of valid instructions that
+ * ends exactly at `linear`. Where none does, bytes.
+ */
+function precedingInstructions(source: ListingSource, linear: number, count: number): DisassembledInstruction[] {
+  const furthest = Math.min(count * LONGEST, linear);
+  let best: DisassembledInstruction[] = [];
+  for (let distance = Math.min(furthest, count * 4 + LONGEST); distance > 0 && best.length < count; distance--) {
+    const chain: DisassembledInstruction[] = [];
+    let at = linear - distance;
+    while (at < linear) {
+      const line = instructionAt(source, at);
+      if (!line.valid) break;
+      chain.push(line);
+      at += line.bytes.length;
+    }
+    if (at === linear && chain.length > best.length) best = chain;
+  }
+  const result = best.slice(-count);
+  while (result.length < count) {
+    const first = result[0]?.linear ?? linear;
+    const at = (first - 1) >>> 0;
+    const bytes = source.read(at, 1);
+    result.unshift(bytes.length
+      ? { linear: at, offset: (at - source.csBase) >>> 0, bytes, text: formatBytes(bytes, 0, 1), valid: false, reads: [], writes: [] }
+      : instructionAt({ ...source, read: () => new Uint8Array() }, at));
+  }
+  return result;
+}

@@ -1,0 +1,395 @@
+/**
+ * The machine: a processor under the engine, memory, the board, the clock, and the loop that runs them together: time advances by retired
+ * instructions, due device events fire at exact counts, interrupts and debug traps are taken at instruction boundaries.
+ */
+import type { AddressSpace, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText } from '../../protocol/messages';
+import { Flag } from '../cpu/bits';
+import { counterAddress, counters } from '../cpu/counters';
+import { debugFault, enabledBreakpoints, matchingBreakpoints, SINGLE_STEP } from '../cpu/debug';
+import type { DeliveryOutcome } from '../cpu/deliver';
+import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
+import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from '../cpu/layout';
+import { readByName, setByName } from '../cpu/names';
+import { Decoder } from '../decode/decoder';
+import { table } from '../isa/table';
+import { Mmu } from '../mmu/mmu';
+import { PageFault } from '../mmu/types';
+import type { WatchHandle } from '../mmu/watches';
+import { Engine } from '../translate/engine';
+import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
+import { Board } from './board';
+import { EventClock } from './clock';
+import { Firmware } from './firmware';
+import { listInstructions } from './listing';
+
+const WASM_PAGE = 65536;
+const MEMORY_MIB_MAX = 2048;
+/** 2026-01-01 00:00:00 UTC: a fixed date, so that runs repeat. */
+const DEFAULT_RTC_SECONDS = 1767225600;
+const DEFAULT_INSTRUCTIONS_PER_SECOND = 100_000_000;
+
+/** Builds a machine and loads what it is to run. Throws MachineError for bad input. */
+export function createMachine(configuration: MachineConfiguration, outputs: MachineOutputs): MachineApi {
+  return new Machine(configuration, outputs);
+}
+
+export class Machine implements MachineApi {
+  readonly instructionsPerSecond: number;
+  private readonly engine: Engine;
+  private readonly mmu: Mmu;
+  private readonly board: Board;
+  private readonly clock: EventClock;
+  private readonly firmware: Firmware;
+  private readonly decoder = new Decoder(table);
+  private readonly breakpoints = new Set<number>();
+  private exceptionStops: ReadonlySet<number> = new Set();
+  private watches: WatchHandle[] = [];
+  private halted = false;
+  private resetWanted = false;
+  private end: EndReason | undefined;
+  private lastPostMortem: PostMortem | undefined;
+  /** The exception that was reported as a stop: the same one is delivered when the machine goes on. */
+  private reported: { readonly vector: number; readonly at: number } | undefined;
+
+  constructor(readonly configuration: MachineConfiguration, outputs: MachineOutputs) {
+    const ramBytes = checkedMemory(configuration.memoryMiB);
+    this.instructionsPerSecond = checkedRate(configuration.instructionsPerSecond);
+    let memory: WebAssembly.Memory;
+    try {
+      const pages = (RAM + ramBytes) / WASM_PAGE;
+      memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    } catch {
+      throw new MachineError('memory', `The host has no room for a machine with ${configuration.memoryMiB} MiB.`, 'Use a smaller memory size.');
+    }
+    this.mmu = new Mmu(memory, { ramBytes, ...Firmware.memoryMap(ramBytes) });
+    this.engine = new Engine(memory, this.mmu, {
+      portRead: (port, bytes) => this.board.ports.read(port, bytes),
+      portWrite: (port, bytes, value) => this.portWrite(port, bytes, value),
+      halt: () => {
+        this.halted = true;
+        this.engine.yield();
+      },
+      debugRegistersChanged: () => this.updateWatches(),
+      interruptRequested: () => this.board.pic.interruptRequested,
+    });
+    this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
+    this.board = new Board({
+      clock: this.clock, memory: this.mmu.physical, rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
+      hasFloppy: Firmware.hasFloppy(configuration), hasHardDisk: Firmware.hasHardDisk(configuration),
+    }, {
+      interrupt: (level) => {
+        if (level && this.engine.cpu.state.systemFlags & Flag.IF) this.engine.yield();
+      },
+      a20: (enabled) => this.mmu.setA20(enabled),
+      reset: () => {
+        this.resetWanted = true;
+        this.engine.yield();
+      },
+      powerOff: () => this.finish({ kind: 'powerOff' }),
+      debugExit: (status) => this.finish({ kind: 'debugExit', status }),
+      serial: (port, bytes) => outputs.serial(port, bytes),
+      debugPort: (bytes) => outputs.debugPort(bytes),
+    });
+    this.firmware = new Firmware(configuration, { cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board });
+    this.start();
+  }
+
+  private start(): void {
+    this.clock.restart(0);
+    this.engine.reset();
+    this.board.reset();
+    this.halted = false;
+    this.end = undefined;
+    this.reported = undefined;
+    this.firmware.load();
+    this.engine.stateChanged();
+  }
+
+  get instructions(): number {
+    return this.engine.now;
+  }
+
+  // ---- running ----
+
+  run(instructions: number): RunOutcome {
+    return this.advance(this.engine.now + instructions, false);
+  }
+
+  step(count: number): RunOutcome {
+    return this.advance(this.engine.now + count, true);
+  }
+
+  idleUntil(at: number): void {
+    const next = this.clock.nextEvent();
+    this.engine.skipTo(next === undefined ? at : Math.min(at, next));
+    this.clock.advanceTo(this.engine.now);
+  }
+
+  private advance(target: number, passBreakpoint: boolean): RunOutcome {
+    const { state } = this.engine.cpu;
+    let pass = passBreakpoint;
+    for (;;) {
+      this.clock.advanceTo(this.engine.now);
+      if (this.resetWanted) {
+        this.resetWanted = false;
+        this.restartProcessor();
+      }
+      if (this.end) return { kind: 'ended', reason: this.end };
+      const requested = this.board.pic.interruptRequested && (state.systemFlags & Flag.IF) !== 0;
+      if (this.halted && !requested) {
+        if (!(state.systemFlags & Flag.IF)) {
+          this.end = { kind: 'halted' };
+          continue;
+        }
+        const wakeAt = this.clock.nextEvent();
+        if (this.configuration.pace === 'max' && wakeAt !== undefined) {
+          if (this.engine.now >= target) return { kind: 'slice' };
+          this.engine.skipTo(wakeAt);
+          continue;
+        }
+        return { kind: 'idle', wakeAt };
+      }
+      if (this.engine.now >= target) return { kind: 'slice' };
+      this.halted = false;
+      if (requested && !state.interruptShadow) {
+        this.delivered(this.engine.cpu.deliver(this.board.pic.acknowledge(), 'external'));
+        continue;
+      }
+      const limit = Math.min(target, this.clock.nextEvent() ?? Infinity) - this.engine.now;
+      const single = pass || (state.systemFlags & (Flag.TF | Flag.RF)) !== 0 || state.interruptShadow;
+      const stop = single ? this.oneInstruction(pass) : this.manyInstructions(limit);
+      if (stop) return stop;
+      pass = false;
+    }
+  }
+
+  private manyInstructions(limit: number): RunOutcome | undefined {
+    const exit = this.engine.execute(limit, this.watches.length ? 'single' : 'full');
+    if (exit.kind === 'fault') return this.fault(exit.fault);
+    if (exit.kind === 'breakpoint') return this.atBreakpoint(exit.linear);
+    if (this.engine.cpu.pendingDebug) this.delivered(this.engine.cpu.debugTrap(0));
+    return undefined;
+  }
+
+  /** One instruction with everything that hangs on a single boundary: TF, RF, the STI and MOV SS shadow, debug registers. */
+  private oneInstruction(passBreakpoint: boolean): RunOutcome | undefined {
+    const { cpu } = this.engine;
+    const { state } = cpu;
+    const linear = this.engine.instructionLinear();
+    const flags = state.systemFlags;
+    if (!(flags & Flag.RF)) {
+      if (!passBreakpoint && this.breakpoints.has(linear)) return { kind: 'breakpoint', linear };
+      const bits = matchingBreakpoints(state, linear, 1, 'execute');
+      if (bits) return this.fault(debugFault(cpu, bits, 'instruction breakpoint'));
+    }
+    state.interruptShadow = false;
+    this.engine.interruptTaken = false;
+    const exit = this.engine.execute(1, 'step');
+    if (exit.kind === 'fault') return this.fault(exit.fault);
+    if (flags & Flag.RF && !this.engine.interruptTaken) state.systemFlags &= ~Flag.RF;
+    const stepped = (flags & Flag.TF) !== 0 && !this.engine.interruptTaken && !state.interruptShadow;
+    if (stepped || cpu.pendingDebug) this.delivered(cpu.debugTrap(stepped ? SINGLE_STEP : 0));
+    return undefined;
+  }
+
+  /** A unit stopped in front of an instruction that DR0–DR3 or the debugger marks. */
+  private atBreakpoint(linear: number): RunOutcome | undefined {
+    const { cpu } = this.engine;
+    if (this.breakpoints.has(linear)) return { kind: 'breakpoint', linear };
+    const bits = matchingBreakpoints(cpu.state, linear, 1, 'execute');
+    return this.fault(debugFault(cpu, bits, 'instruction breakpoint'));
+  }
+
+  private fault(fault: GuestFault | PageFault): RunOutcome | undefined {
+    const vector = fault instanceof PageFault ? Vector.PF : fault.vector;
+    const at = this.engine.now;
+    if (this.exceptionStops.has(vector) && !(this.reported?.vector === vector && this.reported.at === at)) {
+      this.reported = { vector, at };
+      return {
+        kind: 'exception', vector, name: vectorName(vector),
+        ...(fault.errorCode !== undefined && { errorCode: fault.errorCode }), ...(fault.linear !== undefined && { address: fault.linear }),
+      };
+    }
+    this.reported = undefined;
+    this.delivered(this.engine.cpu.raise(fault));
+    // A delivery takes one tick, so that a guest which only faults cannot hold the clock.
+    this.engine.skipTo(this.engine.now + 1);
+    return undefined;
+  }
+
+  private delivered(outcome: DeliveryOutcome): void {
+    if (outcome.kind === 'delivered') return;
+    this.lastPostMortem = { chain: outcome.chain, gate: outcome.gate, registers: this.registers(), lastBranches: this.lastBranches() };
+    this.finish({ kind: 'tripleFault', postMortem: this.lastPostMortem });
+  }
+
+  private finish(reason: EndReason): void {
+    this.end ??= reason;
+    this.engine.yield();
+  }
+
+  /** The keyboard controller's or port 92h's reset pulse: the processor starts over, memory stays. */
+  private restartProcessor(): void {
+    this.engine.flush();
+    this.engine.cpu.reset();
+    this.board.reset();
+    this.halted = false;
+    this.firmware.restart();
+    this.engine.stateChanged();
+  }
+
+  private portWrite(port: number, bytes: 1 | 2 | 4, value: number): void {
+    if (this.firmware.portWrite(port)) {
+      // A service may have changed any register, mode-relevant ones included.
+      this.engine.stateChanged();
+      return;
+    }
+    this.board.ports.write(port, value, bytes);
+  }
+
+  reset(): void {
+    this.engine.flush();
+    this.mmu.physical.bytes.fill(0, RAM);
+    this.mmu.flush();
+    this.start();
+  }
+
+  dispose(): void {
+    this.finish({ kind: 'terminated' });
+    this.breakpoints.clear();
+  }
+
+  // ---- debugging ----
+
+  setBreakpoints(linear: readonly number[]): void {
+    this.breakpoints.clear();
+    for (const address of linear) this.breakpoints.add(address >>> 0);
+    this.updateTranslatorBreakpoints();
+  }
+
+  setExceptionStops(vectors: readonly number[]): void {
+    this.exceptionStops = new Set(vectors);
+  }
+
+  private updateTranslatorBreakpoints(): void {
+    const all = new Set(this.breakpoints);
+    for (const b of enabledBreakpoints(this.engine.cpu.state)) if (b.kind === 'execute') all.add(b.address);
+    this.engine.translator.setBreakpoints(all);
+  }
+
+  /** DR0–DR7 changed: data breakpoints become watches, instruction breakpoints end units. */
+  private updateWatches(): void {
+    for (const watch of this.watches) watch.remove();
+    const { cpu } = this.engine;
+    this.watches = [];
+    for (const b of enabledBreakpoints(cpu.state)) {
+      if (b.kind !== 'write' && b.kind !== 'readWrite') continue;
+      const hit = () => {
+        cpu.pendingDebug |= 1 << b.index;
+        this.engine.yield();
+      };
+      this.watches.push(this.mmu.watchLinear(b.address, b.length, b.kind === 'readWrite' ? hit : undefined, hit));
+    }
+    this.updateTranslatorBreakpoints();
+    this.engine.yield();
+  }
+
+  registers(): RegisterSnapshot {
+    return this.engine.cpu.snapshot();
+  }
+
+  readRegister(name: RegisterName): bigint | undefined {
+    return readByName(this.engine.cpu, name);
+  }
+
+  setRegister(name: RegisterName, value: bigint): void {
+    const error = setByName(this.engine.cpu, name, value);
+    if (error) throw new MachineError('register', error.message);
+    this.engine.stateChanged();
+  }
+
+  readMemory(space: AddressSpace, address: number, count: number): { bytes: Uint8Array; unreadable: number } {
+    if (space === 'linear') {
+      const bytes = this.mmu.debugRead(address >>> 0, count);
+      return { bytes, unreadable: count - bytes.length };
+    }
+    const readable = Math.max(0, Math.min(count, this.mmu.physical.ramBytes - address));
+    return { bytes: readable ? this.mmu.physical.readBytes(address, readable) : new Uint8Array(), unreadable: count - readable };
+  }
+
+  writeMemory(space: AddressSpace, address: number, bytes: Uint8Array): number {
+    if (space === 'linear') return this.mmu.debugWrite(address >>> 0, bytes);
+    const writable = Math.max(0, Math.min(bytes.length, this.mmu.physical.ramBytes - address));
+    if (writable) this.mmu.physical.patch(address, bytes.subarray(0, writable));
+    return writable;
+  }
+
+  disassemble(linear: number, instructionOffset: number, count: number, codeSize?: 16 | 32 | 64): DisassembledInstruction[] {
+    const { state } = this.engine.cpu;
+    return listInstructions({
+      read: (at, length) => this.mmu.debugRead(at, length), decoder: this.decoder,
+      csBase: state.base(Segment.CS), codeSize: codeSize ?? (state.bigCode ? 32 : 16),
+    }, linear >>> 0, instructionOffset, count);
+  }
+
+  counters(): Record<string, number> {
+    const words = this.engine.cpu.state.u32;
+    const values = Object.fromEntries(counters.map(({ id }) => {
+      const at = counterAddress(id) >> 2;
+      return [id, words[at] + words[at + 1] * 2 ** 32];
+    }));
+    values.instructions = this.engine.now;
+    return values;
+  }
+
+  hiddenPageFaults(most: number): { linear: number; count: number }[] {
+    return this.mmu.hiddenPageFaults(most);
+  }
+
+  postMortem(): PostMortem | undefined {
+    return this.lastPostMortem;
+  }
+
+  private lastBranches(): { from: number; to: number }[] {
+    const { state } = this.engine.cpu;
+    const base = state.base(Segment.CS);
+    const next = state.u32[BRANCH_RING_NEXT >> 2] / 8;
+    const result: { from: number; to: number }[] = [];
+    for (let i = 0; i < BRANCH_RING_ENTRIES; i++) {
+      const at = (BRANCH_RING + 8 * ((next + i) % BRANCH_RING_ENTRIES)) >> 2;
+      const from = state.u32[at];
+      const to = state.u32[at + 1];
+      if (from || to) result.push({ from: (base + from) >>> 0, to: (base + to) >>> 0 });
+    }
+    return result;
+  }
+
+  // ---- people ----
+
+  screen(): ScreenText {
+    return this.board.vga.text();
+  }
+
+  serialInput(port: number, bytes: Uint8Array): void {
+    if (port === 0) this.board.uart.receive(bytes);
+  }
+
+  keyboard(scancodes: readonly number[]): void {
+    this.board.keyboard.input(scancodes);
+  }
+}
+
+function checkedMemory(memoryMiB: number): number {
+  if (!Number.isInteger(memoryMiB) || memoryMiB < 1 || memoryMiB > MEMORY_MIB_MAX) {
+    throw new MachineError('memory', `The memory size is ${memoryMiB} MiB; it has to be a whole number from 1 to ${MEMORY_MIB_MAX}.`, 'Set a size such as 64.');
+  }
+  return memoryMiB * 1024 * 1024;
+}
+
+function checkedRate(rate: number | undefined): number {
+  const value = rate ?? DEFAULT_INSTRUCTIONS_PER_SECOND;
+  if (!Number.isFinite(value) || value < 1000 || value > 1e12) {
+    throw new MachineError('instructionsPerSecond', `instructionsPerSecond is ${value}; it has to lie between 1,000 and 10^12.`, 'Leave it out for 100 million.');
+  }
+  return value;
+}
