@@ -48,6 +48,16 @@ describe('shadow paging', () => {
     }
   });
 
+  it('sees an edit that moves a page and leaves the low half of the entry as it was', () => {
+    const guest = createGuest();
+    identityTables(guest);
+    guest.setWord(0x60000, 3);
+    guest.paging(DIRECTORY);
+    guest.load(0x50000);
+    guest.store(TABLE + 0x50 * 4, guest.word(TABLE + 0x50 * 4) + 0x10000);
+    assert.equal(guest.load(0x50000), 3);
+  });
+
   it('sees unaligned and byte-wide edits of entries', () => {
     const guest = createGuest();
     identityTables(guest);
@@ -286,6 +296,35 @@ describe('shadow paging', () => {
     assert.ok(guest.mmu.spaces()[0].filledPages <= 4096);
     guest.mmu.memoryTrace(0x50000, 0x50fff, 'watch', () => { /* only to withhold */ });
     assert.equal(guest.mmu.spaces()[0].filledPages, 0);
+  });
+
+  it('sees an edit in every directory entry that shares the table, however many they are', () => {
+    const guest = createGuest();
+    identityTables(guest);
+    for (let i = 0; i < 1024; i++) {
+      guest.setWord(DIRECTORY + i * 4, TABLE | P | RW | US);
+    }
+    guest.paging(DIRECTORY);
+    for (let i = 0; i < 1024; i++) {
+      guest.load(i * 0x400000 + 0x50000);
+    }
+    guest.store(TABLE + 0x50 * 4, 0);
+    for (let i = 0; i < 1024; i++) {
+      assert.notEqual(faultOf(() => guest.load(i * 0x400000 + 0x50000)), undefined, `directory entry ${i}`);
+    }
+  });
+
+  it('does not withdraw an alias because the other one comes and goes', () => {
+    const guest = createGuest();
+    identityTables(guest);
+    guest.setWord(TABLE + 0x51 * 4, 0x50000 | P | RW | US);
+    guest.paging(DIRECTORY);
+    guest.load(0x51000);
+    for (let i = 0; i < 5000; i++) {
+      guest.store(TABLE + 0x50 * 4, 0x50000 | P | RW | US);
+      guest.load(0x50000);
+    }
+    assert.equal(guest.readHits(0x51000), true);
   });
 
   it('tells hidden from true page faults, by instruction too, and counts neither for devices', () => {
