@@ -70,8 +70,8 @@ function address32(operand: Memory, parts: readonly { register: Register; index:
   if (parts.length > 2 || parts.some(({ scale }) => scale < 1n || scale > 9n)) throw impossible();
   const hint = firstRegister(operand.node);
   let base = -1;
-  let index = -1;
-  let scale = 0;
+  let index: number;
+  let scale: number;
   const plain = parts.filter((part) => part.scale === 1n);
   if (parts.length === 2) {
     // The first register is the base, unless it is written with a factor.

@@ -57,6 +57,10 @@ const counterJumps = new Set(['loop', 'loope', 'loopz', 'loopne', 'loopnz', 'jcx
 const commutative = new Set(['xchg', 'test']);
 /** Word operands of these may be named by their 32-bit register: only the low half counts. */
 const wideSources = new Set(['lar', 'lsl', 'mov']);
+/** The size of the source shows in no register; `movzx ax, [x]` can only be meant for a byte. */
+const extensions = new Set(['movzx', 'movsx']);
+/** The count's size says nothing about the operand's. */
+const shifts = new Set(['rol', 'ror', 'rcl', 'rcr', 'shl', 'sal', 'shr', 'sar']);
 /** Memory without a size means the default size. */
 const defaultSized = new Set(['call', 'jmp']);
 
@@ -139,23 +143,25 @@ export class Encoder {
     for (const [i, operand] of operands.entries()) {
       const code = row.operands[i];
       if (!this.accepts(code, size, operand, request)) return undefined;
-      if (operand.kind === 'memory' && operand.operand.size === undefined && /^E[bvdy]$/.test(code) && !defaultSized.has(request.mnemonic)
-        && !operands.some((other, n) => n !== i && sameSize(code, row.operands[n], other))) {
-        // movzx ax, [x] can only be meant for a byte.
-        const onlyByte = code === 'Eb' && size === 16 && row.operands[0] === 'Gv';
-        if (!onlyByte) guessed = true;
-      }
-      if (operand.kind === 'memory' && operand.operand.size === undefined && code === 'Ew' && row.operands[0] === 'Gv' && row.map === 1 && (row.opcode === 0xb7 || row.opcode === 0xbf)) {
-        if (size === 16) return undefined;
-        guessed = true;
-      }
+      if (operand.kind === 'memory' && operand.operand.size === undefined) guessed ||= this.guesses(row, i, size, operands, request);
     }
+    if (withoutSyntax(row, size)) return undefined;
     if (row.mod === 'reg' && operands.some((operand, i) => operand.kind === 'memory' && /^[EM]/.test(row.operands[i]))) return undefined;
     const length = this.length(row, size, operands, request, prefixes, addressSize);
     // NASM prefers the sign-extended byte to the accumulator's form; xchg of two registers names the first one in modrm.reg.
     const swapped = request.mnemonic === 'xchg' && row.operands[0].startsWith('E') && operands.every((operand) => operand.kind === 'register');
     const rank = rowIndex * 2 + (swapped ? 1 - orderIndex : orderIndex) - (row.operands.includes('Ibs') ? 1000 : 0);
     return { encoding: row, operandSize: size, operands, length, rank, guessed };
+  }
+
+  /** True when nothing tells the size that unsized memory has under this row, and another row or prefix could give it another one. */
+  private guesses(row: Encoding, position: number, size: 16 | 32, operands: readonly Evaluated[], request: EncodeRequest): boolean {
+    const code = row.operands[position];
+    if (extensions.has(request.mnemonic)) return size !== 16;
+    if (!/^E[bvdy]$/.test(code) || defaultSized.has(request.mnemonic)) return false;
+    const rows = this.table.byMnemonic.get(request.mnemonic) ?? [];
+    if (code === 'Eb' && rows.every((other) => other.operands[position] === 'Eb')) return false;
+    return !operands.some((other, n) => n !== position && !(shifts.has(request.mnemonic) && other.kind === 'immediate') && sameSize(code, row.operands[n], other));
   }
 
   private accepts(code: OperandCode, size: 16 | 32, operand: Evaluated, request: EncodeRequest): boolean {
@@ -183,14 +189,15 @@ export class Encoder {
       case 'far': return code === 'Ap' && (given === undefined || given === size);
       case 'memory': {
         if (code === 'Ob' || code === 'Ov') return operand.address.direct && (given === undefined || given === wanted) && operand.operand.displacementSize !== 8;
-        if (code[0] !== 'E' && code[0] !== 'M') return false;
+        if (!/^(?:E[bwdvy]|M[bwdqpsa]?)$/.test(code)) return false;
         if (code === 'Mp') {
           const far = operand.operand.distance === 'far';
           if (defaultSized.has(request.mnemonic)) return far && (given === undefined || given === size);
           return operand.operand.distance === undefined;
         }
         if (operand.operand.distance === 'far') return false;
-        if (code === 'M' || code === 'Ms' || code === 'Ma') return true;
+        // What lea's address points at has no size, so any will do.
+        if (code === 'M' || code === 'Ms' || code === 'Ma') return given === undefined || request.mnemonic === 'lea';
         return given === undefined || given === wanted;
       }
     }
@@ -208,13 +215,14 @@ export class Encoder {
       case 'Ibs': {
         if (given === 8) return true;
         if (given !== undefined && given !== size) return false;
-        if (strict && given !== undefined) return false;
+        if (strict) return false;
         if (!known) return false;
         const number = BigInt.asIntN(size, operand.value.number);
         return number >= -128n && number <= 127n;
       }
       case 'Jb': {
-        if (distance === 'short' || counterJumps.has(request.mnemonic)) return true;
+        if (distance === 'short') return true;
+        if (counterJumps.has(request.mnemonic)) return distance === undefined && given === undefined;
         if (distance !== undefined || given !== undefined || strict || request.longJumps) return false;
         // Not known yet: begin with the short form and let it grow.
         if (operand.value.unknown) return true;
@@ -246,6 +254,9 @@ export class Encoder {
     const warnings: string[] = [];
     const memoryFirst = operands[0]?.kind === 'memory' || (request.mnemonic === 'xchg' && memory !== undefined);
     if (prefixes.lock && !(row.instruction.lock && memoryFirst)) warnings.push('this instruction cannot be locked: the processor raises #UD');
+    if (row.operandSize !== undefined && prefixes.operandSize !== undefined && prefixes.operandSize !== row.operandSize) {
+      warnings.push(`${request.mnemonic} works on ${row.operandSize} bits: with o${prefixes.operandSize} it is another instruction`);
+    }
     const address = memory?.address.size ?? row.addressSize ?? addressSize;
     const bytes = prefixBytes(
       memory?.operand.segment === undefined ? prefixes : { ...prefixes, segment: memory.operand.segment },
@@ -317,6 +328,12 @@ function plainValue(node: Node, environment: Environment): Value {
   return value;
 }
 
+/** Forms that the processor decodes but that no one means: movzx from word to word, bswap of a word (its result is undefined). */
+function withoutSyntax(row: Encoding, size: 16 | 32): boolean {
+  const { mnemonic } = row.instruction;
+  return size === 16 && ((extensions.has(mnemonic) && row.operands[1] === 'Ew') || mnemonic === 'bswap');
+}
+
 const ten = ({ column, endColumn }: Span): Operand => ({
   kind: 'immediate', node: { kind: 'number', value: { number: 10n }, column, endColumn }, size: undefined, strict: false, distance: undefined, column, endColumn,
 });
@@ -377,8 +394,10 @@ function operandSizes(row: Encoding, bits: 16 | 32): readonly (16 | 32)[] {
   return dependsOnOperandSize(row) ? (bits === 16 ? [16, 32] : [32, 16]) : [bits];
 }
 
-/** Size that the bytes must select by prefix. A near jump's short form has no operand size unless it is asked for. */
+/** Size that the bytes must select by prefix. */
 function effectiveOperandSize(row: Encoding, size: 16 | 32, bits: 16 | 32, prefixes: Prefixes): 16 | 32 {
+  // `o32 movsw` becomes movsd, with a warning, as in NASM: the prefix is what the author wrote.
+  if (row.operandSize !== undefined) return prefixes.operandSize ?? size;
   return dependsOnOperandSize(row) ? size : prefixes.operandSize ?? bits;
 }
 
