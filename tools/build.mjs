@@ -3,7 +3,6 @@
 //   tests         one bundle per mocha test file
 //   vscode-tests  the suite that runs inside VS Code, for the Node and for the web extension host
 import fs from 'node:fs';
-import path from 'node:path';
 import { ensureDependencies } from './lib/dependencies.mjs';
 import { isMain } from './lib/main.mjs';
 import { inProject, root } from './lib/project.mjs';
@@ -91,6 +90,7 @@ function exists({ entry }) {
 export async function build({ groups = ['product', 'tests', 'vscode-tests'], production = false, watch = false, select } = {}) {
   await ensureDependencies();
   const esbuild = await import('esbuild');
+  if (production) removeProduct();
   const all = groups.flatMap((group) => configurations(group, { production, select }));
   if (watch) {
     for (const configuration of all) await (await esbuild.context({ ...configuration, logLevel: 'info' })).watch();
@@ -104,6 +104,14 @@ export async function build({ groups = ['product', 'tests', 'vscode-tests'], pro
   if (fs.existsSync(cli)) fs.chmodSync(cli, 0o755);
 }
 
+/** What is shipped must be what was just built: no bundle or source map of an earlier build stays. Test bundles do not matter. */
+function removeProduct() {
+  for (const { out } of productBundles) {
+    for (const file of [out, `${out}.map`]) fs.rmSync(inProject(file), { force: true });
+  }
+  fs.rmSync(inProject('dist/webviews'), { recursive: true, force: true });
+}
+
 /** esbuild has already printed its errors, with the source lines. */
 export function describeFailure(error) {
   return error.errors ? 'The build failed.' : error.message;
@@ -112,7 +120,6 @@ export function describeFailure(error) {
 if (isMain(import.meta.url)) {
   const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length).split(',');
   const production = process.argv.includes('--production');
-  if (production) fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   try {
     await build({ groups: only, production, watch: process.argv.includes('--watch') });
   } catch (error) {

@@ -29,6 +29,7 @@ try {
 }
 
 async function runSample() {
+  process.on('SIGINT', () => undefined); // Ctrl-C is for the guest's machine, which ends with its counters
   const { status } = await run(process.execPath, [inProject('dist/cli.js'), 'run', defaultSample, '--registers', '--counters', 'table']);
   return status;
 }

@@ -11,6 +11,8 @@ import { run } from './lib/run.mjs';
 import { bundleOf, mochaSuites } from './lib/suites.mjs';
 
 const testTimeoutMs = 60_000;
+/** A test that never gives the processor back is not stopped by mocha; this ends its whole suite. */
+const suiteTimeoutMs = 600_000;
 
 /** Suites that import what they test; the others also start the built command line or workers. */
 const suitesOfSource = ['unit', 'conformance', 'tools'];
@@ -30,7 +32,7 @@ export async function runMocha({ name, files }, { quiet = false, options = [] } 
     const { status, output } = await run(process.execPath, [
       '--enable-source-maps', inProject('node_modules/mocha/bin/mocha.js'), '--reporter', inProject('tools/lib/counting-reporter.cjs'),
       '--timeout', String(testTimeoutMs), ...options, ...files.map((file) => inProject(bundleOf(file))),
-    ], { quiet, env: { RINGSIDE_COUNTS: countsFile, ...guests } });
+    ], { quiet, timeoutMs: suiteTimeoutMs, env: { RINGSIDE_COUNTS: countsFile, ...guests } });
     const counts = fs.existsSync(countsFile) ? JSON.parse(fs.readFileSync(countsFile, 'utf8')) : { passed: 0, failed: 0, skipped: 0 };
     if (status !== 0 && counts.failed === 0) counts.failed = 1;
     return { ...counts, output };

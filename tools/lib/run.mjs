@@ -4,9 +4,9 @@ import { root } from './project.mjs';
 
 /**
  * Runs a program and resolves to { status, output }. With `quiet` the output (stdout and stderr as they came) is collected instead of
- * shown. A program that cannot be started counts as status 127.
+ * shown. A program that cannot be started counts as status 127; one that runs longer than `timeoutMs` is ended and counts as status 124.
  */
-export function run(command, args, { cwd = root, env = {}, quiet = false } = {}) {
+export function run(command, args, { cwd = root, env = {}, quiet = false, timeoutMs } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd, env: { ...process.env, ...env }, stdio: ['ignore', quiet ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'], shell: needsShell(command),
@@ -15,8 +15,17 @@ export function run(command, args, { cwd = root, env = {}, quiet = false } = {})
     const collect = (chunk) => { output += chunk; };
     child.stdout?.setEncoding('utf8').on('data', collect);
     child.stderr?.setEncoding('utf8').on('data', collect);
+    let late = false;
+    const timer = timeoutMs && setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, timeoutMs);
     child.on('error', (error) => resolve({ status: 127, output: `${output}${command}: ${error.message}\n` }));
-    child.on('close', (status, signal) => resolve({ status: status ?? 128, output: signal ? `${output}${command}: ended by ${signal}\n` : output }));
+    child.on('close', (status, signal) => {
+      clearTimeout(timer);
+      if (late) resolve({ status: 124, output: `${output}${command}: still running after ${timeoutMs / 1000} s, ended\n` });
+      else resolve({ status: status ?? 128, output: signal ? `${output}${command}: ended by ${signal}\n` : output });
+    });
   });
 }
 
