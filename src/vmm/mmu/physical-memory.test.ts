@@ -98,6 +98,20 @@ describe('physical memory', () => {
     assert.deepEqual(calls, [0x500]);
   });
 
+  it('keeps code traces on their frames while the A20 gate moves', () => {
+    const guest = createGuest();
+    const calls: number[] = [];
+    guest.mmu.onCodeWrite = (gpa) => calls.push(gpa);
+    guest.mmu.traceCode(0x500, 0x500);
+    guest.mmu.traceCode(0x100500, 0x100500);
+    guest.mmu.setA20(false);
+    guest.mmu.untraceCodePage(0x100);
+    guest.store(0x500, 1);
+    guest.mmu.setA20(true);
+    guest.store(0x100500, 1);
+    assert.deepEqual(calls, [0x500]);
+  });
+
   it('copies bytes across pages and keeps 16- and 32-bit accesses whole', () => {
     const guest = createGuest();
     const { physical } = guest.mmu;

@@ -73,9 +73,9 @@ export class Traces implements WriteObserver {
     this.release(frame, INTERCEPT_PAGE_TABLE);
   }
 
-  // Code.
+  // Code. Addresses are those of the RAM page behind the code, as fetchPage names it: no gate or window may change their meaning later.
 
-  /** Traces the granules that hold bytes first…last (guest-physical). Bytes that nothing backs cannot be written and need no trace. */
+  /** Traces the granules that hold bytes first…last. Bytes outside RAM cannot be written and need no trace. */
   traceCode(gpaFirst: number, gpaLast: number): void {
     this.eachCodeFrame(gpaFirst, gpaLast, (frame, first, last) => {
       this.codeGranules[frame * 2] |= granuleMask(first, last, 0);
@@ -95,20 +95,17 @@ export class Traces implements WriteObserver {
     });
   }
 
-  /** Ends all code traces of a guest-physical page. */
+  /** Ends all code traces of a page. */
   untraceCodePage(page: number): void {
     this.untraceCode(page * 4096, page * 4096 + 4095);
   }
 
   private eachCodeFrame(gpaFirst: number, gpaLast: number, visit: (frame: number, first: number, last: number) => void): void {
     const firstPage = Math.floor(gpaFirst / 4096), lastPage = Math.floor(gpaLast / 4096);
-    for (let page = firstPage; page <= lastPage; page++) {
-      const frame = this.physical.frameOf(page);
-      if (frame >= 0) {
-        const first = page === firstPage ? (gpaFirst % 4096) >>> 6 : 0;
-        const last = page === lastPage ? (gpaLast % 4096) >>> 6 : 63;
-        visit(frame, first, last);
-      }
+    for (let frame = firstPage; frame <= lastPage && frame < this.physical.frameCount; frame++) {
+      const first = frame === firstPage ? (gpaFirst % 4096) >>> 6 : 0;
+      const last = frame === lastPage ? (gpaLast % 4096) >>> 6 : 63;
+      visit(frame, first, last);
     }
   }
 
