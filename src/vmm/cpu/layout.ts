@@ -77,7 +77,7 @@ export const EXIT_RECORD = 0x3b4;
 export const FAULT_VECTOR = 0x3b8, FAULT_ERROR = 0x3bc;
 /** 16 bytes for values that do not fit a WebAssembly result. */
 export const SCRATCH = 0x3c0;
-/** u32: 1 while the next instruction boundary must not take an interrupt (STI, MOV SS, POP SS shadow). */
+/** u32: non-zero while the next instruction boundary must not take an interrupt: 1 behind STI, 2 behind MOV SS and POP SS (no debug trap either). */
 export const INTERRUPT_SHADOW = 0x3d0;
 /** i32: the budget with which the present run of threaded code began (same bias as BUDGET); retired = RUN_BUDGET - BUDGET. */
 export const RUN_BUDGET = 0x3d4;

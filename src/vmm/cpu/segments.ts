@@ -50,7 +50,7 @@ export function loadSegment(cpu: Cpu, _site: CalloutSite, n: number, value: numb
     markAccessed(cpu, d);
     commitSegment(cpu, n, selector, d);
   }
-  if (n === Segment.SS && shadow) cpu.state.interruptShadow = true;
+  if (n === Segment.SS && shadow) cpu.state.blockTrapsOnce();
   return 0;
 }
 

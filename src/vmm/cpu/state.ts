@@ -205,6 +205,9 @@ export class CpuState {
 
   get interruptShadow(): boolean { return this.u32[INTERRUPT_SHADOW >> 2] !== 0; }
   set interruptShadow(on: boolean) { this.u32[INTERRUPT_SHADOW >> 2] = on ? 1 : 0; }
+  /** The shadow is that of MOV SS or POP SS, which holds back debug traps as well (SDM Vol. 3, 6.8.3). */
+  get stackShadow(): boolean { return this.u32[INTERRUPT_SHADOW >> 2] === 2; }
+  blockTrapsOnce(): void { this.u32[INTERRUPT_SHADOW >> 2] = 2; }
   /** Result of a callout that does not fit its return value. */
   setScratch(value: number): void { this.u32[SCRATCH >> 2] = value; }
 

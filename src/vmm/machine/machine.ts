@@ -152,6 +152,8 @@ export class Machine implements MachineApi {
       if (this.engine.now >= target) return { kind: 'slice' };
       this.halted = false;
       if (requested && !state.interruptShadow) {
+        // Between iterations of a repeated string instruction the pushed image has RF set (SDM Vol. 3, 17.3.1.1).
+        if (this.engine.repeating) state.systemFlags |= Flag.RF;
         this.delivered(this.engine.cpu.deliver(this.board.pic.acknowledge(), 'external'));
         continue;
       }
@@ -187,8 +189,8 @@ export class Machine implements MachineApi {
     const exit = this.engine.execute(1, 'step');
     if (exit.kind === 'fault') return this.fault(exit.fault);
     if (flags & Flag.RF && !this.engine.interruptTaken) state.systemFlags &= ~Flag.RF;
-    const stepped = (flags & Flag.TF) !== 0 && !this.engine.interruptTaken && !state.interruptShadow;
-    if (stepped || cpu.pendingDebug) this.delivered(cpu.debugTrap(stepped ? SINGLE_STEP : 0));
+    const stepped = (flags & Flag.TF) !== 0 && !this.engine.interruptTaken && !state.stackShadow;
+    if (stepped || (cpu.pendingDebug && !state.stackShadow)) this.delivered(cpu.debugTrap(stepped ? SINGLE_STEP : 0));
     return undefined;
   }
 

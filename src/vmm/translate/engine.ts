@@ -69,6 +69,8 @@ export class Engine {
   private running = false;
   /** The last instruction entered a handler by itself (INT n): it takes no single-step trap. */
   interruptTaken = false;
+  /** EIP is at a repeated string instruction that has done some of its iterations. */
+  repeating = false;
 
   constructor(private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks) {
     this.u8 = new Uint8Array(memory.buffer);
@@ -130,8 +132,11 @@ export class Engine {
         this.retiredBefore += done;
         left -= done;
       }
-      switch (this.u32[EXIT_REASON >> 2] as Exit) {
+      const reason = this.u32[EXIT_REASON >> 2] as Exit;
+      this.repeating = reason === Exit.Repeating;
+      switch (reason) {
         case Exit.Budget:
+        case Exit.Repeating:
           if (this.yielded) return RAN;
           break;
         case Exit.Fault:
@@ -148,7 +153,7 @@ export class Engine {
           this.translator.flush();
           break;
         default:
-          throw new Error(`engine: threaded code returned without a reason (EXIT_REASON ${this.u32[EXIT_REASON >> 2]})`);
+          throw new Error(`engine: threaded code returned without a reason (EXIT_REASON ${String(reason)})`);
       }
     }
     return RAN;

@@ -55,6 +55,8 @@ export const enum Exit {
   Fetch,
   /** The translation cache is full. */
   CacheFull,
+  /** As Budget, between two iterations of a repeated string instruction. */
+  Repeating,
 }
 
 /** Cap of a translation unit in guest instructions (Adams & Agesen, section 3.2). */

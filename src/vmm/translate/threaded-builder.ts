@@ -731,7 +731,7 @@ export class ThreadedBuilder implements Builder {
     body.index('local.get', budget).i32(0).op('i32.ge_s').index('br_if', 0);
     this.setState(BUDGET, this.op('sub', this.localNode(budget, 'i32'), this.field('position', 'i32.load8_u')));
     this.setState(EIP, this.field('eip'));
-    this.emitExit(Exit.Budget);
+    this.emitExit(Exit.Repeating);
     body.op('end').op('end');
   }
 

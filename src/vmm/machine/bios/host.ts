@@ -1,0 +1,22 @@
+/** What the BIOS needs of the board besides the processor. */
+import type { Clock, DiskImage, PhysicalBytes } from '../../devices/device';
+import type { Geometry } from '../disk';
+
+export interface BiosDrive {
+  readonly disk: DiskImage;
+  readonly geometry: Geometry;
+  /** CMOS type of a floppy drive (AH=08h answers it); undefined for a hard disk. */
+  readonly cmosType?: number;
+}
+
+export interface BiosHost {
+  readonly memory: PhysicalBytes;
+  readonly clock: Clock;
+  /** Ports, as IN and OUT reach them: the services program the same devices as the guest. */
+  readPort(port: number): number;
+  writePort(port: number, value: number): void;
+  /** 0x00 drive A, 0x80 the first hard disk. */
+  readonly drives: ReadonlyMap<number, BiosDrive>;
+  /** Lines for the person in front of the machine. */
+  log(text: string): void;
+}
