@@ -16,6 +16,9 @@ import { machineViewModel, stopSentence, type MachineState } from './model';
 /** Rates at which the views are told of counters and screens while the guest runs. */
 export const countersHz = 10, screenHz = 30;
 
+/** Stops that are remembered, for the values beside the lines that were stepped. */
+const stopsKept = 16;
+
 /** Where the guest stopped, and what stands there. */
 export interface Stop {
   readonly reason: StopReason;
@@ -30,6 +33,8 @@ export class MachineSession implements vscode.Disposable {
   private postMortem: MachineState['postMortem'];
   private definitionList: readonly CounterDefinition[] = [];
   private asked = false;
+  /** The machine stands still, but the debugger may go on: a step of a line can take many stops. */
+  private halt: Stop | undefined;
   /** This stop and the ones before it, newest first; the views mark what changed between the first two. */
   readonly stops: Stop[] = [];
   sample: CounterSample | undefined;
@@ -96,16 +101,13 @@ export class MachineSession implements vscode.Disposable {
       this.state = 'running';
       this.status = 'Running';
       this.postMortem = undefined;
+      this.halt = undefined;
       this.describe();
       this.changed.fire();
     },
     'ringside/stopped': ({ reason, registers }) => {
-      this.state = 'paused';
-      this.status = stopSentence(reason);
-      this.postMortem = undefined;
-      this.registers = registersFromJson(registers);
+      this.halt = { reason, registers: registersFromJson(registers) };
       this.describe();
-      void this.rememberStop(reason, this.registers);
     },
     'ringside/ended': ({ reason, exitStatus, registers, counters }) => {
       this.state = 'ended';
@@ -139,30 +141,39 @@ export class MachineSession implements vscode.Disposable {
     this.changed.fire();
   }
 
-  private async rememberStop(reason: StopReason, registers: RegisterSnapshot): Promise<void> {
-    // At power-on (a restart, too) nothing was before.
-    if (reason.kind === 'entry') this.stops.length = 0;
-    const stop: Stop = { reason, registers };
+  /** The debugger told VS Code of a stop: this is one that a person sees. */
+  async presentStop(): Promise<void> {
+    if (this.state === 'ended') return;
+    let stop: Stop;
+    try {
+      stop = this.halt ?? { reason: { kind: 'entry' }, registers: registersFromJson(await this.request('ringside/registers', {})) };
+    } catch {
+      return; // The session ended meanwhile.
+    }
+    this.state = 'paused';
+    this.status = stopSentence(stop.reason);
+    this.registers = stop.registers;
+    this.postMortem = undefined;
+    // A clock that went back belongs to a machine that was restarted: nothing was before.
+    if (this.stops[0] && stop.registers.instructions < this.stops[0].registers.instructions) this.stops.length = 0;
     this.stops.unshift(stop);
-    this.stops.length = Math.min(this.stops.length, 16);
-    // Registers first, at once; the instruction's text follows.
+    this.stops.length = Math.min(this.stops.length, stopsKept);
+    this.describe();
+    // Registers first, at once; the instruction's text and the counters follow.
     this.changed.fire();
-    try {
-      const { instructions } = await this.request('ringside/disassemble', { linear: linearEip(registers), count: 1 });
-      if (instructions[0] && this.stops[0] === stop) this.stops[0] = { ...stop, instruction: instructions[0] };
-    } catch {
-      // The session ended meanwhile, or nothing can be read there: the view does without.
-    }
-    if (this.stops[0]?.registers !== registers) return;
-    try {
-      const sample = await this.request('ringside/counters', {});
-      this.sample = sample;
-      this.sampled.fire(sample);
-    } catch {
-      // As above.
+    const [found, counted] = await Promise.allSettled([
+      this.request('ringside/disassemble', { linear: linearEip(stop.registers), count: 1 }),
+      this.request('ringside/counters', {}),
+    ]);
+    const at = this.stops.indexOf(stop);
+    if (at < 0) return;
+    if (found.status === 'fulfilled' && found.value.instructions[0]) this.stops[at] = { ...stop, instruction: found.value.instructions[0] };
+    if (counted.status === 'fulfilled') {
+      this.sample = counted.value;
+      this.sampled.fire(counted.value);
     }
     this.changed.fire();
-    this.stopped.fire(this.stops[0]);
+    this.stopped.fire(this.stops[at]);
   }
 
   /** Asks once for what does not change, and for the periodic events. */

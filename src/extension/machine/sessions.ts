@@ -24,6 +24,13 @@ export class MachineSessions implements vscode.Disposable {
       this.started, this.changed, this.currentChanged,
       vscode.debug.onDidStartDebugSession((session) => this.of(session)?.describe()),
       vscode.debug.onDidReceiveDebugSessionCustomEvent((event) => this.of(event.session)?.receive(event.event, event.body)),
+      vscode.debug.registerDebugAdapterTrackerFactory(debugType, {
+        createDebugAdapterTracker: (session) => ({
+          onDidSendMessage: (message: { type?: string; event?: string }) => {
+            if (message.type === 'event' && message.event === 'stopped') void this.of(session)?.presentStop();
+          },
+        }),
+      }),
       vscode.debug.onDidTerminateDebugSession((session) => this.sessions.get(session.id)?.ended()),
       vscode.debug.onDidChangeActiveDebugSession((session) => {
         const machine = session && this.of(session);
