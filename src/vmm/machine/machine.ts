@@ -151,7 +151,8 @@ export class Machine implements MachineApi {
       }
       if (this.engine.now >= target) return { kind: 'slice' };
       this.halted = false;
-      if (requested && !state.interruptShadow) {
+      // A single step executes the instruction that the person sees; an interrupt waits for the boundary behind it.
+      if (requested && !state.interruptShadow && !(pass && target - this.engine.now === 1)) {
         // Between iterations of a repeated string instruction the pushed image has RF set (SDM Vol. 3, 17.3.1.1).
         if (this.engine.repeating) state.systemFlags |= Flag.RF;
         this.delivered(this.engine.cpu.deliver(this.board.pic.acknowledge(), 'external'));
