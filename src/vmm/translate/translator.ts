@@ -10,7 +10,8 @@
  */
 import { CODE_CACHE, CODE_CACHE_SIZE, GPR, JUMP_CACHE, JUMP_CACHE_ENTRIES, READ_TABLE, SEGMENTS, SEGMENT_SIZE, ZERO } from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
-import { GuestFault, undefinedOpcode, generalProtection } from '../cpu/exceptions';
+import type { GuestFault} from '../cpu/exceptions';
+import { undefinedOpcode, generalProtection } from '../cpu/exceptions';
 import type { Decoder } from '../decode/decoder';
 import { DecodeStatus, Instruction } from '../decode/instruction';
 import type { InstructionTable } from '../isa/types';
