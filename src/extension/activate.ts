@@ -1,0 +1,75 @@
+/** Puts the extension together. node.ts and browser.ts call it with what differs between the hosts. */
+import * as vscode from 'vscode';
+import { debugType } from '../protocol/dap';
+import type { RingsideApi } from './api';
+import { registerCommands } from './commands';
+import { AdapterFactory } from './debug/adapter-factory';
+import { registerConfigurations } from './debug/configuration';
+import { RegisterInlineValues } from './debug/inline-values';
+import type { ExtensionHost } from './host';
+import { Assemblies } from './language/assembly';
+import { assemblyLanguage, registerLanguage } from './language/register';
+import { SerialTerminals } from './machine/serial-terminal';
+import { MachineSessions } from './machine/sessions';
+import { MachinePanel, machineViewType } from './views/machine-panel';
+import { MachinesTree } from './views/machines-tree';
+import { MemoryDocuments } from './views/memory-documents';
+import { ScreenPanel, screenViewType } from './views/screen-panel';
+
+/** VS Code drops panels of a window that is reloaded unless somebody takes them over. */
+function restorePanels(machinePanel: MachinePanel, screenPanel: ScreenPanel): vscode.Disposable {
+  const into = (panel: { restore(panel: vscode.WebviewPanel): void }): vscode.WebviewPanelSerializer => ({
+    deserializeWebviewPanel: (restored) => {
+      panel.restore(restored);
+      return Promise.resolve();
+    },
+  });
+  return vscode.Disposable.from(
+    vscode.window.registerWebviewPanelSerializer(machineViewType, into(machinePanel)),
+    vscode.window.registerWebviewPanelSerializer(screenViewType, into(screenPanel)),
+  );
+}
+
+/** Tells `when` clauses how the current machine is. */
+function followState(sessions: MachineSessions): vscode.Disposable {
+  const update = () => void vscode.commands.executeCommand('setContext', 'ringside.machineState', sessions.current?.runState);
+  return vscode.Disposable.from(sessions.onDidChange(update), sessions.onDidChangeCurrent(update));
+}
+
+export function activateRingside(context: vscode.ExtensionContext, host: ExtensionHost): RingsideApi {
+  const sessions = new MachineSessions();
+  const factory = new AdapterFactory(host);
+  const machinePanel = new MachinePanel(context.extensionUri, sessions);
+  const screenPanel = new ScreenPanel(context.extensionUri, sessions);
+  const serialTerminals = new SerialTerminals(sessions);
+  const inlineValues = new RegisterInlineValues(sessions);
+  const memoryDocuments = new MemoryDocuments(sessions);
+  const tree = new MachinesTree(sessions);
+  const assemblies = new Assemblies(host);
+
+  context.subscriptions.push(
+    machinePanel, screenPanel, serialTerminals, inlineValues, memoryDocuments, tree, assemblies, sessions,
+    vscode.debug.registerDebugAdapterDescriptorFactory(debugType, factory),
+    registerConfigurations(),
+    registerLanguage(assemblies, sessions),
+    vscode.languages.registerInlineValuesProvider(assemblyLanguage, inlineValues),
+    vscode.window.registerTreeDataProvider('ringside.machines', tree),
+    registerCommands({ sessions, machinePanel, screenPanel, serialTerminals, memoryDocuments, extensionId: context.extension.id }),
+    restorePanels(machinePanel, screenPanel),
+    followState(sessions),
+  );
+
+  return {
+    machineModel: () => machinePanel.model,
+    counters: () => sessions.current?.sample?.values,
+    machineViewText: () => machinePanel.snapshot(),
+    screenViewText: () => screenPanel.snapshot(),
+    screen: () => sessions.current?.screen,
+    serialText: () => serialTerminals.current?.transcript ?? '',
+    inlineValues: () => inlineValues.last,
+    typeSerial: async (text) => {
+      await sessions.current?.typeSerial(text);
+    },
+    client: () => sessions.current && factory.clients.get(sessions.current.debugSession.id),
+  };
+}

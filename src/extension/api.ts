@@ -1,0 +1,25 @@
+/** What activate() returns: the views as they are now. The tests use it, and so may other extensions. */
+import type { MachineClient } from '../protocol/client';
+import type { ScreenText } from '../protocol/messages';
+import type { MachineViewModel } from '../protocol/views';
+import type { LineValues } from './debug/stepped-lines';
+
+export interface RingsideApi {
+  /** Texts that the Machine view was last sent. */
+  machineModel(): MachineViewModel;
+  /** Counter values last received, by id. */
+  counters(): Readonly<Record<string, number>> | undefined;
+  /** What the Machine webview shows, as text; undefined when it is not open. */
+  machineViewText(): Promise<string | undefined>;
+  /** What the screen webview shows, as text; undefined when it is not open. */
+  screenViewText(): Promise<string | undefined>;
+  screen(): ScreenText | undefined;
+  /** Output of the serial terminal. */
+  serialText(): string;
+  /** Values that stand beside the lines that were stepped. */
+  inlineValues(): readonly LineValues[];
+  /** Types into the serial port. */
+  typeSerial(text: string): Promise<void>;
+  /** The current machine itself. */
+  client(): MachineClient | undefined;
+}
