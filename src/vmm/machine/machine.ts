@@ -62,7 +62,7 @@ export class Machine implements MachineApi {
     } catch {
       throw new MachineError('memory', `The host has no room for a machine with ${configuration.memoryMiB} MiB.`, 'Use a smaller memory size.');
     }
-    this.mmu = new Mmu(memory, { ramBytes, ...Firmware.memoryMap(ramBytes) });
+    this.mmu = new Mmu(memory, { ramBytes, ...Firmware.memoryMap() });
     this.engine = new Engine(memory, this.mmu, {
       portRead: (port, bytes) => this.board.ports.read(port, bytes),
       portWrite: (port, bytes, value) => this.portWrite(port, bytes, value),
@@ -76,7 +76,7 @@ export class Machine implements MachineApi {
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
-      hasFloppy: Firmware.hasFloppy(configuration), hasHardDisk: Firmware.hasHardDisk(configuration),
+      hasFloppy: configuration.floppy !== undefined, hasHardDisk: configuration.hardDisk !== undefined,
     }, {
       interrupt: (level) => {
         if (level && this.engine.cpu.state.systemFlags & Flag.IF) this.engine.yield();
@@ -91,7 +91,9 @@ export class Machine implements MachineApi {
       serial: (port, bytes) => outputs.serial(port, bytes),
       debugPort: (bytes) => outputs.debugPort(bytes),
     });
-    this.firmware = new Firmware(configuration, { cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board });
+    this.firmware = new Firmware(configuration, {
+      cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, log: (text) => outputs.log(text),
+    });
     this.start();
   }
 

@@ -108,7 +108,8 @@ const stringRows: readonly InstructionSpec[] = families.flatMap((family) =>
 const portIn: Semantics = (b) => b.write(0, b.callout('portIn', b.read(1), b.constant(b.width / 8)));
 const portOut: Semantics = (b) => {
   b.callout('portOut', b.read(0), b.read(1), b.constant(b.operandWidth(1) / 8));
-  b.leaveToNext();
+  // EIP is already behind the instruction, and the firmware's trap port may have moved it.
+  b.leave();
 };
 
 export const stringAndPortRows: readonly InstructionSpec[] = [
