@@ -3,6 +3,7 @@
  * plus offsets are guest-physical addresses.
  */
 import type { PhysicalBytes } from '../../devices/device';
+import { ROM_BASE } from './layout';
 
 /** What the board offers. Registers and segments by the encoding's numbers. */
 export interface BiosCpu {
@@ -100,6 +101,11 @@ export class BiosCall {
   /** Caller's CS:IP, for messages. */
   get caller(): { cs: number; ip: number } {
     return { cs: this.memory.read16(this.address(Seg.SS, this.sp + 2)), ip: this.memory.read16(this.address(Seg.SS, this.sp)) };
+  }
+
+  /** Goes on at an offset of the ROM, whichever CS it was entered with. */
+  jump(romOffset: number): void {
+    this.cpu.setEip((ROM_BASE + romOffset - this.cpu.segmentBase(Seg.CS)) >>> 0);
   }
 
   /** Lets interrupts in and asks again after the next one (see `service` in rom.ts). */

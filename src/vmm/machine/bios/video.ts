@@ -13,6 +13,8 @@ import { RomTable } from './rom';
 const WINDOW_MASK = 0x7fff;
 const PAGES = 8;
 const SPACE_NORMAL = 0x0720;
+/** Of a longer string only the end is written: it has scrolled the rest away, and one call must not take long. */
+const STRING_MAX = 4096;
 
 const textModes: ReadonlyMap<number, { readonly registers: VgaMode; readonly columns: number; readonly control: number }> = new Map([
   [0, { registers: text40, columns: 40, control: 0x2c }],
@@ -262,8 +264,9 @@ export class VideoService {
     const page = c.bh & 7;
     const before = this.cursor(page);
     this.setCursor(page, c.dh, c.dl);
-    let offset = c.bp;
-    for (let n = 0; n < c.cx; n++) {
+    const count = Math.min(c.cx, STRING_MAX);
+    let offset = c.bp + (c.cx - count) * (withAttributes ? 2 : 1);
+    for (let n = 0; n < count; n++) {
       const character = memory.read8(c.address(Seg.ES, offset++));
       const attribute = withAttributes ? memory.read8(c.address(Seg.ES, offset++)) : c.bl;
       this.teletype(character, attribute, page);
