@@ -7,6 +7,7 @@ import path from 'node:path';
 import { assemble } from '../../src/vmm/asm/assembler';
 import { table } from '../../src/vmm/isa/table';
 import { corpus } from './support/assemblyCorpus';
+import { programs } from './support/assemblyPrograms';
 
 interface Explained {
   readonly line: RegExp;
@@ -73,6 +74,36 @@ function ourLines(lines: readonly string[], bits: number): { bytes: (string | un
   return { bytes, messages };
 }
 
+/** An object's contents without the order of its tables: sections, named symbols, and relocations with the names they refer to. */
+function describeObject(bytes: Uint8Array): unknown {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const table = view.getUint32(32, true);
+  const count = view.getUint16(48, true);
+  const headers = Array.from({ length: count }, (_, i) => Array.from({ length: 10 }, (_unused, n) => view.getUint32(table + i * 40 + n * 4, true)));
+  const text = (section: number, at: number) => {
+    const start = headers[section][4] + at;
+    return Buffer.from(bytes.subarray(start, bytes.indexOf(0, start))).toString();
+  };
+  const name = (i: number) => text(view.getUint16(50, true), headers[i][0]);
+  const symtab = headers.findIndex((header) => header[1] === 2);
+  const symbols = Array.from({ length: headers[symtab][5] / 16 }, (_, i) => {
+    const at = headers[symtab][4] + i * 16;
+    const home = view.getUint16(at + 14, true);
+    const label = text(headers[symtab][6], view.getUint32(at, true)) || (home && home < count ? `section ${name(home)}` : '');
+    return { label, value: view.getUint32(at + 4, true), size: view.getUint32(at + 8, true), info: view.getUint8(at + 12), home: home < count ? name(home) : home };
+  });
+  const relocations = headers.flatMap((header, i) => (header[1] !== 9 ? [] : Array.from({ length: header[5] / 8 }, (_, n) => {
+    const info = view.getUint32(header[4] + n * 8 + 4, true);
+    return `${name(i)} ${view.getUint32(header[4] + n * 8, true)} type ${info & 0xff} ${symbols[info >>> 8].label}`;
+  })));
+  const sections = headers.flatMap((header, i) => (header[1] !== 1 && header[1] !== 8 ? [] : [{
+    name: name(i), type: header[1], flags: header[2], size: header[5], align: header[8],
+    contents: header[1] === 8 ? '' : Buffer.from(bytes.subarray(header[4], header[4] + header[5])).toString('hex'),
+  }]));
+  const named = symbols.filter(({ label, info }) => label && (info & 15) !== 4).map((symbol) => JSON.stringify(symbol)).sort();
+  return { sections, named, relocations: relocations.sort() };
+}
+
 describe('assembler against nasm', function () {
   this.timeout(120_000);
   const version = nasmVersion();
@@ -106,6 +137,41 @@ describe('assembler against nasm', function () {
       assert.ok(compared > 5000, `only ${compared} lines were compared`);
     });
   }
+
+  for (const program of programs) {
+    it(`assembles a program about ${program.about} to the same ${program.format === 'bin' ? 'bytes' : 'object'}`, function () {
+      const source = path.join(folder, 'program.asm');
+      const output = path.join(folder, 'program.out');
+      fs.writeFileSync(source, program.text);
+      const nasm = spawnSync('nasm', ['-f', program.format, '-w-all', '-o', output, source], { encoding: 'utf8' });
+      assert.equal(nasm.status, 0, nasm.stderr);
+      const result = assemble({ path: source, text: program.text }, { readFile: () => undefined, format: program.format });
+      assert.deepEqual(result.diagnostics.filter(({ severity }) => severity === 'error'), []);
+      const theirs = fs.readFileSync(output);
+      if (program.format === 'elf32') assert.deepEqual(describeObject(result.bytes), describeObject(theirs));
+      else assert.equal(Buffer.from(result.bytes).toString('hex'), theirs.toString('hex'));
+    });
+  }
+
+  it('writes objects that ld links to the same program as those of nasm', function () {
+    if (spawnSync('ld', ['-v']).status !== 0) {
+      console.log('      skipped: ld is not installed (Debian package binutils)');
+      this.skip();
+    }
+    const program = programs.find(({ about }) => about.includes('multiboot'));
+    assert.ok(program);
+    const linked = (['nasm', 'ringside'] as const).map((by) => {
+      const object = path.join(folder, 'link.o');
+      if (by === 'nasm') {
+        fs.writeFileSync(path.join(folder, 'link.asm'), program.text);
+        execFileSync('nasm', ['-f', 'elf32', '-o', object, path.join(folder, 'link.asm')]);
+      } else fs.writeFileSync(object, assemble({ path: 'link.asm', text: program.text }, { readFile: () => undefined, format: 'elf32' }).bytes);
+      const output = path.join(folder, `link.${by}`);
+      execFileSync('ld', ['-m', 'elf_i386', '--strip-all', '-o', output, object]);
+      return fs.readFileSync(output).toString('hex');
+    });
+    assert.equal(linked[1], linked[0]);
+  });
 
   const samples = path.join(process.cwd(), 'samples');
   const files = fs.existsSync(samples) ? fs.readdirSync(samples).filter((name) => name.endsWith('.asm')) : [];

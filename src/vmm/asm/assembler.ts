@@ -171,6 +171,11 @@ class Run {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       this.reporter.report('error', line.origin, error.message, error.span);
+      // The label is still there, so that one error does not bring more.
+      const [name, colon] = line.tokens;
+      if (name.kind === 'name' && colon?.kind === 'operator' && colon.text === ':') {
+        this.statement({ label: { name: name.text, colon: true, column: name.column, endColumn: name.endColumn } }, line.origin);
+      }
       return undefined;
     }
   }

@@ -26,6 +26,7 @@ export function layOutFlat(pass: Pass, reporter: Reporter): FlatLayout {
   const placed = new Map<string, PlacedSection>();
   const fail = (message: string) => reporter.report('error', { path: pass.origin.path, line: 1 }, message);
   let fileEnd = origin;
+  /** Where the section placed last ends at run time: bss follows it there. */
   let addressEnd = origin;
   const place = (section: Section, first: boolean) => {
     const { attributes } = section;
@@ -42,7 +43,7 @@ export function layOutFlat(pass: Pass, reporter: Reporter): FlatLayout {
     const address = attributes.vstart ?? (vfollows ? alignUp(vfollows.address + vfollows.section.position, alignment) : start);
     placed.set(section.name, { section, start, address });
     if (!attributes.nobits) fileEnd = Math.max(fileEnd, start + section.position);
-    addressEnd = Math.max(addressEnd, start + section.position);
+    addressEnd = address + section.position;
   };
   all.filter((section) => !section.attributes.nobits).forEach((section, i) => place(section, i === 0));
   all.filter((section) => section.attributes.nobits).forEach((section) => place(section, false));

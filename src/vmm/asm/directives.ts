@@ -35,6 +35,7 @@ function section({ pass, rest, span }: DirectiveCall): void {
   cursor.at = 1;
   const target = pass.sectionNamed(name);
   const { attributes } = target;
+  pass.mention(name);
   const flags: Record<string, () => void> = {
     progbits: () => { attributes.nobits = false; },
     nobits: () => { attributes.nobits = true; },

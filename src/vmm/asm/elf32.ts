@@ -47,8 +47,7 @@ class StringTable {
 }
 
 export function writeElf32(pass: Pass, symbols: SymbolTable, sourceName: string, reporter: Reporter): Uint8Array {
-  // An empty .text that nobody named stands in no object.
-  const sections = [...pass.sections.values()].filter((section) => section.position > 0 || section.name !== '.text' || pass.sections.size === 1);
+  const sections = pass.mentioned.map((name) => pass.sectionNamed(name));
   const indexOf = new Map(sections.map((section, i) => [section.id, i + 1]));
   const strings = new StringTable();
   const rows: { name: number; value: number; size: number; info: number; shndx: number }[] = [{ name: 0, value: 0, size: 0, info: 0, shndx: 0 }];

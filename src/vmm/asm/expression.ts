@@ -145,17 +145,6 @@ function unary(cursor: Cursor, token: Token, operator: string): Node {
   return { kind: 'unary', operator, operand, ...join(token, operand) };
 }
 
-/** True when the value changes from one `times` iteration to the next. */
-export function dependsOnHere(node: Node): boolean {
-  switch (node.kind) {
-    case 'here': return true;
-    case 'unary': return dependsOnHere(node.operand);
-    case 'binary': return dependsOnHere(node.left) || dependsOnHere(node.right);
-    case 'conditional': return dependsOnHere(node.test) || dependsOnHere(node.then) || dependsOnHere(node.otherwise);
-    default: return false;
-  }
-}
-
 const number = (value: bigint, unknown?: boolean): Value => ({ number: BigInt.asIntN(64, value), unknown });
 const truth = (value: boolean): Value => ({ number: value ? 1n : 0n });
 

@@ -76,7 +76,7 @@ export function tokenize(text: string): Token[] {
       const word = text.slice(at, end);
       const value = parseNumber(word);
       if (value !== undefined) push('number', at, end, word, { value });
-      else if (parseFloating(word) !== undefined) push('float', at, end, word);
+      else if (isFloating(word)) push('float', at, end, word);
       else push('unknown', at, end, word);
       continue;
     }
@@ -95,7 +95,8 @@ export function tokenize(text: string): Token[] {
       push('name', at, end, text.slice(at, end));
       continue;
     }
-    if (nameStart.test(c)) {
+    // A lone question mark is the conditional operator, or uninitialized data.
+    if (nameStart.test(c) && !(c === '?' && !namePart.test(text[at + 1] ?? ''))) {
       let end = at + 1;
       while (end < text.length && namePart.test(text[end])) end += 1;
       push('name', at, end, text.slice(at, end));
@@ -221,11 +222,9 @@ export function parseNumber(word: string): bigint | undefined {
   return undefined;
 }
 
-/** A decimal floating-point constant (a point or an exponent is required). */
-export function parseFloating(word: string): number | undefined {
-  const text = word.replace(/_/g, '');
-  if (!/^[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?$/.test(text) || !/[.eE]/.test(text)) return undefined;
-  return Number(text);
+/** A decimal floating-point constant: a point or an exponent is required. */
+function isFloating(word: string): boolean {
+  return /^[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9_]+)?$/.test(word) && /[.eE]/.test(word);
 }
 
 /** The value of a character constant: little endian, eight characters at most. */

@@ -67,7 +67,7 @@ export class SingleLineMacros {
 
   expand(tokens: readonly Token[]): Token[] {
     // Nothing to do for most lines.
-    if (!tokens.some((token) => token.kind === 'indirect' || token.kind === 'special' || (token.kind === 'name' && this.isDefined(token.text)))) {
+    if (!tokens.some((token) => token.kind === 'special' || (token.kind === 'name' && this.isDefined(token.text)))) {
       return tokens as Token[];
     }
     const output: Token[] = [];
@@ -88,11 +88,6 @@ export class SingleLineMacros {
     };
     while (input.length) {
       const token = input.pop() as Token;
-      if (token.kind === 'indirect') {
-        const inner = takeUntil(input, '[', ']', token);
-        produce(this.expand(inner), hiddenOf.get(token), token);
-        continue;
-      }
       if (token.kind !== 'name') {
         output.push(token);
         continue;
@@ -149,7 +144,7 @@ function takeUntil(input: Token[], open: string, close: string, site: Token): To
   for (let depth = 1; ;) {
     const token = input.pop();
     if (!token) throw new Problem(`\`${site.text}\` has no closing \`${close}\``, site);
-    if (isOperator(token, open) || (open === '[' && token.kind === 'indirect')) depth += 1;
+    if (isOperator(token, open)) depth += 1;
     else if (isOperator(token, close)) depth -= 1;
     if (depth === 0) return taken;
     taken.push(token);
@@ -169,7 +164,7 @@ export function splitArguments(tokens: readonly Token[]): Token[][] {
         list.push([]);
         continue;
       }
-    } else if (token.kind === 'indirect') depth += 1;
+    }
     list[list.length - 1].push(token);
   }
   return list.map((argument) => {

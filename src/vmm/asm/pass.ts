@@ -3,7 +3,7 @@ import type { InstructionTable } from '../isa/types';
 import { GiveUp, limits, Problem, type LineOrigin, type Reporter, type Span } from './diagnostics';
 import { directives } from './directives';
 import { Encoder, type Field } from './encoder';
-import { baseOf, dependsOnHere, evaluate, type Environment, type Node, type Value } from './expression';
+import { baseOf, evaluate, type Environment, type Node, type Value } from './expression';
 import { floatBytes } from './floating';
 import { defaultAttributes, fieldSpan, OutputBudget, overflows, Section, sizeNames } from './sections';
 import type { SourceSet } from './source';
@@ -52,6 +52,12 @@ export class Pass implements Environment {
 
   get symbols(): SymbolTable {
     return this.options.symbols;
+  }
+
+  /** Sections in the order in which the source first uses them. */
+  readonly mentioned: string[] = [];
+  mention(name: string): void {
+    if (!this.mentioned.includes(name)) this.mentioned.push(name);
   }
 
   /** Sections are numbered in the order of their first mention; the number is the base of addresses in them. */
@@ -105,6 +111,7 @@ export class Pass implements Environment {
     this.origin = origin;
     this.itemPosition = this.section.position;
     const { label, body } = statement;
+    if ((body?.kind !== 'directive' && body?.kind !== 'equ') || (label && body.kind !== 'equ')) this.mention(this.section.name);
     if (body?.kind === 'equ') {
       if (!label) throw new Problem('equ needs a label before it', body.node);
       const value = evaluate(body.node, this);
@@ -131,36 +138,13 @@ export class Pass implements Environment {
     }
     if (count === 0n) return;
     if (count > BigInt(limits.outputBytes)) throw new GiveUp(`times ${count} in line ${this.origin.line} of ${this.origin.path}: the output is limited to ${limits.outputBytes / 1048576} MiB`);
-    const copies = Number(count);
-    if (body.kind === 'reserve' || (body.kind === 'data' && !body.items.some(itemDependsOnHere))) {
-      this.body(body, copies);
-      return;
-    }
-    if (body.kind === 'instruction' && !body.operands.some((operand) => operand.kind === 'immediate' || operand.kind === 'memory' || operand.kind === 'far')) {
-      this.body(body, copies);
-      return;
-    }
-    for (let i = 0; i < copies; i += 1) {
-      this.repetitions += 1;
-      if (this.repetitions > limits.repetitions) throw new GiveUp(`more than ${limits.repetitions} statements come from times (line ${this.origin.line} of ${this.origin.path})`);
-      this.itemPosition = this.section.position;
-      this.body(body, 1);
-    }
+    this.body(body, Number(count));
   }
 
-  /** `copies` > 1 only for bodies whose bytes are the same at every place, or whose values wait for nothing. */
+  /** `$` stands for the beginning of the line in every copy, as in NASM. */
   body(body: Body, copies: number): void {
-    this.itemPosition = this.section.position;
     switch (body.kind) {
-      case 'instruction': {
-        const encoded = this.encoder.encode({
-          mnemonic: body.mnemonic, prefixes: body.prefixes, operands: body.operands, span: body.span, bits: this.bits, environment: this,
-          base: this.absolute === undefined ? this.section.id : 0, position: this.section.position, longJumps: this.options.longJumps,
-        });
-        for (const warning of encoded.warnings) this.warn(warning, body.span);
-        this.place(encoded.bytes, encoded.fields, 'code', copies);
-        return;
-      }
+      case 'instruction': this.instruction(body, copies); return;
       case 'data': this.data(body.items, body.unit, copies); return;
       case 'reserve': {
         const count = this.numberNow(body.count, 'a reservation');
@@ -191,6 +175,22 @@ export class Pass implements Environment {
     }
   }
 
+  private instruction(body: Body & { kind: 'instruction' }, copies: number): void {
+    for (let left = copies; left > 0;) {
+      const encoded = this.encoder.encode({
+        mnemonic: body.mnemonic, prefixes: body.prefixes, operands: body.operands, span: body.span, bits: this.bits, environment: this,
+        base: this.absolute === undefined ? this.section.id : 0, position: this.section.position, longJumps: this.options.longJumps,
+      });
+      for (const warning of encoded.warnings) this.warn(warning, body.span);
+      // Only relative values differ from copy to copy.
+      const same = encoded.fields.some((field) => field.relative) ? 1 : left;
+      this.place(encoded.bytes, encoded.fields, 'code', same);
+      left -= same;
+      this.repetitions += 1;
+      if (this.repetitions > limits.repetitions) throw new GiveUp(`more than ${limits.repetitions} statements come from times (line ${this.origin.line} of ${this.origin.path})`);
+    }
+  }
+
   /** Reserves zeros, or space without contents. */
   reserve(count: bigint, span: Span): void {
     if (this.absolute !== undefined) {
@@ -211,6 +211,7 @@ export class Pass implements Environment {
   }
 
   private data(items: readonly DataItem[], unit: number, copies: number): void {
+    if (!items.length) this.warn('data directive without data: nothing is emitted');
     // Constant data is gathered and emitted at once, whatever the number of copies.
     let pending: number[] = [];
     let fields: Field[] = [];
@@ -222,12 +223,10 @@ export class Pass implements Environment {
         const count = this.numberNow(item.count, 'dup');
         if (count < 0n) throw new Problem(`dup with a count of ${count}`, item.count);
         if (count > BigInt(limits.outputBytes)) throw new GiveUp(`dup ${count}: the output is limited to ${limits.outputBytes / 1048576} MiB`);
-        const start = this.itemPosition;
         for (let i = 0n; i < count; i += 1n) {
           this.repetitions += 1;
           if (this.repetitions > limits.repetitions) throw new GiveUp(`more than ${limits.repetitions} repetitions of data`);
           this.data(item.items, unit, 1);
-          this.itemPosition = start;
         }
         continue;
       }
@@ -246,7 +245,7 @@ export class Pass implements Environment {
         for (let i = 0; i < unit; i += 1) bytes.push(0);
         return;
       case 'float':
-        bytes.push(...floatBytes(item.value, unit, item.span));
+        bytes.push(...floatBytes(item.text, unit, item.span));
         return;
       case 'expression': {
         const value = evaluate(item.node, this);
@@ -314,13 +313,5 @@ export class Pass implements Environment {
     if (overflows(value, field.bytes, field.signed)) {
       this.warn(`${field.signed ? 'signed ' : ''}${sizeNames[field.bytes] ?? ''} value ${value} does not fit: the upper bits are cut off`, field.span);
     }
-  }
-}
-
-function itemDependsOnHere(item: DataItem): boolean {
-  switch (item.kind) {
-    case 'expression': return dependsOnHere(item.node);
-    case 'repeat': return true;
-    default: return false;
   }
 }

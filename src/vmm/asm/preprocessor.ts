@@ -101,6 +101,7 @@ export class Preprocessor {
   reported = false;
   private played = 0;
   private unique = 0;
+  private indirections = 0;
   private origin: LineOrigin;
 
   constructor(private readonly options: PreprocessorOptions) {
@@ -129,6 +130,7 @@ export class Preprocessor {
       this.played += 1;
       if (this.played > limits.lines) throw new GiveUp(`the preprocessor yields more than ${limits.lines} lines: does a %rep or a macro go on without end?`);
       this.origin = { path: line.path, line: line.line, call: frame.callOrigin };
+      this.indirections = 0;
       try {
         const result = this.line(line, frame);
         if (result) return result;
@@ -156,7 +158,7 @@ export class Preprocessor {
       // The body of a macro that is not defined here must not end the blocks around it.
       return undefined;
     }
-    const tokens = this.parameters(line.tokens, frame.call);
+    const tokens = this.expandIndirect(this.parameters(line.tokens, frame.call));
     const head = tokens[0];
     if (!head) return undefined;
     if (head.kind === 'directive') {
@@ -241,7 +243,7 @@ export class Preprocessor {
     const row = conditionWord(word);
     if (!row) return false;
     const test = () => {
-      const rest = this.parameters(tokens, frame.call).slice(1);
+      const rest = this.expandIndirect(this.parameters(tokens, frame.call)).slice(1);
       return row.test(demote(rest), this.conditionContext(tokens[0]), tokens[0]) !== row.negated;
     };
     if (row.kind === 'if') {
@@ -445,7 +447,7 @@ export class Preprocessor {
         });
         body = tail.slice(close + 1);
       }
-      const expandedBody = expandBody ? this.macros.expand(demote(body)) : this.expandIndirect(demote(body));
+      const expandedBody = expandBody ? this.macros.expand(demote(body)) : demote(body);
       this.macros.define({ name: nameToken.text, parameters, body: expandedBody, ignoreCase: /^%ix?d|^%id/.test(word.text) });
     },
     defineAs: (word: Token, rest: Token[], make: (tokens: Token[]) => readonly Token[]) => {
@@ -536,12 +538,22 @@ export class Preprocessor {
     }
   }
 
+  /** `%[…]` is expanded before anything else is looked at, and joins what it touches. */
   private expandIndirect(tokens: Token[]): Token[] {
     if (!tokens.some((token) => token.kind === 'indirect')) return tokens;
     const output: Token[] = [];
+    const append = (token: Token, joining: boolean) => {
+      const left = output[output.length - 1];
+      if (joining && left && !token.space && joins(left) && joins(token)) {
+        output.pop();
+        output.push(...joinTokens(left, token));
+      } else output.push(token);
+    };
+    let afterIndirect = false;
     for (let i = 0; i < tokens.length; i += 1) {
       if (tokens[i].kind !== 'indirect') {
-        output.push(tokens[i]);
+        append(tokens[i], afterIndirect);
+        afterIndirect = false;
         continue;
       }
       let depth = 1;
@@ -550,7 +562,13 @@ export class Preprocessor {
         if (tokens[end].kind === 'indirect' || tokens[end].text === '[') depth += 1;
         else if (tokens[end].text === ']') depth -= 1;
       }
-      output.push(...this.macros.expand(tokens.slice(i + 1, end - 1)));
+      if (depth) throw new Problem('`%[` has no closing `]`', tokens[i]);
+      this.indirections += 1;
+      if (this.indirections > limits.expressionDepth) throw new Problem('`%[` is nested too deeply', tokens[i]);
+      const inner = this.macros.expand(demote(this.expandIndirect(tokens.slice(i + 1, end - 1))));
+      this.indirections -= 1;
+      inner.forEach((token, n) => append(n === 0 ? { ...token, space: tokens[i].space } : token, n === 0));
+      afterIndirect = true;
       i = end - 1;
     }
     return output;

@@ -1,7 +1,7 @@
 /** One expanded line → a statement: label, `times`, prefixes, and an instruction with operands, data, a reservation or a directive. */
 import { nearest, Problem, type Span } from './diagnostics';
 import { Cursor, parseExpression, type Node } from './expression';
-import { parseFloating, type Token } from './lexer';
+import type { Token } from './lexer';
 import { registerIndex, registers } from './registers';
 
 export type OperandSize = 8 | 16 | 32 | 64 | 80;
@@ -21,7 +21,7 @@ export type Operand =
 export type DataItem =
   | { readonly kind: 'string'; readonly bytes: Uint8Array }
   | { readonly kind: 'expression'; readonly node: Node }
-  | { readonly kind: 'float'; readonly value: number; readonly span: Span }
+  | { readonly kind: 'float'; readonly text: string; readonly span: Span }
   | { readonly kind: 'uninitialized' }
   | { readonly kind: 'repeat'; readonly count: Node; readonly items: readonly DataItem[] };
 
@@ -172,7 +172,6 @@ function parsePseudo(cursor: Cursor, word: string, token: Token): Body | undefin
 
 function parseItems(cursor: Cursor, depth: number): DataItem[] {
   if (depth > 20) throw new Problem('dup is nested deeper than 20 levels', cursor.span());
-  if (cursor.end) throw new Problem('no data behind the directive', cursor.span());
   const items: DataItem[] = [];
   do {
     // A trailing comma is allowed.
@@ -198,8 +197,7 @@ function parseItem(cursor: Cursor, depth: number): DataItem {
   const float = cursor.tokens[cursor.at + sign];
   if (float?.kind === 'float') {
     cursor.at += 1 + sign;
-    const value = parseFloating(float.text) ?? 0;
-    return { kind: 'float', value: sign && token?.text === '-' ? -value : value, span: float };
+    return { kind: 'float', text: (sign ? token?.text : '') + float.text, span: float };
   }
   const node = parseExpression(cursor);
   if (cursor.word !== 'dup') return { kind: 'expression', node };
@@ -237,6 +235,10 @@ function parseOperand(cursor: Cursor): Operand {
   }
   const node = parseExpression(cursor);
   if (cursor.accept(':')) {
+    // jmp 8:dword label
+    const offsetSize = cursor.word === 'word' || cursor.word === 'dword' ? sizes[cursor.word] : undefined;
+    if (offsetSize) cursor.at += 1;
+    size = offsetSize ?? size;
     const offset = parseExpression(cursor);
     return { kind: 'far', selector: node, offset, ...base() };
   }
