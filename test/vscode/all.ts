@@ -1,2 +1,5 @@
-/** Every test file of the suite; the bundler follows this list. */
+/** Every test file of the suite, in the order in which they run; the bundler follows this list. */
 import './activation.test';
+import './language.test';
+import './debugging.test';
+import './views.test';

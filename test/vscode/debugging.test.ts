@@ -1,0 +1,99 @@
+/** F5 on an assembly source: breakpoints, steps, registers and the values beside the lines. */
+import * as vscode from 'vscode';
+import { equal, eventually, match, ok } from './check';
+import { hook } from './hook';
+import { api, breakAt, closeEditors, endAll, lineOf, open, register, Stops, picture } from './session';
+import { stepProgram } from './programs';
+
+describe('debugging an assembly source', () => {
+  const stops = new Stops();
+  before(async () => { await api(); });
+  afterEach(endAll);
+  after(async () => {
+    stops.dispose();
+    await closeEditors();
+  });
+
+  it('starts with F5 and no launch.json, and stops at a breakpoint', async () => {
+    const { document } = await open('steps.asm', stepProgram);
+    const { range } = breakAt(document, '; here');
+    await vscode.commands.executeCommand('workbench.action.debug.start');
+    const frame = await stops.next();
+    equal(frame.line, range.start.line + 1, 'line of the stop');
+    equal(BigInt(await register('eax')), 0x11n, 'EAX');
+  });
+
+  it('steps by line and shows beside the lines what they read and wrote', async () => {
+    const ringside = await api();
+    const { document } = await open('steps.asm', stepProgram);
+    const { range: { start: { line } } } = breakAt(document, '; here');
+    ok(await vscode.debug.startDebugging(vscode.workspace.workspaceFolders?.[0], { type: 'ringside', request: 'launch', name: 'steps', program: '${file}' }), 'not started');
+    await stops.next();
+    await vscode.commands.executeCommand('workbench.action.debug.stepOver');
+    equal((await stops.next()).line, line + 2, 'line after one step');
+    const values = await eventually('values beside the stepped line', () => ringside.inlineValues().find((one) => one.line === line + 1));
+    equal(values.text.split('  ')[0], 'eax = 0x12 (was 0x11)');
+    await vscode.commands.executeCommand('workbench.action.debug.stepOver');
+    equal((await stops.next()).line, line + 3, 'line after two steps');
+    const jump = await eventually('the forecast of the jump', () => ringside.inlineValues().find((one) => one.line === line + 3 && one.text.includes('jnz')));
+    match(jump.text, /jnz not taken \(ZF=1\)/);
+    await picture('inline-values');
+  });
+
+  it('shows the values in the editor', async function () {
+    const { document } = await open('steps.asm', stepProgram);
+    breakAt(document, '; here');
+    await vscode.commands.executeCommand('workbench.action.debug.start');
+    await stops.next();
+    await vscode.commands.executeCommand('workbench.action.debug.stepOver');
+    await stops.next();
+    await hook.waitText({ selector: '.view-lines .view-line' }, /inc eax.*eax = 0x12 \(was 0x11\)/);
+    await picture('debugging');
+  });
+
+  it('steps over and into a call, and returns from it', async () => {
+    const { document } = await open('steps.asm', stepProgram);
+    breakAt(document, 'call sub');
+    await vscode.commands.executeCommand('workbench.action.debug.start');
+    await stops.next();
+    await vscode.commands.executeCommand('workbench.action.debug.stepInto');
+    equal((await stops.next()).line, lineOf(document, 'mov ecx, 3') + 1, 'line after stepping in');
+    await vscode.commands.executeCommand('workbench.action.debug.stepOut');
+    equal((await stops.next()).line, lineOf(document, 'mov dword') + 1, 'line after stepping out');
+    equal(BigInt(await register('ecx')), 3n, 'ECX');
+  });
+
+  it('sets a register, reads memory and stops at a label', async () => {
+    const { document } = await open('steps.asm', stepProgram);
+    vscode.debug.addBreakpoints([new vscode.FunctionBreakpoint('start.end')]);
+    ok(await vscode.debug.startDebugging(undefined, { type: 'ringside', request: 'launch', name: 'steps', program: document.uri.scheme === 'file' ? document.uri.fsPath : document.uri.toString() }), 'not started');
+    equal((await stops.next()).line, lineOf(document, 'jmp .end') + 1, 'line of the label');
+    const session = vscode.debug.activeDebugSession!;
+    const { data } = await session.customRequest('readMemory', { memoryReference: 'lin:0x600', count: 4 }) as { data: string };
+    equal(data, btoa('\xfe\xca\0\0'), 'memory at 0x600');
+    await session.customRequest('setExpression', { expression: 'ebx', value: '0x1234' });
+    equal(BigInt(await register('bx')), 0x1234n, 'BX');
+  });
+
+  it('pauses an endless loop at once', async () => {
+    await open('steps.asm', stepProgram);
+    const ringside = await api();
+    await vscode.commands.executeCommand('ringside.debug');
+    await eventually('the guest runs', () => (ringside.counters()?.instructions ?? 0) > 1000);
+    await vscode.commands.executeCommand('workbench.action.debug.pause');
+    await stops.next();
+    equal(ringside.machineModel().state, 'paused');
+  });
+
+  it('explains why a faulty program does not start', async () => {
+    await open('broken.asm', 'bits 16\n  mvo ax, 2\n');
+    const started = vscode.debug.startDebugging(undefined, { type: 'ringside', request: 'launch', name: 'broken', program: '${file}' });
+    // VS Code shows the launch error in a dialog that has to be closed.
+    await eventually('a diagnostic', () => vscode.languages.getDiagnostics().some(([uri, list]) => uri.path.endsWith('broken.asm') && list.length > 0));
+    const end = Date.now() + 5000;
+    while (Date.now() < end && !await Promise.race([started.then(() => true), new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 300))])) {
+      await vscode.commands.executeCommand('workbench.action.closeMessages').then(undefined, () => undefined);
+      await vscode.commands.executeCommand('notifications.clearAll');
+    }
+  });
+});

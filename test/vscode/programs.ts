@@ -1,0 +1,87 @@
+/** Programs that the suites write into the workspace. */
+
+export const stepProgram = `; steps: registers, flags and a conditional jump
+bits 16
+org 0x7c00
+
+start:
+  xor ax, ax
+  mov ds, ax
+  mov ss, ax
+  mov sp, 0x7c00
+  mov eax, 0x11
+  inc eax                 ; here
+  cmp eax, 0x12
+  jnz start
+  call sub
+  mov dword [0x600], 0xcafe
+.end:
+  jmp .end
+
+sub:
+  mov ecx, 3
+  ret
+
+times 510-($-$$) db 0
+dw 0xaa55
+`;
+
+/** Prints on the screen and the serial port, then echoes keys to the screen and serial input to the serial port, for ever. */
+export const echoProgram = `; echo: screen, keyboard and serial port
+bits 16
+org 0x7c00
+
+start:
+  xor ax, ax
+  mov ds, ax
+  mov ss, ax
+  mov sp, 0x7c00
+  cld
+  mov si, hello
+.next:
+  lodsb
+  test al, al
+  jz poll
+  call both
+  jmp .next
+
+both:
+  mov ah, 0x0e
+  mov bx, 7
+  int 0x10
+  mov dx, 0x3f8
+  out dx, al
+  ret
+
+poll:
+  mov ah, 1
+  int 0x16
+  jz .serial
+  xor ah, ah
+  int 0x16
+  mov ah, 0x0e
+  mov bx, 7
+  int 0x10
+.serial:
+  mov dx, 0x3fd
+  in al, dx
+  test al, 1
+  jz poll
+  mov dx, 0x3f8
+  in al, dx
+  out dx, al
+  jmp poll
+
+hello: db 'Hello, ring 0', 13, 10, 0
+
+times 510-($-$$) db 0
+dw 0xaa55
+`;
+
+export const faultyProgram = `bits 16
+org 0x7c00
+start:
+  mov ax, 1
+  jmp nowhere
+  mvo ax, 2
+`;

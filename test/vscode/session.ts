@@ -1,0 +1,99 @@
+/** What the suites do with VS Code: write a program, start it, wait for stops, step. */
+import * as vscode from 'vscode';
+import type { RingsideApi } from '../../src/extension/api';
+import { equal, eventually, ok } from './check';
+import { hook, PageUnavailable } from './hook';
+
+export const extensionId = 'ringside.ringside';
+
+export async function api(): Promise<RingsideApi> {
+  const extension = vscode.extensions.getExtension<RingsideApi>(extensionId);
+  ok(extension, `the extension ${extensionId} is not there`);
+  return extension.activate();
+}
+
+export function folder(): vscode.Uri {
+  const first = vscode.workspace.workspaceFolders?.[0];
+  ok(first, 'the suite needs a workspace folder');
+  return first.uri;
+}
+
+/** Writes a source into the workspace and shows it in the first column. */
+export async function open(name: string, text: string): Promise<vscode.TextEditor> {
+  const uri = vscode.Uri.joinPath(folder(), name);
+  await vscode.workspace.fs.writeFile(uri, new TextEncoder().encode(text));
+  const document = await vscode.workspace.openTextDocument(uri);
+  if (document.getText() !== text) await vscode.commands.executeCommand('workbench.action.files.revert');
+  return vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.One, preview: false });
+}
+
+/** Line (from 0) that contains the text. */
+export function lineOf(document: vscode.TextDocument, text: string): number {
+  const line = document.getText().split('\n').findIndex((one) => one.includes(text));
+  ok(line >= 0, `no line contains ${text}`);
+  return line;
+}
+
+export function breakAt(document: vscode.TextDocument, text: string): vscode.Location {
+  const location = new vscode.Location(document.uri, new vscode.Position(lineOf(document, text), 0));
+  vscode.debug.addBreakpoints([new vscode.SourceBreakpoint(location)]);
+  return location;
+}
+
+interface Frame { readonly line: number; readonly name: string; readonly source?: { readonly path?: string } }
+
+/** Counts stops, so that a test can wait for the next one. */
+export class Stops implements vscode.Disposable {
+  private count = 0;
+  private seen = 0;
+  private readonly tracker = vscode.debug.registerDebugAdapterTrackerFactory('ringside', {
+    createDebugAdapterTracker: () => ({
+      onDidSendMessage: (message: { type?: string; event?: string }) => {
+        if (message.type === 'event' && message.event === 'stopped') this.count++;
+      },
+    }),
+  });
+
+  /** The top frame of the next stop that nobody waited for yet. */
+  async next(): Promise<Frame> {
+    await eventually('the guest stops', () => this.count > this.seen);
+    this.seen++;
+    const session = vscode.debug.activeDebugSession;
+    ok(session, 'there is no debug session');
+    const { stackFrames } = await session.customRequest('stackTrace', { threadId: 1, startFrame: 0, levels: 1 }) as { stackFrames: Frame[] };
+    ok(stackFrames[0], 'no stack frame');
+    return stackFrames[0];
+  }
+
+  dispose(): void {
+    this.tracker.dispose();
+  }
+}
+
+/** The value of a variable in the Registers scope or below it. */
+export async function register(name: string): Promise<string> {
+  const session = vscode.debug.activeDebugSession;
+  ok(session, 'there is no debug session');
+  const { result } = await session.customRequest('evaluate', { expression: name, context: 'watch' }) as { result: string };
+  return result;
+}
+
+export async function endAll(): Promise<void> {
+  await vscode.debug.stopDebugging();
+  await eventually('the session ends', () => vscode.debug.activeDebugSession === undefined);
+  vscode.debug.removeBreakpoints(vscode.debug.breakpoints);
+}
+
+export async function closeEditors(): Promise<void> {
+  await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+  equal(vscode.window.visibleTextEditors.filter((editor) => editor.document.uri.scheme === 'file').length, 0, 'open editors');
+}
+
+/** A screenshot by the way: nothing where there is no page. */
+export async function picture(name: string): Promise<void> {
+  try {
+    await hook.screenshot(name);
+  } catch (error) {
+    if (!(error instanceof PageUnavailable)) throw error;
+  }
+}

@@ -1,0 +1,117 @@
+/** The Machine view, the screen and the serial terminal of a running guest. */
+import * as vscode from 'vscode';
+import { equal, eventually, match, ok } from './check';
+import { hook } from './hook';
+import { api, breakAt, closeEditors, endAll, folder, open, Stops, picture } from './session';
+import { echoProgram, stepProgram } from './programs';
+
+describe('views of a machine', () => {
+  const stops = new Stops();
+  before(async () => { await api(); });
+  afterEach(endAll);
+  after(async () => {
+    stops.dispose();
+    await closeEditors();
+  });
+
+  it('the Machine view opens beside the source and shows registers, flags and the jump at hand', async () => {
+    const ringside = await api();
+    const { document } = await open('steps.asm', stepProgram);
+    breakAt(document, 'cmp eax');
+    await vscode.commands.executeCommand('workbench.action.debug.start');
+    await stops.next();
+    await vscode.commands.executeCommand('workbench.action.debug.stepOver');
+    await stops.next();
+    const text = await eventually('the forecast in the view', async () => {
+      const shown = await ringside.machineViewText();
+      return shown?.includes('jnz not taken') ? shown : undefined;
+    });
+    match(text, /EAX\s+00000012/);
+    match(text, /ZF\s*1\s*was 0/);
+    match(text, /Paused after a step/);
+    match(text, /Translation units/);
+    match(text, /real mode/);
+    equal(vscode.window.tabGroups.all.length >= 2, true, 'the view stands beside the source');
+    await picture('machine');
+  });
+
+  it('the Machine view is usable without a mouse and without sight', async function () {
+    const { document } = await open('steps.asm', stepProgram);
+    breakAt(document, 'cmp eax');
+    await vscode.commands.executeCommand('workbench.action.debug.start');
+    await stops.next();
+    await hook.waitText({ selector: '#announcement', webview: true }, /Paused at a breakpoint/);
+    equal(await hook.attribute({ selector: '#announcement', webview: true }, 'aria-live'), 'polite');
+    equal(await hook.attribute({ selector: '#registers', webview: true }, 'aria-label'), 'General registers');
+    match(await hook.attribute({ selector: '#counters tbody tr', webview: true }, 'title') ?? '', /instructions/);
+    await hook.focus({ selector: 'button[data-command="stepInstruction"]', webview: true });
+    await hook.press('Enter');
+    await stops.next();
+    await hook.waitText({ selector: '#status', webview: true }, /Paused after a step/);
+  });
+
+  it('the counters of the Machine view are live while the guest runs', async () => {
+    const ringside = await api();
+    await open('steps.asm', stepProgram);
+    await vscode.commands.executeCommand('ringside.run');
+    const first = await eventually('instructions', () => ringside.counters()?.instructions);
+    await eventually('more instructions', () => (ringside.counters()?.instructions ?? 0) > first + 1000);
+    equal(ringside.machineModel().state, 'running');
+    match(await ringside.machineViewText(), /Instructions\s+[\d\u202f]+\s+[\d.]+ [kMG]?\/s/);
+    await picture('counters');
+  });
+
+  it('the screen shows the guest\'s text and takes the keyboard', async function () {
+    const ringside = await api();
+    await open('echo.asm', echoProgram);
+    await vscode.commands.executeCommand('ringside.run');
+    await eventually('text on the screen', async () => (await ringside.screenViewText())?.includes('Hello, ring 0'));
+    await vscode.commands.executeCommand('ringside.typeText', 'typed By command!');
+    await eventually('the typed text', async () => (await ringside.screenViewText())?.includes('typed By command!'));
+    await picture('screen');
+    await vscode.commands.executeCommand('ringside.focusScreen');
+    await hook.waitText({ selector: '#keyboard-state', webview: true }, /Keys go to the guest/);
+    await hook.type('keys: a');
+    await hook.press('Shift+b');
+    await hook.waitText({ selector: '#text', webview: true }, /keys: aB/);
+    await picture('screen-keyboard');
+    await hook.press('Control+Alt+g');
+    await hook.waitText({ selector: '#keyboard-state', webview: true }, /Keys go to the editor/);
+    equal((await hook.texts({ selector: '#text', webview: true })).join().includes('keys: aBg'), false, 'the key that gives the keyboard back reached the guest');
+  });
+
+  it('the serial port is a terminal', async function () {
+    const ringside = await api();
+    await open('echo.asm', echoProgram);
+    await vscode.commands.executeCommand('ringside.run');
+    await eventually('serial output', () => ringside.serialText().includes('Hello, ring 0'));
+    await ringside.typeSerial('echo me');
+    await eventually('the echo', () => ringside.serialText().includes('echo me'));
+    await vscode.commands.executeCommand('ringside.showSerial');
+    await eventually('the terminal', () => vscode.window.activeTerminal?.name.startsWith('Serial: '));
+    vscode.window.activeTerminal!.sendText('typed', false);
+    await eventually('what was typed', () => ringside.serialText().includes('typed'));
+    await hook.waitText({ selector: '.terminal-tabs-entry, .terminal-outer-container, .part.panel' }, /Serial: echo/);
+    await picture('serial');
+  });
+
+  it('plays Space Invaders', async function () {
+    const uri = vscode.Uri.joinPath(folder(), 'guests', 'invaders.exec');
+    try {
+      await vscode.workspace.fs.stat(uri);
+    } catch {
+      this.skip(); // The guest comes from a Debian package, which cannot be had everywhere (tools/guests.mjs says why).
+    }
+    const ringside = await api();
+    await vscode.commands.executeCommand('ringside.run', uri);
+    const first = await eventually('the title', async () => {
+      const shown = await ringside.screenViewText();
+      return shown && shown.trim().length > 40 ? shown : undefined;
+    }, 30_000);
+    await picture('invaders-title');
+    ok(first, 'no title');
+    await vscode.commands.executeCommand('ringside.typeText', ' ');
+    await eventually('the game moves', async () => (await ringside.screenViewText()) !== first, 20_000);
+    await picture('invaders');
+  });
+});
