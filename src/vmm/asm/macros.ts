@@ -77,7 +77,7 @@ export class SingleLineMacros {
     const produce = (list: readonly Token[], hidden: Hidden | undefined, site: Token) => {
       produced += list.length;
       this.budget.spend(list.length + 1);
-      if (produced > limits.tokensPerLine) throw new Problem(`macro \`${site.text}\` expands to more than ${limits.tokensPerLine} tokens`, site);
+      if (produced > limits.tokensPerLine) throw new GiveUp(`macro \`${site.text}\` expands to more than ${limits.tokensPerLine} tokens`);
       for (let i = list.length - 1; i >= 0; i -= 1) {
         // The columns of the call: that is where a person looks.
         const copy: Token = { ...list[i], column: site.column, endColumn: site.endColumn, space: i === 0 ? site.space : list[i].space };

@@ -285,7 +285,7 @@ export class Preprocessor {
       const result = this.parameter(token, call);
       const replaced = result.length !== 1 || result[0] !== token;
       this.budget.spend(result.length + 1);
-      if (output.length + result.length > limits.tokensPerLine) throw new Problem(`the line grows beyond ${limits.tokensPerLine} tokens`, token);
+      if (output.length + result.length > limits.tokensPerLine) throw new GiveUp(`line ${this.origin.line} of ${this.origin.path} grows beyond ${limits.tokensPerLine} tokens`);
       result.forEach((item, i) => {
         const space = i === 0 ? token.space : item.space;
         const placed = replaced ? { ...item, space, column: token.column, endColumn: token.endColumn } : item;
