@@ -60,6 +60,8 @@ export interface AssembledSection {
   readonly address: number;
   readonly size: number;
   readonly hasContents: boolean;
+  /** The section's bytes, for listings; undefined for one that only reserves space. */
+  readonly contents?: Uint8Array;
 }
 
 export type LineMap = readonly LineEntry[];
@@ -237,6 +239,9 @@ function finish(pass: Pass, symbols: Symbols, path: string, format: 'bin' | 'elf
   });
   return {
     ok: true, format, bytes: bytes.slice(), origin, lines, symbols: list, diagnostics: reporter.list(),
-    sections: placed.map(({ section, address }) => ({ name: section.name, address, size: section.position, hasContents: !section.attributes.nobits })),
+    sections: placed.map(({ section, address }) => ({
+      name: section.name, address, size: section.position, hasContents: !section.attributes.nobits,
+      ...(!section.attributes.nobits && { contents: section.bytes.slice() }),
+    })),
   };
 }
