@@ -100,11 +100,13 @@ export class FakeMachine implements MachineApi {
   screen(): ScreenText {
     return { columns: 80, rows: 25, cells: this.cells.slice(), cursor: { visible: true, column: 0, row: 0 } };
   }
-  serialInput(port: number, bytes: Uint8Array): void {
+  serialInput(port: number, bytes: Uint8Array): number {
     this.received.push(`serial ${port}: ${String.fromCharCode(...bytes)}`);
+    return bytes.length;
   }
-  keyboard(scancodes: readonly number[]): void {
+  keyboard(scancodes: readonly number[]): number {
     this.received.push(`keys ${scancodes.join(' ')}`);
+    return scancodes.length;
   }
   dispose(): void {
     this.disposed = true;

@@ -58,8 +58,10 @@ export interface MachineApi {
   hiddenPageFaults(most: number): { linear: number; count: number }[];
   postMortem(): PostMortem | undefined;
   screen(): ScreenText;
-  serialInput(port: number, bytes: Uint8Array): void;
-  keyboard(scancodes: readonly number[]): void;
+  /** Bytes from the other end of the line. Returns how many were taken; the line holds a bounded number, offer the rest later. */
+  serialInput(port: number, bytes: Uint8Array): number;
+  /** Returns how many scan codes were taken. */
+  keyboard(scancodes: readonly number[]): number;
   /** Clears MaxListeners-like state and frees the WebAssembly memory reference. */
   dispose(): void;
 }

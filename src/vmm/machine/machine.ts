@@ -376,12 +376,12 @@ export class Machine implements MachineApi {
     return this.board.vga.text();
   }
 
-  serialInput(port: number, bytes: Uint8Array): void {
-    if (port === 0) this.board.uart.receive(bytes);
+  serialInput(port: number, bytes: Uint8Array): number {
+    return port === 0 ? this.board.uart.receive(bytes) : bytes.length;
   }
 
-  keyboard(scancodes: readonly number[]): void {
-    this.board.keyboard.input(scancodes);
+  keyboard(scancodes: readonly number[]): number {
+    return this.board.keyboard.input(scancodes);
   }
 }
 
