@@ -4,12 +4,14 @@
  */
 import type { DiagnosticJson } from '../protocol/dap';
 import type { MachineConfiguration } from '../protocol/messages';
+import { readDwarfLines } from '../symbols/dwarf-lines';
 import { isElf, readElfSymbols } from '../symbols/elf';
 import { AdapterError, messageOf } from './adapter-error';
 import { assembleBuiltin } from './builtin-assembler';
 import type { LaunchConfig } from './launch-config';
 import type { AdapterServices, Assembly } from './services';
 import { emptySourceMap, SourceMap } from './source-map';
+import type { LineRow } from './source-map';
 import { baseName } from './sources';
 
 export interface Program {
@@ -62,7 +64,7 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
   const image = await file('program', config.program);
   if (image.length === 0) throw new AdapterError(`launch.json: "program": ${config.program} is empty`);
   if (isElf(image)) {
-    return { configuration: { ...rest, image, boot: 'multiboot' }, sourceMap: new SourceMap([], readElfSymbols(image)), diagnostics: [] };
+    return { configuration: { ...rest, image, boot: 'multiboot' }, sourceMap: new SourceMap(besideProgram(readDwarfLines(image), config.program), readElfSymbols(image)), diagnostics: [] };
   }
   const flat = config.loadAddress !== undefined;
   return {
@@ -92,4 +94,10 @@ function placed({ origin, lines, symbols }: Assembly, loadAddress: number): Sour
   return new SourceMap(
     lines.map((row) => ({ ...row, linear: row.linear + shift })), symbols.map((symbol) => (symbol.number ? symbol : { ...symbol, linear: symbol.linear + shift })),
   );
+}
+
+/** Debug information older than DWARF 5 names sources relative to the folder of the compiler, which is mostly the program's. */
+function besideProgram(rows: readonly LineRow[], program: string): LineRow[] {
+  const folder = program.slice(0, Math.max(program.lastIndexOf('/'), program.lastIndexOf('\\')) + 1);
+  return rows.map((row) => (/^(?:[/\\]|[A-Za-z]:)/.test(row.path) ? row : { ...row, path: folder + row.path }));
 }
