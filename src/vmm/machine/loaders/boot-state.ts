@@ -1,0 +1,45 @@
+/** What a loader hands to the board: bytes for memory, drives, and the processor's first state. Declarative: loaders are pure functions over bytes. */
+
+export interface MemoryChunk {
+  /** For messages and listings. */
+  readonly what: string;
+  /** Guest-physical. */
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  /** Zeros behind the bytes (bss). */
+  readonly zeroBytes?: number;
+}
+
+/** Attributes as in layout.ts's SEGMENT_FIELDS (VMX access-rights format). */
+export interface InitialSegment {
+  readonly selector: number;
+  readonly base: number;
+  readonly limit: number;
+  readonly attributes: number;
+}
+
+export interface InitialRegisters {
+  /** EAX ECX EDX EBX ESP EBP ESI EDI. */
+  readonly general: readonly [number, number, number, number, number, number, number, number];
+  readonly eip: number;
+  readonly eflags: number;
+  readonly cr0: number;
+  /** ES CS SS DS FS GS. */
+  readonly segments: readonly [InitialSegment, InitialSegment, InitialSegment, InitialSegment, InitialSegment, InitialSegment];
+}
+
+export interface BootState {
+  readonly kind: 'disk' | 'flat' | 'multiboot';
+  readonly chunks: readonly MemoryChunk[];
+  /** Undefined: the processor begins at the reset vector and the BIOS boots from the drives. Otherwise the board runs Bios.powerOn() first, and A20 is on. */
+  readonly registers?: InitialRegisters;
+  readonly floppy?: Uint8Array;
+  readonly hardDisk?: Uint8Array;
+}
+
+/** CR0.PE, and ET which is always 1 from the P6 on. */
+export const CR0_PE = 1, CR0_ET = 0x10;
+
+export function realModeSegment(selector: number): InitialSegment {
+  return { selector, base: selector << 4, limit: 0xffff, attributes: 0x93 };
+}

@@ -1,0 +1,87 @@
+/** What a file is, by its bytes (and, for text, its name). What cannot be started is refused with what it is and what to do instead. */
+import { MachineError } from '../api';
+import { SECTOR_BYTES, floppyFormats } from '../disk';
+import { isElf } from './elf32';
+import { CONVENTIONAL_END } from './memory-map';
+import { findMultibootHeader } from './multiboot';
+
+export type Detected =
+  | { readonly kind: 'asm' }
+  | { readonly kind: 'multiboot' }
+  | { readonly kind: 'disk'; readonly drive: 'floppy' | 'hardDisk' }
+  | { readonly kind: 'flat' };
+
+interface Signature {
+  readonly what: string;
+  readonly matches: (bytes: Uint8Array) => boolean;
+  readonly advice: string;
+}
+
+function textAt(bytes: Uint8Array, offset: number, text: string): boolean {
+  return offset + text.length <= bytes.length && Array.from(text).every((c, n) => bytes[offset + n] === c.charCodeAt(0));
+}
+
+function hasBootSignature(bytes: Uint8Array): boolean {
+  return bytes.length >= SECTOR_BYTES && bytes[510] === 0x55 && bytes[511] === 0xaa;
+}
+
+const convert = 'Convert it to a raw image first: qemu-img convert -O raw IN OUT.';
+
+/** Formats that are recognized and not supported (yet), most specific first. */
+const unsupported: readonly Signature[] = [
+  { what: 'a Linux kernel (boot protocol, "HdrS" at 0x202)', matches: (b) => textAt(b, 0x202, 'HdrS'), advice: 'Linux kernels are not supported yet; multiboot kernels, disk images and flat binaries are.' },
+  { what: 'gzip-compressed', matches: (b) => b[0] === 0x1f && b[1] === 0x8b, advice: 'Decompress it first: gunzip FILE.' },
+  { what: 'xz-compressed', matches: (b) => b[0] === 0xfd && textAt(b, 1, '7zXZ'), advice: 'Decompress it first: unxz FILE.' },
+  { what: 'a qcow2 disk image', matches: (b) => textAt(b, 0, 'QFI\xfb'), advice: convert },
+  { what: 'a VMDK disk image', matches: (b) => textAt(b, 0, 'KDMV'), advice: convert },
+  { what: 'a VirtualBox disk image', matches: (b) => textAt(b, 0, '<<< ') && b[0x40] === 0x7f && b[0x41] === 0x10 && b[0x42] === 0xda && b[0x43] === 0xbe, advice: convert },
+  { what: 'a VHD disk image', matches: (b) => textAt(b, 0, 'conectix'), advice: convert },
+  { what: 'a CD image', matches: (b) => textAt(b, 0x8001, 'CD001') && !hasBootSignature(b), advice: 'CD images are not supported yet, unless they are hybrid images that boot from a hard disk.' },
+  { what: 'a DOS or EFI program ("MZ")', matches: (b) => textAt(b, 0, 'MZ') && !hasBootSignature(b), advice: 'It needs DOS or EFI firmware; neither is there.' },
+];
+
+/** Printable characters, blanks and UTF-8 only. */
+function isText(bytes: Uint8Array): boolean {
+  return bytes.subarray(0, 4096).every((b) => (b >= 0x20 && b !== 0x7f) || b === 9 || b === 10 || b === 12 || b === 13);
+}
+
+function hasPartitions(sector: Uint8Array): boolean {
+  for (let n = 0; n < 4; n++) {
+    const at = 446 + 16 * n;
+    const start = sector[at + 8] | sector[at + 9] << 8 | sector[at + 10] << 16, size = sector[at + 12] | sector[at + 13] << 8 | sector[at + 14] << 16 | sector[at + 15];
+    if ((sector[at] & 0x7f) === 0 && sector[at + 4] !== 0 && start !== 0 && size !== 0) return true;
+  }
+  return false;
+}
+
+const FLOPPY_MAX = floppyFormats[floppyFormats.length - 1].sectors * SECTOR_BYTES;
+/** What fits between the boot address and the end of conventional memory. */
+const FLAT_MAX = CONVENTIONAL_END - 0x7c00;
+
+/** A drive for a disk image: diskettes are small and have no partition table. */
+export function driveFor(bytes: Uint8Array): 'floppy' | 'hardDisk' {
+  if (bytes.length > FLOPPY_MAX) return 'hardDisk';
+  if (floppyFormats.some((format) => format.sectors * SECTOR_BYTES === bytes.length)) return 'floppy';
+  return hasBootSignature(bytes) && hasPartitions(bytes) ? 'hardDisk' : 'floppy';
+}
+
+/** Throws MachineError for files that cannot be started. */
+export function detect(file: string, bytes: Uint8Array): Detected {
+  if (bytes.length === 0) throw new MachineError('empty', `${file}: is empty`, 'Assemble or build it first.');
+  if (isElf(bytes)) {
+    if (bytes[4] === 2) throw new MachineError('elf64', `${file}: is a 64-bit ELF (e_ident[EI_CLASS] = 2); 64-bit kernels are not supported yet`, 'Build it for 32 bits (-m32, -melf_i386).');
+    return { kind: 'multiboot' };
+  }
+  for (const { what, matches, advice } of unsupported) {
+    if (matches(bytes)) throw new MachineError('unsupported-format', `${file}: is ${what}`, advice);
+  }
+  if (findMultibootHeader(bytes)?.addresses !== undefined) return { kind: 'multiboot' };
+  if (/\.(asm|nasm|s|inc)$/i.test(file) && isText(bytes)) return { kind: 'asm' };
+  if (hasBootSignature(bytes) || floppyFormats.some((format) => format.sectors * SECTOR_BYTES === bytes.length)) return { kind: 'disk', drive: driveFor(bytes) };
+  if (bytes.length > FLAT_MAX) {
+    if (bytes.length % SECTOR_BYTES === 0) return { kind: 'disk', drive: driveFor(bytes) };
+    throw new MachineError('unknown-format', `${file}: is no format that can be started (${bytes.length} bytes: no ELF, no boot signature, too large for a flat binary at 0x7C00)`,
+      'Start a multiboot ELF, a raw disk image or a flat binary, or say which it is with the boot kind.');
+  }
+  return { kind: 'flat' };
+}

@@ -1,0 +1,68 @@
+/** From a machine's configuration to its BootState: picks the loader, by the configuration or by the file's contents. */
+import type { MachineConfiguration } from '../../../protocol/messages';
+import { MachineError } from '../api';
+import { BOOT_ADDRESS } from '../bios/layout';
+import { CR0_ET, realModeSegment, type BootState } from './boot-state';
+import { detect, driveFor } from './detect';
+import { loadMultiboot } from './multiboot';
+
+const hex = (value: number): string => `0x${value.toString(16)}`;
+const REAL_MODE_END = 0x100000, SCREEN_AND_ROM = 0xa0000;
+
+type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'floppy' | 'hardDisk'>;
+
+/** Throws MachineError for input that cannot be started. */
+export function prepareBoot(configuration: Configuration, ramBytes: number): BootState {
+  const { name, image, floppy, hardDisk } = configuration;
+  const drives = { floppy, hardDisk };
+  // A machine with drives and no program boots from them.
+  if (image.length === 0 && configuration.boot !== 'flat' && configuration.boot !== 'multiboot' && (floppy ?? hardDisk) !== undefined) return { kind: 'disk', chunks: [], ...drives };
+  if (image.length === 0) throw new MachineError('empty', `${name}: is empty`, 'Assemble or build it first.');
+  // An explicit address means that the bytes are to be put there.
+  const wanted = configuration.boot === 'auto' && configuration.loadAddress !== undefined ? 'flat' : configuration.boot;
+  const kind = wanted === 'auto' ? detect(name, image).kind : wanted;
+  switch (kind) {
+    case 'multiboot': {
+      const { commandLine, modules } = configuration;
+      return { ...loadMultiboot({ file: name, bytes: image, ramBytes, commandLine, modules }), ...drives };
+    }
+    case 'disk': return diskBoot(configuration);
+    case 'flat': return flatBoot(configuration, ramBytes);
+    case 'asm': throw new MachineError('source', `${name}: is assembly source, not a program`, 'Assemble it first (ringside asm), or start it with F5 or ringside run, which assemble it.');
+  }
+}
+
+/** The image is a drive of its own; a drive that the configuration names as well keeps its place. */
+function diskBoot({ name, image, floppy, hardDisk }: Configuration): BootState {
+  const drive = driveFor(image);
+  if (drive === 'floppy' ? floppy !== undefined : hardDisk !== undefined) {
+    throw new MachineError('drive', `${name}: is a ${drive === 'floppy' ? 'diskette' : 'hard disk'} image, and another one is configured as ${drive === 'floppy' ? 'floppy' : 'hardDisk'}`,
+      'Leave one of them out.');
+  }
+  return { kind: 'disk', chunks: [], floppy: drive === 'floppy' ? image : floppy, hardDisk: drive === 'hardDisk' ? image : hardDisk };
+}
+
+/** Bytes at an address in real mode, registers as a BIOS leaves them to a boot sector. */
+function flatBoot({ name, image, loadAddress = BOOT_ADDRESS, entry = loadAddress, floppy, hardDisk }: Configuration, ramBytes: number): BootState {
+  if (!Number.isInteger(loadAddress) || loadAddress < 0 || loadAddress + image.length > ramBytes) {
+    throw new MachineError('load-range', `${name}: ${image.length} bytes at loadAddress ${hex(loadAddress)} do not fit into ${ramBytes / 0x100000} MiB of memory`, 'Choose a lower address or more memory.');
+  }
+  if (loadAddress < REAL_MODE_END && loadAddress + image.length > SCREEN_AND_ROM) {
+    throw new MachineError('load-range', `${name}: ${image.length} bytes at loadAddress ${hex(loadAddress)} reach into the screen and ROM area ${hex(SCREEN_AND_ROM)}–${hex(REAL_MODE_END - 1)}`, 'Choose a lower address, or one from 0x100000 on.');
+  }
+  if (!Number.isInteger(entry) || entry < 0 || entry >= REAL_MODE_END) {
+    throw new MachineError('entry', `${name}: entry ${hex(entry)} cannot be reached in real mode, in which a flat image starts`, 'Give an entry below 0x100000, or make it a multiboot kernel, which starts in protected mode.');
+  }
+  // 0000:offset in the first 64 KiB, as a boot sector expects; above, the segment of the 64 KiB block.
+  const segment = (entry >> 4) & 0xf000;
+  const zero = realModeSegment(0);
+  const drive = hardDisk !== undefined || floppy === undefined ? 0x80 : 0x00;
+  return {
+    kind: 'flat',
+    chunks: [{ what: name, address: loadAddress, bytes: image }],
+    registers: {
+      general: [0, 0, drive, 0, BOOT_ADDRESS, 0, 0, 0], eip: entry & 0xffff, eflags: 0x202, cr0: CR0_ET, segments: [zero, realModeSegment(segment), zero, zero, zero, zero],
+    },
+    floppy, hardDisk,
+  };
+}
