@@ -223,6 +223,27 @@ describe('machine host', () => {
     assert.equal(bench.events.at(-1), 'ended halted 0');
   });
 
+  it('offers the rest of a paste again and again, but not without bound', async () => {
+    const bench: Bench = new Bench({ 0x7c00: slowLoop(() => bench) });
+    await bench.create();
+    let room = 3;
+    let taken = '';
+    bench.machine.serialInput = (_port, bytes) => {
+      const now = bytes.slice(0, room);
+      room -= now.length;
+      taken += String.fromCharCode(...now);
+      return now.length;
+    };
+    await bench.client.request('serialInput', { port: 0, bytes: new TextEncoder().encode('hello') });
+    assert.equal(taken, 'hel');
+    room = 100;
+    await bench.client.request('continue');
+    await bench.settle(2);
+    assert.equal(taken, 'hello');
+    await assert.rejects(bench.client.request('serialInput', { port: 0, bytes: new Uint8Array(0x20_0000) }), /too many/);
+    await assert.rejects(bench.client.request('serialInput', { port: 9, bytes: new Uint8Array(1) }), /port is 9/);
+  });
+
   it('ends at the instruction limit exactly', async () => {
     const bench = new Bench({ 0x7c00: loop }, { maxInstructions: 12_345 });
     await bench.create();

@@ -15,6 +15,7 @@ import { counters as counterRows } from '../vmm/cpu/counters';
 import { MachineError } from '../vmm/machine/api';
 import type { MachineApi, MachineOutputs, RunOutcome } from '../vmm/machine/api';
 import { BreakpointTable, evaluateIn } from './breakpoints';
+import { InputQueue } from './input-queue';
 import { Pacer, sliceMilliseconds } from './pacer';
 import { Publisher } from './publisher';
 import type { PublisherEnvironment, Timer } from './publisher';
@@ -35,6 +36,9 @@ type Handlers = { [N in RequestName]: (args: Requests[N][0]) => Requests[N][1] }
 
 /** Instructions of a step that are executed without listening to messages in between. */
 const stepChunk = 10_000;
+const serialPorts = 4;
+const maximumSerialInput = 0x10_0000;
+const maximumKeys = 0x1000;
 const maximumMemoryRequest = 0x100_0000;
 const maximumInstructions = 20_000;
 /** Sleeping longer than this in one timer is pointless and overflows browsers' timers. */
@@ -54,6 +58,10 @@ export class MachineHost {
   private reportedAt: number | undefined;
   /** The exception stop from which the machine is being resumed. */
   private resumedException: { readonly vector: number; readonly instructions: number } | undefined;
+  private readonly serialQueues = Array.from({ length: serialPorts }, (_, port) => new InputQueue(
+    `Serial port ${port}`, maximumSerialInput, (bytes) => Uint8Array.from(bytes), (bytes) => this.require().serialInput(port, bytes),
+  ));
+  private readonly keyQueue = new InputQueue('Keyboard', maximumKeys, (codes) => codes, (codes) => this.require().keyboard(codes));
   private sliceScheduled = false;
   /** `halted`: the processor waits for an event or input; otherwise the guest waits for the wall clock. */
   private sleep: { readonly timer: Timer | undefined; readonly halted: boolean; readonly wakeAt: number | undefined } | undefined;
@@ -147,8 +155,11 @@ export class MachineHost {
     screen: () => this.require().screen(),
     hiddenPageFaults: ({ most }) => this.require().hiddenPageFaults(most),
     postMortem: () => this.require().postMortem(),
-    serialInput: ({ port, bytes }) => this.input((machine) => machine.serialInput(port, bytes)),
-    keyboard: ({ scancodes }) => this.input((machine) => machine.keyboard(scancodes)),
+    serialInput: ({ port, bytes }) => {
+      checkRange('port', port, 0, serialPorts - 1);
+      this.input(() => this.serialQueues[port]?.push(bytes));
+    },
+    keyboard: ({ scancodes }) => this.input(() => this.keyQueue.push(scancodes)),
     subscribe: (rates) => {
       this.require();
       this.publisher.subscribe(rates);
@@ -189,6 +200,11 @@ export class MachineHost {
     });
   }
 
+  /** @returns whether the devices took any of the input that waits. */
+  private pumpInput(): boolean {
+    return [...this.serialQueues, this.keyQueue].map((queue) => queue.pump()).includes(true);
+  }
+
   /** Makes a machine that has not run yet the present one. */
   private adopt(machine: MachineApi): RegisterSnapshot {
     this.machine = machine;
@@ -197,6 +213,7 @@ export class MachineHost {
     this.pacer = new Pacer(machine.configuration.pace, machine.instructionsPerSecond);
     this.hostMilliseconds = 0;
     this.resumedException = undefined;
+    for (const queue of [...this.serialQueues, this.keyQueue]) queue.clear();
     this.breakpoints.resetHits();
     this.armBreakpoints();
     machine.setExceptionStops(this.exceptionStops);
@@ -217,7 +234,7 @@ export class MachineHost {
     this.publisher.settle();
   }
 
-  private input(deliver: (machine: MachineApi) => void): void {
+  private input(deliver: () => void): void {
     const machine = this.require();
     const sleep = this.sleep?.halted ? this.sleep : undefined;
     if (sleep) {
@@ -225,7 +242,7 @@ export class MachineHost {
       const now = this.pacer.countAt(this.environment.now());
       if (now < Number.MAX_SAFE_INTEGER) machine.idleUntil(Math.min(now, sleep.wakeAt ?? now));
     }
-    deliver(machine);
+    deliver();
     if (sleep) {
       this.wake();
       this.schedule();
@@ -265,6 +282,7 @@ export class MachineHost {
   private slice(): void {
     const deadline = this.environment.now() + sliceMilliseconds;
     let now = deadline - sliceMilliseconds;
+    this.pumpInput();
     while (this.state === 'running' && !this.sleep && now < deadline) {
       const machine = this.require();
       const allowed = this.pacer.allowance(now, machine.instructions);
@@ -334,6 +352,7 @@ export class MachineHost {
 
   private idle(wakeAt: number | undefined): void {
     const machine = this.require();
+    if (this.pumpInput()) return;
     if (wakeAt === undefined) {
       this.sleep = { timer: undefined, halted: true, wakeAt: undefined };
       return;
