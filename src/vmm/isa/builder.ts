@@ -16,6 +16,12 @@ export interface Value {
 
 export type Width = 8 | 16 | 32 | 64;
 
+/** What a repeated MOVS (`source` memory) or STOS (`source` accumulator) does, see {@link Builder.repeatString}. */
+export interface StringRun {
+  readonly source: 'memory' | 'accumulator';
+  readonly width: 8 | 16 | 32;
+}
+
 /** The six arithmetic flags by letter. */
 export type ArithmeticFlag = 'O' | 'S' | 'Z' | 'A' | 'P' | 'C';
 
@@ -177,9 +183,10 @@ export interface Builder {
 
   /**
    * The body of a string instruction: carried out once, or, under a repeat prefix, while rCX counts down (and, for compares, while ZF is as
-   * the prefix asks). Restartable and interruptible between iterations.
+   * the prefix asks). Restartable and interruptible between iterations. `run` tells a back end that the body does nothing but copy
+   * elements upwards or downwards from DS:rSI (or store rAX) to ES:rDI, so that it may do many at once.
    */
-  repeatString(body: () => void): void;
+  repeatString(body: () => void, run?: StringRun): void;
 
   // Control transfer; each must be the last operation.
   /** Offset in CS of the J operand's target. */

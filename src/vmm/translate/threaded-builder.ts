@@ -7,7 +7,7 @@ import {
   LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS, WRITE_TABLE,
 } from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
-import type { Address, ArithmeticFlag, BinaryOperation, Builder, Condition, SegmentRef, SelectorRef, Value, Width } from '../isa/builder';
+import type { Address, ArithmeticFlag, BinaryOperation, Builder, Condition, SegmentRef, SelectorRef, StringRun, Value, Width } from '../isa/builder';
 import type { FunctionBody } from '../wasm/module';
 import type { Opcode } from '../wasm/opcodes';
 import type { Form, FormOperand } from './forms';
@@ -705,7 +705,7 @@ export class ThreadedBuilder implements Builder {
 
   // ---- repetition ----
 
-  repeatString(once: () => void): void {
+  repeatString(once: () => void, run?: StringRun): void {
     if (this.form.repeat === 'none') {
       once();
       return;
@@ -716,6 +716,7 @@ export class ThreadedBuilder implements Builder {
     const count = this.register(1, width);
     node(this.isZero(count)).emit();
     body.index('br_if', 1);
+    if (run && this.form.flatMemory) this.emitStringRun(count, run);
     once();
     const left = this.let(this.truncate(this.op('sub', count, this.constant(1)), width));
     this.setRegister(1, width, left);
@@ -729,10 +730,73 @@ export class ThreadedBuilder implements Builder {
     const budget = this.store32(this.op('sub', this.loadState(BUDGET), this.constant(1)));
     this.setState(BUDGET, this.localNode(budget, 'i32'));
     body.index('local.get', budget).i32(0).op('i32.ge_s').index('br_if', 0);
+    this.exitRepeating(budget);
+    body.op('end').op('end');
+  }
+
+  /**
+   * Many iterations of MOVS or STOS at once: upwards, in flat segments, as far as one page of source and destination and the budget reach.
+   * Element by element, so that overlapping operands come out as the processor's iterations would leave them. Anything else falls through to
+   * the single iteration behind it. Inside the loop of repeatString: label 0 is the loop, label 1 its end.
+   */
+  private emitStringRun(count: Value, { source, width }: StringRun): void {
+    const body = this.body;
+    const bytes = width / 8;
+    const get = (local: number) => this.localNode(local, 'i32');
+    const fromMemory = source === 'memory';
+    const to = this.store32(this.register(7, 32));
+    const from = fromMemory ? this.store32(this.register(6, 32)) : 0;
+    const toPageEnd = (pointer: number) => this.op('shr', this.op('sub', this.constant(0x1000), this.op('and', get(pointer), this.constant(0xfff))), this.constant(bytes >> 1));
+    const smaller = (a: Value, b: Value): Value => {
+      const x = this.let(a);
+      const y = this.let(b);
+      return this.let(this.select(this.op('ltU', x, y), x, y));
+    };
+    const entryOf = (pointer: number, table: number) => this.store32(this.expression('i32', () => {
+      body.i32(0).memory('i32.load', table);
+      body.index('local.get', pointer).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0);
+    }));
+
+    let n = smaller(count, this.op('add', this.loadState(BUDGET), this.constant(1)));
+    n = smaller(n, toPageEnd(to));
+    if (fromMemory) n = smaller(n, toPageEnd(from));
+    const toEntry = entryOf(to, WRITE_TABLE);
+    const fromEntry = fromMemory ? entryOf(from, READ_TABLE) : toEntry;
+    const mapped = this.isZero(this.op('and', this.op('or', get(toEntry), get(fromEntry)), this.constant(1)));
+    const upwards = this.isZero(this.op('and', this.loadState(SYSTEM_FLAGS), this.constant(0x400)));
+    node(this.op('and', this.op('and', mapped, upwards), this.op('gtU', n, this.constant(1)))).emit();
+    body.open('if');
+    const target = this.store32(this.op('xor', get(toEntry), get(to)));
+    const origin = fromMemory ? this.store32(this.op('xor', get(fromEntry), get(from))) : 0;
+    const end = this.store32(this.op('add', get(target), this.op('mul', n, this.constant(bytes))));
+    const element = fromMemory ? undefined : node(this.register(0, width));
+    body.open('loop');
+    body.index('local.get', target);
+    if (element) element.emit();
+    else body.index('local.get', origin).memory(this.loadWidth(width), 0);
+    body.memory(this.storeWidth(width), 0);
+    if (fromMemory) body.index('local.get', origin).i32(bytes).op('i32.add').index('local.set', origin);
+    body.index('local.get', target).i32(bytes).op('i32.add').index('local.tee', target).index('local.get', end).op('i32.ne').index('br_if', 0).op('end');
+    const moved = this.let(this.op('mul', n, this.constant(bytes)));
+    this.setRegister(7, 32, this.op('add', get(to), moved));
+    if (fromMemory) this.setRegister(6, 32, this.op('add', get(from), moved));
+    const left = this.let(this.op('sub', count, n));
+    this.setRegister(1, 32, left);
+    // The last iteration is the instruction itself and is charged with its unit.
+    const budget = this.store32(this.op('sub', this.loadState(BUDGET), this.op('sub', n, this.isZero(left))));
+    this.setState(BUDGET, get(budget));
+    node(this.isZero(left)).emit();
+    body.index('br_if', 2);
+    body.index('local.get', budget).i32(0).op('i32.ge_s').index('br_if', 1);
+    this.exitRepeating(budget);
+    body.op('end');
+  }
+
+  /** Out of budget between two iterations: EIP stays at the instruction, the ones before it in the unit are charged. */
+  private exitRepeating(budget: number): void {
     this.setState(BUDGET, this.op('sub', this.localNode(budget, 'i32'), this.field('position', 'i32.load8_u')));
     this.setState(EIP, this.field('eip'));
     this.emitExit(Exit.Repeating);
-    body.op('end').op('end');
   }
 
   // ---- control transfer ----

@@ -22,7 +22,7 @@ const move = (size: Size): Semantics => (b) => b.repeatString(() => {
   b.store(destination(b), size, b.load(source(b), size));
   advance(b, SI, size / 8);
   advance(b, DI, size / 8);
-});
+}, { source: 'memory', width: size });
 
 const compareFlags = (b: Builder, x: Value, y: Value, size: Size): void => {
   const result = b.let(b.truncate(b.op('sub', x, y), size));
@@ -51,7 +51,7 @@ const load = (size: Size): Semantics => (b) => b.repeatString(() => {
 const store = (size: Size): Semantics => (b) => b.repeatString(() => {
   b.store(destination(b), size, b.register(0, size));
   advance(b, DI, size / 8);
-});
+}, { source: 'accumulator', width: size });
 
 /** INS: permission first, then the destination is proved writable, so that a port is never read for nothing. */
 const input = (size: Size): Semantics => (b) => b.repeatString(() => {
