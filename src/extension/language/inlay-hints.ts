@@ -30,6 +30,7 @@ export class AddressHints implements vscode.InlayHintsProvider, vscode.Disposabl
     for (let line = range.start.line; line <= Math.min(range.end.line, document.lineCount - 1); line++) {
       const at = layout.get(line + 1);
       const hint = new vscode.InlayHint(new vscode.Position(line, 0), layoutText(at, digits, shown === 'addressesAndBytes'));
+      hint.paddingRight = true;
       if (at) hint.tooltip = layoutTooltip(at);
       hints.push(hint);
     }
