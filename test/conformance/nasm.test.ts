@@ -6,8 +6,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { assemble } from '../../src/vmm/asm/assembler';
 import { table } from '../../src/vmm/isa/table';
-import { corpus } from './support/assemblyCorpus';
-import { programs } from './support/assemblyPrograms';
+import { corpus } from './support/assembly-corpus';
+import { programs } from './support/assembly-programs';
 
 interface Explained {
   readonly line: RegExp;

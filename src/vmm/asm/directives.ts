@@ -57,7 +57,7 @@ function section({ pass, rest, span }: DirectiveCall): void {
     if (word === undefined) throw new Problem('expected an attribute of the section', at);
     cursor.at += 1;
     if (!cursor.accept('=')) {
-      const flag = flags[word];
+      const flag = Object.hasOwn(flags, word) ? flags[word] : undefined;
       if (!flag) throw new Problem(`unknown attribute \`${word}\` of the section`, at);
       if (word === 'nobits' && !attributes.nobits && target.position) throw new Problem('the section already has contents', at);
       flag();

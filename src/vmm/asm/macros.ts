@@ -203,7 +203,7 @@ function substitute(macro: SingleLineMacro, given: readonly (readonly Token[])[]
   return body;
 }
 
-function nameToken(text: string, at: Token): Token {
+export function nameToken(text: string, at: Token): Token {
   return { kind: 'name', text, column: at.column, endColumn: at.endColumn, space: at.space };
 }
 

@@ -167,7 +167,7 @@ export class Pass implements Environment {
       }
       case 'equ': throw new Problem('equ cannot be repeated', body.node);
       case 'directive': {
-        const row = directives[body.name];
+        const row = Object.hasOwn(directives, body.name) ? directives[body.name] : undefined;
         if (!row) throw new Problem(`unknown directive \`${body.name}\``, body.span);
         row({ pass: this, rest: body.rest, span: body.span });
         return;

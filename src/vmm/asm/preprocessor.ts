@@ -5,7 +5,9 @@
 import { conditionNames, conditionWord } from './conditions';
 import { GiveUp, limits, nearest, Problem, type LineOrigin, type Reporter, type Severity, type Span } from './diagnostics';
 import { textOf, tokenize, type Token } from './lexer';
-import { joinTokens, SingleLineMacros, splitArguments, TokenBudget } from './macros';
+import { joinTokens, nameToken, SingleLineMacros, splitArguments, TokenBudget } from './macros';
+import { comma, demote, describeCount, joins, parameterValue, readCount, type MacroCall, type MultiLineMacro } from './multi-line-macros';
+import { preprocessorDirectives } from './preprocessor-directives';
 import type { SourceLine, SourceSet } from './source';
 
 export interface ExpandedLine {
@@ -30,17 +32,6 @@ export interface PreprocessorOptions {
   readonly now: Date | undefined;
 }
 
-interface MultiLineMacro {
-  readonly name: string;
-  readonly ignoreCase: boolean;
-  readonly minimum: number;
-  readonly maximum: number;
-  readonly greedy: boolean;
-  readonly defaults: readonly (readonly Token[])[];
-  readonly lines: readonly SourceLine[];
-  running: number;
-}
-
 interface Condition {
   /** Lines of the present branch are taken. */
   taking: boolean;
@@ -50,16 +41,7 @@ interface Condition {
   readonly origin: LineOrigin;
 }
 
-interface MacroCall {
-  readonly macro: MultiLineMacro;
-  readonly parameters: readonly (readonly Token[])[];
-  readonly label: readonly Token[];
-  readonly id: number;
-  rotation: number;
-  readonly calledAs: string;
-}
-
-interface Frame {
+export interface Frame {
   readonly kind: 'file' | 'macro' | 'rep';
   readonly lines: readonly SourceLine[];
   next: number;
@@ -74,15 +56,6 @@ interface Frame {
 interface Context {
   readonly name: string;
   readonly id: number;
-}
-
-const inverseConditions = new Map<string, string>();
-for (const [a, b] of [
-  ['o', 'no'], ['b', 'ae'], ['c', 'nc'], ['nae', 'nb'], ['e', 'ne'], ['z', 'nz'], ['be', 'a'], ['na', 'nbe'], ['s', 'ns'], ['p', 'np'], ['pe', 'po'],
-  ['l', 'ge'], ['nge', 'nl'], ['le', 'g'], ['ng', 'nle'],
-]) {
-  inverseConditions.set(a, b);
-  inverseConditions.set(b, a);
 }
 
 const opening = /^%i?r?macro$/;
@@ -282,7 +255,7 @@ export class Preprocessor {
     const output: Token[] = [];
     let afterReplacement = false;
     for (const token of tokens) {
-      const result = this.parameter(token, call);
+      const result = token.kind === 'context' ? [nameToken(this.nameOf(token), token)] : parameterValue(token, call);
       const replaced = result.length !== 1 || result[0] !== token;
       this.budget.spend(result.length + 1);
       if (output.length + result.length > limits.tokensPerLine) throw new GiveUp(`line ${this.origin.line} of ${this.origin.path} grows beyond ${limits.tokensPerLine} tokens`);
@@ -298,49 +271,6 @@ export class Preprocessor {
       afterReplacement = replaced;
     }
     return output;
-  }
-
-  private parameter(token: Token, call: MacroCall | undefined): readonly Token[] {
-    const name = (text: string): readonly Token[] => [{ kind: 'name', text, column: token.column, endColumn: token.endColumn, space: token.space }];
-    switch (token.kind) {
-      case 'context': return name(this.nameOf(token));
-      case 'local':
-        if (!call) throw new Problem(`\`%%${token.text}\` can stand only inside a macro`, token);
-        return name(`..@${call.id}.${token.text}`);
-      case 'special':
-        if (!call) return [token];
-        if (token.text === '%?') return name(call.calledAs);
-        if (token.text === '%??') return name(call.macro.name);
-        return [token];
-      case 'parameter': break;
-      default: return [token];
-    }
-    if (!call) return [token];
-    const count = call.parameters.length;
-    const at = (n: number) => call.parameters[(n - 1 + call.rotation) % Math.max(count, 1)];
-    const range = /^(-?[0-9]+):(-?[0-9]+)$/.exec(token.text);
-    if (range) {
-      const [from, to] = [range[1], range[2]].map((text) => (Number(text) < 0 ? count + 1 + Number(text) : Number(text)));
-      if (from < 1 || to < 1 || from > count || to > count) throw new Problem(`the macro has ${count} parameters, not ${token.text}`, token);
-      const step = from <= to ? 1 : -1;
-      const result: Token[] = [];
-      for (let n = from; ; n += step) {
-        result.push(...at(n));
-        if (n === to) return result;
-        result.push({ kind: 'operator', text: ',', space: false, column: token.column, endColumn: token.endColumn });
-      }
-    }
-    if (token.text === '0') return [{ kind: 'number', text: String(count), value: BigInt(count), column: token.column, endColumn: token.endColumn, space: token.space }];
-    if (token.text === '00') return call.label;
-    const condition = /^([-+])([0-9]+)$/.exec(token.text);
-    const n = Number(condition ? condition[2] : token.text);
-    if (n > count || n < 1) return [];
-    const value = at(n);
-    if (!condition) return value;
-    const code = value.length === 1 ? value[0].text.toLowerCase() : '';
-    const inverse = inverseConditions.get(code);
-    if (!inverse) throw new Problem(`parameter ${n} is \`${textOf(value)}\`, which is no condition code`, token);
-    return name(condition[1] === '+' ? code : inverse);
   }
 
   private nameOf(token: Token): string {
@@ -421,15 +351,15 @@ export class Preprocessor {
   // Directives
 
   private directive(word: Token, rest: Token[], frame: Frame): void {
-    const handler = directives[word.text];
+    const handler = preprocessorDirectives[word.text];
     if (!handler) {
-      const near = nearest(word.text, [...Object.keys(directives), ...conditionNames, '%else', '%endif']);
+      const near = nearest(word.text, [...Object.keys(preprocessorDirectives), ...conditionNames, '%else', '%endif']);
       throw new Problem(`unknown preprocessor directive \`${word.text}\`${near ? `; did you mean \`${near}\`?` : ''}`, word);
     }
     handler({ preprocessor: this, word, rest, frame });
   }
 
-  /** What the rows of {@link directives} may do; a namespace of its own, because the rows stand outside the class. */
+  /** What the rows of preprocessor-directives.ts may do; a namespace of its own, because the rows stand outside the class. */
   readonly actions = {
     define: (word: Token, rest: Token[], expandBody: boolean) => {
       const [nameToken, ...tail] = rest;
@@ -603,113 +533,4 @@ export class Preprocessor {
       default: return undefined;
     }
   }
-}
-
-interface DirectiveCall {
-  readonly preprocessor: Preprocessor;
-  readonly word: Token;
-  readonly rest: Token[];
-  readonly frame: Frame;
-}
-
-const numberToken = (value: bigint, at: Token): Token => ({
-  kind: 'number', text: value < 0n ? `-${-value}` : String(value), value: BigInt.asUintN(64, value), column: at.column, endColumn: at.endColumn, space: true,
-});
-const stringToken = (bytes: Uint8Array, at: Token): Token => {
-  if (bytes.length > 65536) throw new Problem('a string is longer than 65536 bytes', at);
-  return { kind: 'string', text: `'${new TextDecoder().decode(bytes)}'`, bytes, column: at.column, endColumn: at.endColumn, space: true };
-};
-const strings = (tokens: readonly Token[]) => tokens.filter((token) => token.kind === 'string').map((token) => token.bytes ?? new Uint8Array());
-
-const define = ({ preprocessor, word, rest }: DirectiveCall) => preprocessor.actions.define(word, rest, false);
-const xdefine = ({ preprocessor, word, rest }: DirectiveCall) => preprocessor.actions.define(word, rest, true);
-const assign = ({ preprocessor, word, rest }: DirectiveCall) =>
-  preprocessor.actions.defineAs(word, rest, (tokens) => [numberToken(preprocessor.actions.evaluate(tokens, word), word)]);
-const macro = ({ preprocessor, word, rest }: DirectiveCall) => preprocessor.actions.macro(word, rest);
-const message = ({ preprocessor, word, rest }: DirectiveCall) => preprocessor.actions.message(word, rest);
-const ignored = () => undefined;
-const stray = ({ word }: DirectiveCall) => {
-  throw new Problem(`${word.text} without its beginning`, word);
-};
-
-const directives: Record<string, (call: DirectiveCall) => void> = {
-  '%define': define, '%idefine': define, '%xdefine': xdefine, '%ixdefine': xdefine,
-  '%undef': ({ preprocessor, word, rest }) => preprocessor.actions.undefine(word, rest),
-  '%assign': assign, '%iassign': assign,
-  '%defstr': ({ preprocessor, word, rest }) =>
-    preprocessor.actions.defineAs(word, rest, (tokens) => [stringToken(new TextEncoder().encode(textOf(preprocessor.actions.expand(tokens))), word)]),
-  '%deftok': ({ preprocessor, word, rest }) =>
-    preprocessor.actions.defineAs(word, rest, (tokens) => strings(preprocessor.actions.expand(tokens)).flatMap((bytes) => tokenize(new TextDecoder().decode(bytes)))),
-  '%strlen': ({ preprocessor, word, rest }) =>
-    preprocessor.actions.defineAs(word, rest, (tokens) => [numberToken(BigInt(strings(preprocessor.actions.expand(tokens))[0]?.length ?? 0), word)]),
-  '%strcat': ({ preprocessor, word, rest }) =>
-    preprocessor.actions.defineAs(word, rest, (tokens) => {
-      const parts = strings(preprocessor.actions.expand(tokens));
-      if (parts.reduce((sum, part) => sum + part.length, 0) > 65536) throw new Problem('a string is longer than 65536 bytes', word);
-      return [stringToken(Uint8Array.from(parts.flatMap((bytes) => [...bytes])), word)];
-    }),
-  '%substr': ({ preprocessor, word, rest }) =>
-    preprocessor.actions.defineAs(word, rest, (tokens) => {
-      const expanded = preprocessor.actions.expand(tokens);
-      const source = expanded[0]?.kind === 'string' ? expanded[0].bytes ?? new Uint8Array() : undefined;
-      if (!source) throw new Problem('%substr needs a string', expanded[0] ?? word);
-      const [startTokens, countTokens] = splitArguments(expanded.slice(expanded[1]?.text === ',' ? 2 : 1));
-      const start = Number(preprocessor.actions.evaluate(startTokens ?? [], word));
-      const count = countTokens ? Number(preprocessor.actions.evaluate(countTokens, word)) : 1;
-      const from = start - 1;
-      const to = count < 0 ? source.length + count + 1 : from + count;
-      return [stringToken(from < 0 ? new Uint8Array() : source.slice(from, Math.max(from, to)), word)];
-    }),
-  '%macro': macro, '%imacro': macro, '%rmacro': macro, '%irmacro': macro,
-  '%unmacro': ({ preprocessor, word, rest }) => preprocessor.actions.undefineMacro(word, rest),
-  '%unimacro': ({ preprocessor, word, rest }) => preprocessor.actions.undefineMacro(word, rest),
-  '%exitmacro': ({ preprocessor, word }) => preprocessor.actions.exitMacro(word),
-  '%endmacro': stray, '%endm': stray, '%endrep': stray,
-  '%rep': ({ preprocessor, word, rest, frame }) => preprocessor.actions.rep(word, rest, frame),
-  '%exitrep': ({ preprocessor, word }) => preprocessor.actions.exitRep(word),
-  '%rotate': ({ preprocessor, word, rest, frame }) => preprocessor.actions.rotate(word, rest, frame),
-  '%include': ({ preprocessor, word, rest }) => preprocessor.actions.include(word, rest),
-  '%error': message, '%warning': message, '%fatal': message,
-  '%push': ({ preprocessor, rest }) => preprocessor.actions.pushContext(rest),
-  '%pop': ({ preprocessor, word }) => preprocessor.actions.popContext(word),
-  '%repl': ({ preprocessor, word, rest }) => preprocessor.actions.renameContext(word, rest),
-  // Of use to NASM's listings and package files only.
-  '%line': ignored, '%pragma': ignored, '%use': ignored, '%depend': ignored, '%clear': ignored, '%note': ignored,
-};
-
-const joins = (token: Token) => token.kind === 'name' || token.kind === 'number' || token.kind === 'unknown' || token.kind === 'float';
-const comma = (at: Token): Token => ({ kind: 'operator', text: ',', space: false, column: at.column, endColumn: at.endColumn });
-const describeCount = (macro: MultiLineMacro) =>
-  macro.minimum === macro.maximum ? `${macro.minimum}${macro.greedy ? ' or more' : ''}` : `${macro.minimum} to ${macro.greedy || macro.maximum > 65535 ? 'any number of' : macro.maximum}`;
-
-/** `5 %3` and `(a)%b`: outside macros the percent sign is the operator. */
-function demote(tokens: readonly Token[]): Token[] {
-  if (!tokens.some((token, i) => (token.kind === 'parameter' || token.kind === 'directive' || token.kind === 'local') && i > 0)) return tokens as Token[];
-  return tokens.flatMap((token, i) => {
-    if (i === 0 || (token.kind !== 'parameter' && token.kind !== 'directive')) return [token];
-    const word = token.kind === 'directive' ? token.text.slice(1) : token.text;
-    const operator: Token = { kind: 'operator', text: '%', space: token.space, column: token.column, endColumn: token.column + 1 };
-    return [operator, ...tokenize(word).map((part) => ({ ...part, column: token.column + part.column, endColumn: token.column + part.endColumn }))];
-  });
-}
-
-/** `2`, `1-3`, `1-*`, `2+`, `1-2+` behind a macro's name. */
-function readCount(tokens: readonly Token[], word: Token): { minimum: number; maximum: number; greedy: boolean; used: number } {
-  const small = (token: Token | undefined) => {
-    if (token?.kind !== 'number' || (token.value ?? 0n) > 65535n) throw new Problem(`\`${word.text}\` needs its number of parameters`, token ?? word);
-    return Number(token.value);
-  };
-  if (!tokens.length) throw new Problem(`\`${word.text}\` needs its number of parameters`, word);
-  if (tokens[0].text === '*') return { minimum: 0, maximum: Infinity, greedy: false, used: 1 };
-  const minimum = small(tokens[0]);
-  let maximum = minimum;
-  let used = 1;
-  if (tokens[1]?.text === '-') {
-    if (tokens[2]?.text === '*') maximum = Infinity;
-    else maximum = small(tokens[2]);
-    used = 3;
-    if (maximum < minimum) throw new Problem('the largest number of parameters is below the smallest', tokens[2]);
-  }
-  const greedy = tokens[used]?.text === '+';
-  return { minimum, maximum, greedy, used: used + (greedy ? 1 : 0) };
 }

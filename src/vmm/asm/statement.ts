@@ -56,7 +56,7 @@ export const directiveNames: ReadonlySet<string> = new Set([
 ]);
 /** Names that cannot be labels. */
 function isKeyword(word: string, isMnemonic: (name: string) => boolean): boolean {
-  return word in dataUnits || word in reserveUnits || word === 'equ' || word === 'times' || word === 'incbin'
+  return Object.hasOwn(dataUnits, word) || Object.hasOwn(reserveUnits, word) || word === 'equ' || word === 'times' || word === 'incbin'
     || prefixNames.has(word) || directiveNames.has(word) || isMnemonic(word);
 }
 
@@ -141,11 +141,11 @@ function parseBody(cursor: Cursor, context: StatementContext): Body {
 }
 
 function parsePseudo(cursor: Cursor, word: string, token: Token): Body | undefined {
-  if (word in dataUnits) {
+  if (Object.hasOwn(dataUnits, word)) {
     cursor.at += 1;
     return { kind: 'data', unit: dataUnits[word], items: parseItems(cursor, 0) };
   }
-  if (word in reserveUnits) {
+  if (Object.hasOwn(reserveUnits, word)) {
     cursor.at += 1;
     return { kind: 'reserve', unit: reserveUnits[word], count: parseExpression(cursor) };
   }
@@ -217,7 +217,7 @@ function parseOperand(cursor: Cursor): Operand {
     const word = cursor.word;
     if (word === 'strict') strict = true;
     else if (word === 'short' || word === 'near' || word === 'far') distance = word;
-    else if (word !== undefined && word in sizes) size = sizes[word];
+    else if (word !== undefined && Object.hasOwn(sizes, word)) size = sizes[word];
     else if (word !== 'to' && word !== 'ptr') break;
     if (word === 'ptr') throw new Problem('NASM has no `ptr`: write `word [bx]`', cursor.span());
     cursor.at += 1;
