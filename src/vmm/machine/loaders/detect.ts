@@ -76,7 +76,13 @@ export function detect(file: string, bytes: Uint8Array): Detected {
     if (matches(bytes)) throw new MachineError('unsupported-format', `${file}: is ${what}`, advice);
   }
   if (findMultibootHeader(bytes)?.addresses !== undefined) return { kind: 'multiboot' };
-  if (/\.(asm|nasm|s|inc)$/i.test(file) && isText(bytes)) return { kind: 'asm' };
+  if (isText(bytes)) {
+    if (/\.(asm|nasm|s|inc)$/i.test(file)) return { kind: 'asm' };
+    // A short program can happen to be printable; a file with lines that is not named as a binary is no program.
+    if (bytes.includes(0x0a) && !/\.(bin|com|img|raw|sys)$/i.test(file)) {
+      throw new MachineError('text', `${file}: is a text file`, 'Assembly source is recognized by the extension .asm, .nasm or .s; a binary that looks like text by .bin or .com.');
+    }
+  }
   if (hasBootSignature(bytes) || floppyFormats.some((format) => format.sectors * SECTOR_BYTES === bytes.length)) return { kind: 'disk', drive: driveFor(bytes) };
   if (bytes.length > FLAT_MAX) {
     if (bytes.length % SECTOR_BYTES === 0) return { kind: 'disk', drive: driveFor(bytes) };

@@ -160,7 +160,7 @@ describe('multiboot loader', () => {
   });
 
   it('puts its information elsewhere when the kernel or a long command line is in the way', () => {
-    const low = loadMultiboot({ file: 'k', bytes: elf({ segments: [{ physical: 0x10000, memoryBytes: 0x8fb00 }], entry: 0x10020 }), ramBytes: RAM });
+    const low = loadMultiboot({ file: 'k', bytes: elf({ segments: [{ physical: 0x10000, memoryBytes: 0x8fbf0 }], entry: 0x10020 }), ramBytes: RAM });
     assert.ok(low.registers!.general[3] >= MiB);
     const long = loadMultiboot({ file: 'k', bytes: elf(), ramBytes: RAM, commandLine: 'x'.repeat(300_000) });
     assert.ok(long.registers!.general[3] >= MiB);
@@ -206,7 +206,7 @@ describe('detection', () => {
     assert.deepEqual(detect('d.img', new Uint8Array(4 * MiB)), { kind: 'disk', drive: 'hardDisk' });
     assert.deepEqual(detect('hello.asm', text('bits 16\n\thlt\n')), { kind: 'asm' });
     assert.deepEqual(detect('x.bin', Uint8Array.of(0xf4)), { kind: 'flat' });
-    assert.deepEqual(detect('x.bin', text('hlt')), { kind: 'flat' });
+    assert.deepEqual(detect('x.bin', text('hlt\n')), { kind: 'flat' });
   });
 
   it('refuses the rest, saying what it is', () => {
@@ -217,6 +217,7 @@ describe('detection', () => {
     error(() => detect('d', text('QFI\xfb', 600)), /qcow2/);
     error(() => detect('d.iso', text('CD001', 0x10000, 0x8001)), /CD image/);
     error(() => detect('x.exe', text('MZ', 600)), /MZ/);
+    error(() => detect('notes.txt', text('buy milk\n')), /is a text file/);
     error(() => detect('x', new Uint8Array(700_001)), /no format that can be started/);
   });
 });
