@@ -74,13 +74,7 @@ function configurations(group, { production, select = () => true }) {
     return [{ ...common, ...node, minify: false, sourcemap: 'linked', packages: 'external', entryPoints, outdir: 'dist/test' }];
   }
   const bundles = group === 'product' ? productBundles : vscodeTestBundles;
-  return bundles.filter(exists).map(({ entry, out, options }) => ({ ...common, ...options, entryPoints: [entry], outfile: out }));
-}
-
-function exists({ entry }) {
-  if (fs.existsSync(inProject(entry))) return true;
-  console.log(`build: ${entry} does not exist yet, skipped`);
-  return false;
+  return bundles.map(({ entry, out, options }) => ({ ...common, ...options, entryPoints: [entry], outfile: out }));
 }
 
 /**

@@ -42,7 +42,8 @@ export const rooms = [
   },
   // Views share two tables with the machine's side: which key sends which code, which byte shows which character.
   { room: 'webviews', mayImport: [], types: ['protocol'], files: ['protocol/keys', 'protocol/codepage437'], platform: 'browser' },
-  { room: 'cli', mayImport: [...everyVmm, 'protocol', 'symbols'], platform: 'node', packages: ['commander'] },
+  // How much of a guest runs at a time is one question with one answer, in a worker and in a terminal.
+  { room: 'cli', mayImport: [...everyVmm, 'protocol', 'symbols'], files: ['worker/pacer'], platform: 'node', packages: ['commander'] },
 ];
 
 /** What code of a room with platform 'none' may use beyond the language itself: both Node and browsers have it, and it has no side effects. */
@@ -68,10 +69,10 @@ export function importProblem(from, source, target, typeOnly) {
 }
 
 function roomProblem(room, target, typeOnly) {
+  if (room.files?.includes(target.replace(/\.ts$/, ''))) return undefined;
   const other = roomOf(target);
   if (!other) return `${target} is in none of the rooms (tools/rooms.mjs)`;
   if (other === room || matches(room.mayImport, other.room)) return undefined;
-  if (room.files?.includes(target.replace(/\.ts$/, ''))) return undefined;
   if (matches(room.types ?? [], other.room)) {
     return typeOnly ? undefined : `${room.room} may import only types from ${other.room}: write \`import type\``;
   }
