@@ -2,7 +2,6 @@
  * What the machine starts with: the BIOS and its drives, and either a boot through the BIOS or a loader's state. Also the door through which
  * the BIOS's ROM reaches its services.
  */
-import type { MachineConfiguration } from '../../protocol/messages';
 import type { Cpu } from '../cpu/cpu';
 import { Segment } from '../cpu/layout';
 import type { Clock } from '../devices/device';
@@ -10,9 +9,10 @@ import type { PhysicalMemory, PhysicalOptions } from '../mmu/physical-memory';
 import { Bios } from './bios/bios';
 import type { BiosCpu } from './bios/bios-cpu';
 import type { BiosDrive } from './bios/host';
-import { BIOS_TRAP_PORT, BOOT_ADDRESS, ROM_BASE, ROM_BYTES } from './bios/layout';
+import { BIOS_TRAP_PORT, ROM_BASE, ROM_BYTES } from './bios/layout';
 import type { Board } from './board';
 import { floppyDisk, hardDiskGeometry, MemoryDisk } from './disk';
+import type { BootState } from './loaders/boot-state';
 
 export interface FirmwareEnvironment {
   readonly cpu: Cpu;
@@ -26,10 +26,9 @@ export interface FirmwareEnvironment {
 const holes = [{ first: 0xa0000, last: 0xaffff }, { first: 0xc0000, last: 0xeffff }] as const;
 const TOP_OF_MEMORY = 0xffffffff;
 
-/** Drives of a configuration by BIOS number. */
-function drivesOf(configuration: MachineConfiguration): Map<number, BiosDrive> {
+/** Drives by BIOS number. */
+function drivesOf({ floppy, hardDisk }: BootState): Map<number, BiosDrive> {
   const drives = new Map<number, BiosDrive>();
-  const { floppy, hardDisk } = configuration;
   if (floppy) drives.set(0x00, floppyDisk(floppy));
   if (hardDisk) {
     const disk = new MemoryDisk(hardDisk);
@@ -42,10 +41,10 @@ export class Firmware {
   private readonly bios: Bios;
   private readonly biosCpu: BiosCpu;
 
-  constructor(private readonly configuration: MachineConfiguration, private readonly environment: FirmwareEnvironment) {
+  constructor(private readonly boot: BootState, private readonly environment: FirmwareEnvironment) {
     const { cpu, memory, clock, board } = environment;
     this.bios = new Bios({
-      memory, clock, drives: drivesOf(configuration),
+      memory, clock, drives: drivesOf(boot),
       readPort: (port) => board.ports.read(port, 1),
       writePort: (port, value) => board.ports.write(port, value, 1),
       log: (text) => environment.log(text),
@@ -72,25 +71,25 @@ export class Firmware {
     };
   }
 
-  /** Fills memory and sets the processor's first state; both are as after power-on. */
+  /** Fills memory and sets the processor's first state. Processor and devices are as after power-on or reset. */
   load(): void {
     const { cpu, memory } = this.environment;
+    const { registers, chunks } = this.boot;
     memory.patch(ROM_BASE, this.bios.rom);
-    if (this.configuration.boot === 'flat') {
-      this.bios.powerOn();
-      const address = this.configuration.loadAddress ?? BOOT_ADDRESS;
-      memory.writeBytes(address, this.configuration.image);
-      for (const n of [Segment.CS, Segment.DS, Segment.ES, Segment.SS]) cpu.setRealModeSegment(n, 0);
-      cpu.state.setSegment(Segment.CS, 0, 0, 0xffff, 0x93);
-      cpu.state.eip = this.configuration.entry ?? address;
-      cpu.state.set32(4, BOOT_ADDRESS);
-      cpu.state.set32(2, 0x80);
+    // Without registers of its own the processor goes through the reset vector, and the BIOS boots from the drives.
+    if (!registers) return;
+    this.bios.powerOn();
+    for (const { address, bytes, zeroBytes } of chunks) {
+      memory.writeBytes(address, bytes);
+      if (zeroBytes) memory.writeBytes(address + bytes.length, new Uint8Array(zeroBytes));
     }
-  }
-
-  /** After a reset pulse: through the BIOS again, whatever was loaded first. */
-  restart(): void {
-    this.environment.memory.patch(ROM_BASE, this.bios.rom);
+    const { state } = cpu;
+    registers.general.forEach((value, n) => state.set32(n, value));
+    registers.segments.forEach(({ selector, base, limit, attributes }, n) => cpu.setSegment(n, selector, base, limit, attributes));
+    state.eip = registers.eip;
+    state.eflags = registers.eflags;
+    state.cr0 = registers.cr0;
+    cpu.pagingChanged('cr0');
   }
 
   /** Serves a write of the BIOS's trap port by its ROM. False: an ordinary port write. */

@@ -22,6 +22,7 @@ import { Board } from './board';
 import { EventClock } from './clock';
 import { Firmware } from './firmware';
 import { listInstructions } from './listing';
+import { prepareBoot } from './loaders/load';
 
 const WASM_PAGE = 65536;
 const MEMORY_MIB_MAX = 2048;
@@ -54,6 +55,7 @@ export class Machine implements MachineApi {
 
   constructor(readonly configuration: MachineConfiguration, outputs: MachineOutputs) {
     const ramBytes = checkedMemory(configuration.memoryMiB);
+    const boot = prepareBoot(configuration, ramBytes);
     this.instructionsPerSecond = checkedRate(configuration.instructionsPerSecond);
     let memory: WebAssembly.Memory;
     try {
@@ -76,7 +78,7 @@ export class Machine implements MachineApi {
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
-      hasFloppy: configuration.floppy !== undefined, hasHardDisk: configuration.hardDisk !== undefined,
+      hasFloppy: boot.floppy !== undefined, hasHardDisk: boot.hardDisk !== undefined,
     }, {
       interrupt: (level) => {
         if (level && this.engine.cpu.state.systemFlags & Flag.IF) this.engine.yield();
@@ -91,7 +93,7 @@ export class Machine implements MachineApi {
       serial: (port, bytes) => outputs.serial(port, bytes),
       debugPort: (bytes) => outputs.debugPort(bytes),
     });
-    this.firmware = new Firmware(configuration, {
+    this.firmware = new Firmware(boot, {
       cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, log: (text) => outputs.log(text),
     });
     this.start();
@@ -240,7 +242,7 @@ export class Machine implements MachineApi {
     this.engine.cpu.reset();
     this.board.reset();
     this.halted = false;
-    this.firmware.restart();
+    this.firmware.load();
     this.engine.stateChanged();
   }
 
