@@ -1,0 +1,75 @@
+/** From the command line's files to a machine's configuration: reads them, finds out what the program is, and assembles source text. */
+import path from 'node:path';
+import type { MachineConfiguration } from '../protocol/messages';
+import { BOOT_ADDRESS } from '../vmm/machine/bios/layout';
+import { detect } from '../vmm/machine/loaders/detect';
+import { assembleFile, diagnosticsText, requireAssembled } from './assemble';
+import { CliError } from './errors';
+import { readInput } from './files';
+
+export interface GuestOptions {
+  readonly memory: number;
+  readonly mmu: 'shadow';
+  readonly pace: 'realtime' | 'max';
+  readonly kernelCmdline?: string;
+  readonly initrd?: string;
+  readonly fda?: string;
+  readonly hda?: string;
+  readonly cdrom?: string;
+  readonly loadAddress?: number;
+  readonly maxInstructions?: number;
+}
+
+type Boot = Pick<MachineConfiguration, 'image' | 'boot' | 'loadAddress' | 'entry'>;
+
+const sourceExtensions = /\.(?:asm|nasm|s|inc)$/i;
+const SIGNATURE_OFFSET = 510;
+
+/** @throws CliError, MachineError */
+export function guestConfiguration(file: string | undefined, options: GuestOptions): MachineConfiguration {
+  if (options.cdrom !== undefined) {
+    throw new CliError(`--cdrom ${options.cdrom}: the machine has no CD-ROM drive that can be booted (El Torito)`, 'Use --hda with a disk image, or --fda with a floppy image.');
+  }
+  const named = options.hda ?? options.fda;
+  if (file === undefined && named === undefined) throw new CliError('There is nothing to run', 'Name a file, or give --hda or --fda an image to boot from.');
+  const boot = file === undefined ? { image: new Uint8Array(), boot: 'auto' as const } : program(file, options.loadAddress);
+  if (boot.boot !== 'multiboot') {
+    const given = (['kernelCmdline', 'initrd'] as const).find((option) => options[option] !== undefined);
+    if (given) throw new CliError(`${given === 'initrd' ? '--initrd' : '--kernel-cmdline'} is for multiboot kernels; ${file ?? named} is none`, 'Leave it out.');
+  }
+  return {
+    name: path.basename(file ?? named ?? ''), memoryMiB: options.memory, mmu: options.mmu, pace: options.pace, ...boot,
+    ...(options.fda !== undefined && { floppy: drive(options.fda) }),
+    ...(options.hda !== undefined && { hardDisk: drive(options.hda) }),
+    ...(options.kernelCmdline !== undefined && { commandLine: options.kernelCmdline }),
+    ...(options.initrd !== undefined && { modules: [{ name: path.basename(options.initrd), bytes: readInput(options.initrd) }] }),
+    ...(options.maxInstructions !== undefined && { maxInstructions: options.maxInstructions }),
+  };
+}
+
+function program(file: string, loadAddress: number | undefined): Boot {
+  if (sourceExtensions.test(file)) return assembled(file, loadAddress);
+  const image = readInput(file);
+  if (image.length > 0 && loadAddress !== undefined) return { image, boot: 'flat', loadAddress, entry: loadAddress };
+  const { kind } = detect(file, image);
+  if (kind === 'asm') return assembled(file, loadAddress);
+  return { image, boot: kind };
+}
+
+/** A boot sector boots as one; other output is loaded where it was assembled for. */
+function assembled(file: string, given: number | undefined): Boot {
+  const { bytes, origin, diagnostics, text } = requireAssembled(file, assembleFile(file, { format: 'bin' }));
+  if (diagnostics.length > 0) console.error(diagnosticsText(diagnostics, { path: file, text }));
+  if (bytes.length === 0) throw new CliError(`${file} assembles to nothing`, 'A program needs at least one instruction.');
+  const signature = bytes[SIGNATURE_OFFSET] === 0x55 && bytes[SIGNATURE_OFFSET + 1] === 0xaa;
+  if (signature && given === undefined && (origin === BOOT_ADDRESS || origin === 0)) return { image: bytes, boot: 'disk' };
+  const loadAddress = given ?? (origin === 0 ? BOOT_ADDRESS : origin);
+  return { image: bytes, boot: 'flat', loadAddress, entry: loadAddress };
+}
+
+/** An image for --fda or --hda: anything that is no container of another format. */
+function drive(file: string): Uint8Array {
+  const bytes = readInput(file);
+  detect(file, bytes);
+  return bytes;
+}

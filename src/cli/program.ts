@@ -1,0 +1,121 @@
+/** The commands of `ringside`, their options and their help, for commander. Each command's action resolves to the exit status. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { asm, type AsmOptions } from './asm';
+import { bench, type BenchOptions } from './bench/bench';
+import { dis, type DisOptions } from './dis';
+import { counterDefinitions } from './format/counters';
+import { terminalHelp } from './input';
+import { address, collect, define, seconds, typedText, whole } from './options';
+import { run, type RunOptions } from './run';
+
+const MEMORY_MIB_MAX = 2048;
+
+const runHelp = `
+What FILE is gets detected: assembly source (.asm, .nasm, .s, .inc), a multiboot
+kernel (ELF), a disk image (boot sector signature), else a flat binary, loaded
+at 0x7C00 in real mode. Without FILE the machine boots from --fda or --hda.
+
+Standard output gets what the guest writes to its serial port and to the debug
+port 0xE9, then what --screen, --registers and --counters ask for. How the run
+ended is told on standard error.
+
+Exit status:
+  N    the guest wrote V to the debug-exit port 0xF4: N = 2V + 1
+  0    the guest halted for ever (interrupts off, or nothing left that could
+       wake it) or powered off, or Ctrl-A x was typed
+  1    Ringside itself failed
+  2    bad input; the reason is printed
+  3    triple fault; the post-mortem is printed: fault chain, gate, code, last
+       branches, registers
+  4    the instruction limit was reached
+  124  the time limit was reached
+  130  Ctrl-C; the counters are printed
+
+Keys with --serial stdio in a terminal:
+${terminalHelp.split('   ').map((line) => `  ${line}`).join('\n')}
+
+Examples:
+  ringside run samples/hello.asm --registers --counters table
+  ringside run kernel.elf --kernel-cmdline "verbose" --initrd data.bin
+  ringside run disk.img --max-instructions 100M --counters json`;
+
+/** @param finished receives the exit status of the command that ran. */
+export function createProgram(version: string, finished: (status: number) => void): Command {
+  const program = new Command('ringside')
+    .description('An x86 virtual machine monitor: run, assemble and disassemble guests.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .showSuggestionAfterError();
+
+  program.command('run')
+    .summary('run a guest')
+    .description('Runs a guest in this terminal.')
+    .argument('[file]', 'program, kernel or disk image')
+    .addOption(new Option('--memory <MiB>', 'guest memory').argParser(whole(1, MEMORY_MIB_MAX)).default(32))
+    .addOption(new Option('--serial <where>', 'the first serial port: stdio, null, or a file for its output').default('stdio'))
+    .option('--kernel-cmdline <text>', 'command line of a multiboot kernel')
+    .option('--initrd <file>', 'module of a multiboot kernel')
+    .option('--fda <image>', 'floppy in drive A')
+    .option('--hda <image>', 'first hard disk')
+    .option('--cdrom <image>', 'CD-ROM (refused: no drive that can be booted yet)')
+    .addOption(new Option('--mmu <policy>', 'how guest memory is virtualized').choices(['shadow']).default('shadow'))
+    .addOption(new Option('--load-address <address>', 'load FILE as a flat binary there and start it').argParser(address))
+    .addOption(new Option('--max-instructions <N>', 'end after N guest instructions (k, M, G allowed)').argParser(whole(1, Number.MAX_SAFE_INTEGER)))
+    .addOption(new Option('--timeout <S>', 'end after S seconds').argParser(seconds))
+    .addOption(new Option('--pace <pace>', 'virtual time: realtime (default in a terminal) or as fast as it goes (default otherwise)').choices(['realtime', 'max']))
+    .addOption(new Option('--type <text>', 'type TEXT on the keyboard; \\n, \\t, \\e, \\b are keys, too').argParser(typedText))
+    .addOption(new Option('--screen <when>', 'print the text screen when the run ends').choices(['end', 'none']).default('end'))
+    .addOption(new Option('--counters <format>', 'print the counters at the end; JSON is one line, the last one').choices(['table', 'json']))
+    .option('--registers', 'print the registers at the end')
+    .addHelpText('after', runHelp)
+    .action(async (file: string | undefined, options: RunOptions) => finished(await run(file, options)));
+
+  program.command('asm')
+    .summary('assemble NASM syntax')
+    .description('Assembles a source in NASM syntax with the built-in assembler.')
+    .argument('<file>', 'assembly source')
+    .addOption(new Option('-f, --format <format>', 'output format').choices(['bin', 'elf32']).default('bin'))
+    .option('-o, --output <file>', 'where the output goes, - for standard output (default: the name of the source with .bin or .o)')
+    .option('-l, --listing <file>', 'write a listing: lines, addresses, bytes')
+    .addOption(new Option('-D, --define <name=value>', 'define a single-line macro').argParser(define))
+    .addOption(new Option('-I, --include <folder>', 'folder in which %include and incbin also look').argParser(collect))
+    .addHelpText('after', '\nExit status: 0, or 2 with messages as file:line:column when the source has errors.')
+    .action((file: string, options: AsmOptions) => finished(asm(file, options)));
+
+  program.command('dis')
+    .summary('disassemble')
+    .description('Disassembles the bytes of a file.')
+    .argument('<file>', 'any file')
+    .addOption(new Option('-b, --bits <size>', 'code size, 16 or 32').argParser(codeBits).default(16))
+    .addOption(new Option('--org <address>', 'address of the first byte of the file').argParser(address).default(0))
+    .addOption(new Option('--offset <N>', 'skip N bytes of the file').argParser(whole(0, Number.MAX_SAFE_INTEGER)).default(0))
+    .addOption(new Option('--length <N>', 'disassemble N bytes').argParser(whole(0, Number.MAX_SAFE_INTEGER)))
+    .action(async (file: string, options: DisOptions) => finished(await dis(file, options, write)));
+
+  program.command('bench')
+    .summary('measure the engine')
+    .description('Measures guest instructions a second with guests of our own, paging on, in interleaved rounds.')
+    .option('--list', 'list the kernels')
+    .addOption(new Option('--only <name>', 'measure this kernel (may be given several times)').argParser(collect))
+    .addOption(new Option('--rounds <N>', 'measured rounds').argParser(whole(1, 1000)).default(5))
+    .option('--json', 'one line of JSON instead of a table')
+    .action(async (options: BenchOptions) => finished(await bench(options)));
+
+  program.command('counters')
+    .summary('explain the counters')
+    .description('Prints what each counter of `ringside run --counters` means.')
+    .action(() => {
+      console.log(counterDefinitions());
+      finished(0);
+    });
+  return program;
+}
+
+function codeBits(text: string): 16 | 32 {
+  if (text !== '16' && text !== '32') throw new InvalidArgumentError('It has to be 16 or 32.');
+  return text === '32' ? 32 : 16;
+}
+
+async function write(text: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => process.stdout.write(text, (error) => (error ? reject(error) : resolve())));
+}

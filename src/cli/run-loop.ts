@@ -1,0 +1,79 @@
+/**
+ * Runs a machine in this process, in slices of about ten milliseconds between which signals, input and the clock are heard, until the guest
+ * ends or somebody ends it.
+ */
+import type { EndReason } from '../protocol/messages';
+import type { MachineApi } from '../vmm/machine/api';
+import { Pacer } from '../worker/pacer';
+import type { Bell } from './bell';
+import type { SerialInput } from './input';
+
+export type RunEnd =
+  | { readonly kind: 'ended'; readonly reason: EndReason }
+  | { readonly kind: 'timeout' }
+  /** The processor halts, no device will wake it, and there is nobody left who could type. */
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'interrupted'; readonly signal: 'SIGINT' | 'SIGTERM' | 'SIGPIPE' }
+  | { readonly kind: 'quit' };
+
+export interface RunEnvironment {
+  readonly input: SerialInput;
+  readonly timeoutMilliseconds: number;
+  readonly bell: Bell;
+  /** Set by signals and by the terminal; looked at between slices. */
+  stopped(): RunEnd | undefined;
+  /** Resolves when the output has been taken. */
+  drained(): Promise<void>;
+  now(): number;
+  /** Scan codes to type on the keyboard, as fast as its controller takes them. */
+  readonly scancodes: readonly number[];
+}
+
+/** Ahead of the wall clock, a run sleeps for this long. */
+const PACE_MILLISECONDS = 4;
+
+export async function runMachine(machine: MachineApi, environment: RunEnvironment): Promise<RunEnd> {
+  const { bell, input, now } = environment;
+  const { pace, maxInstructions = Infinity } = machine.configuration;
+  const pacer = new Pacer(pace, machine.instructionsPerSecond);
+  const deadline = now() + environment.timeoutMilliseconds;
+  const keys = [...environment.scancodes];
+  pacer.anchor(now(), machine.instructions);
+  for (;;) {
+    const stopped = environment.stopped();
+    if (stopped) return stopped;
+    const start = now();
+    if (start >= deadline) return { kind: 'timeout' };
+    const left = maxInstructions - machine.instructions;
+    if (left <= 0) {
+      const last = machine.run(0);
+      return { kind: 'ended', reason: last.kind === 'ended' ? last.reason : { kind: 'instructionLimit' } };
+    }
+    if (input.pending.length > 0) input.taken(machine.serialInput(0, input.pending));
+    if (keys.length > 0) keys.splice(0, machine.keyboard(keys));
+    const allowed = pacer.allowance(start, machine.instructions);
+    if (allowed === 0) {
+      await bell.wait(Math.min(PACE_MILLISECONDS, deadline - start));
+      continue;
+    }
+    const before = machine.instructions;
+    const outcome = machine.run(Math.min(allowed, left));
+    pacer.measured(machine.instructions - before, now() - start);
+    if (outcome.kind === 'ended') return { kind: 'ended', reason: outcome.reason };
+    if (outcome.kind === 'idle') {
+      if (outcome.wakeAt === undefined && input.ended && input.pending.length === 0 && keys.length === 0) return { kind: 'waiting' };
+      await sleep(outcome.wakeAt);
+    }
+    await environment.drained();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** While the processor halts, virtual time follows the wall clock up to the next event. */
+  async function sleep(wakeAt: number | undefined): Promise<void> {
+    const until = wakeAt === undefined ? Infinity : pacer.millisecondsUntil(wakeAt, now());
+    await bell.wait(Math.min(until, deadline - now()));
+    const count = pacer.countAt(now());
+    if (wakeAt !== undefined) machine.idleUntil(Math.min(wakeAt, count));
+    else if (pace === 'realtime') machine.idleUntil(count);
+  }
+}
