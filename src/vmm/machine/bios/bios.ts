@@ -19,13 +19,15 @@ import { CMOS } from '../../devices/rtc';
 import { CONVENTIONAL_END, EBDA, EBDA_BYTES } from '../loaders/memory-map';
 
 /**
- * Port writes that bring the chips into the state that programs find: timer at 18.2 Hz; 8259 vectors 08h and 70h, IRQ 0, 1, 2 and 6 open; DMA cascade open.
+ * Port writes that bring the chips into the state that programs find: timer at 18.2 Hz; 8259 vectors 08h and 70h, IRQ 0, 1, 2 and 6 open; DMA cascade open;
+ * COM1 at 115,200 bits a second, 8N1, since most programs write to it without programming it first.
  * The timer comes first: ICW1 forgets the edge that programming it makes.
  */
 const chipSetUp: readonly (readonly [number, number])[] = [
   [0x43, 0x34], [0x40, 0], [0x40, 0], [0x43, 0x54], [0x41, 0x12], [0x43, 0xb6], [0x42, 0], [0x42, 0], [0x61, 0],
   [0x20, 0x11], [0xa0, 0x11], [0x21, 0x08], [0xa1, 0x70], [0x21, 0x04], [0xa1, 0x02], [0x21, 0x01], [0xa1, 0x01], [0x21, 0xb8], [0xa1, 0xff],
   [0x0d, 0], [0xda, 0], [0xd6, 0xc0], [0xd4, 0],
+  [0x3fb, 0x83], [0x3f8, 1], [0x3f9, 0], [0x3fb, 0x03], [0x3fc, 0x03],
 ];
 
 const exceptionNames: Readonly<Record<number, string>> = {
