@@ -33,7 +33,9 @@ export function effectiveAddress(operand: Memory, value: Value, bits: 16 | 32, a
     const size = forced ?? addressPrefix ?? bits;
     return { size, bytes: [size === 16 ? 0x06 : 0x05], displacementSize: size === 16 ? 2 : 4, displacement, direct: true };
   }
-  return parts[0].register.kind === 'r16' ? address16(operand, parts, displacement) : address32(operand, parts, displacement);
+  const size = parts[0].register.kind === 'r16' ? 16 : 32;
+  if (addressPrefix !== undefined && addressPrefix !== size) throw new Problem(`a${addressPrefix} does not go with ${size}-bit registers in the address`, operand);
+  return size === 16 ? address16(operand, parts, displacement) : address32(operand, parts, displacement);
 }
 
 /** Displacements that are plain numbers may take one byte, or none. */

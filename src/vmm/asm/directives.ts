@@ -58,7 +58,10 @@ function section({ pass, rest, span }: DirectiveCall): void {
     cursor.at += 1;
     if (!cursor.accept('=')) {
       const flag = Object.hasOwn(flags, word) ? flags[word] : undefined;
-      if (!flag) throw new Problem(`unknown attribute \`${word}\` of the section`, at);
+      if (!flag) {
+        pass.warn(`unknown attribute \`${word}\` of the section is ignored`, at);
+        continue;
+      }
       if (word === 'nobits' && !attributes.nobits && target.position) throw new Problem('the section already has contents', at);
       flag();
       continue;

@@ -7,6 +7,7 @@ import { effectiveAddress, type EffectiveAddress } from './address';
 import { Problem, type Span } from './diagnostics';
 import { baseOf, evaluate, type Environment, type Node, type Value } from './expression';
 import { registers } from './registers';
+import { overflows } from './sections';
 import type { Operand } from './statement';
 
 /** Bytes at `offset` that hold a value; the sections place it (and range-check it) when addresses are final. */
@@ -124,9 +125,12 @@ export class Encoder {
         case 'far': return {
           kind: 'far', operand, selector: plainValue(operand.selector, request.environment), offset: plainValue(operand.offset, request.environment),
         };
-        case 'memory': return {
-          kind: 'memory', operand, address: effectiveAddress(operand, evaluate(operand.node, request.environment), request.bits, prefixes.addressSize),
-        };
+        case 'memory': {
+          if (prefixes.segment !== undefined && operand.segment !== undefined && prefixes.segment !== operand.segment) {
+            throw new Problem(`${segmentNames[prefixes.segment]} stands before the instruction and ${segmentNames[operand.segment]} in its operand`, operand);
+          }
+          return { kind: 'memory', operand, address: effectiveAddress(operand, evaluate(operand.node, request.environment), request.bits, prefixes.addressSize) };
+        }
       }
     });
     return { operands, addressSize };
@@ -193,9 +197,9 @@ export class Encoder {
         if (code === 'Mp') {
           const far = operand.operand.distance === 'far';
           if (defaultSized.has(request.mnemonic)) return far && (given === undefined || given === size);
-          return operand.operand.distance === undefined;
+          return operand.operand.distance === undefined && given === undefined;
         }
-        if (operand.operand.distance === 'far') return false;
+        if (operand.operand.distance === 'far' || operand.operand.distance === 'short') return false;
         // What lea's address points at has no size, so any will do.
         if (code === 'M' || code === 'Ms' || code === 'Ma') return given === undefined || request.mnemonic === 'lea';
         return given === undefined || given === wanted;
@@ -301,7 +305,8 @@ export class Encoder {
         field(2, operand.selector, operand.operand);
       } else if (operand.kind === 'immediate' && width) {
         const short = code === 'Ibs' && !operand.value.terms;
-        const number = short && operand.operand.size !== 8 ? { ...operand.value, number: BigInt.asIntN(size, operand.value.number) } : operand.value;
+        if (short && operand.operand.size !== 8 && overflows(operand.value.number, size / 8, false)) warnings.push(`value ${operand.value.number} does not fit into ${size} bits: the upper bits are cut off`);
+        const number = short ? { ...operand.value, number: BigInt.asIntN(size, operand.value.number) } : operand.value;
         field(width as 1 | 2 | 4, number, operand.operand, { relative: code[0] === 'J', signed: code === 'Ibs' || code === 'Jb' });
       }
     }
@@ -363,8 +368,13 @@ function readPrefixes(request: EncodeRequest): Prefixes {
       result.repeat = repeatPrefixes[prefix];
     } else if (prefix === 'lock') result.lock = true;
     else if (prefix === 'wait') result.wait = true;
-    else if (prefix === 'o16' || prefix === 'o32') result.operandSize = prefix === 'o16' ? 16 : 32;
-    else if (prefix === 'a16' || prefix === 'a32') result.addressSize = prefix === 'a16' ? 16 : 32;
+    else if (prefix === 'o16' || prefix === 'o32') {
+      if (result.operandSize !== undefined) throw new Problem('two operand-size prefixes', request.span);
+      result.operandSize = prefix === 'o16' ? 16 : 32;
+    } else if (prefix === 'a16' || prefix === 'a32') {
+      if (result.addressSize !== undefined) throw new Problem('two address-size prefixes', request.span);
+      result.addressSize = prefix === 'a16' ? 16 : 32;
+    }
     else {
       if (result.segment !== undefined) throw new Problem('two segment prefixes', request.span);
       result.segment = segmentNames.indexOf(prefix);

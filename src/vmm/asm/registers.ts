@@ -20,7 +20,7 @@ add('r8', 8, ['al', 'cl', 'dl', 'bl', 'ah', 'ch', 'dh', 'bh']);
 add('r16', 16, ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di']);
 add('r32', 32, ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi']);
 add('segment', 16, ['es', 'cs', 'ss', 'ds', 'fs', 'gs']);
-add('control', 32, ['cr0', '', 'cr2', 'cr3', 'cr4', '', '', '', 'cr8']);
+add('control', 32, ['cr0', '', 'cr2', 'cr3', 'cr4']);
 add('debug', 32, ['dr0', 'dr1', 'dr2', 'dr3', 'dr4', 'dr5', 'dr6', 'dr7']);
 
 /** Dense: the position is the register's identity inside expression values. */

@@ -76,7 +76,7 @@ export function parseStatement(tokens: readonly Token[], context: StatementConte
     const word = first.text.toLowerCase();
     const segmentPrefix = colon ? false : isKeyword(word, context.isMnemonic);
     if (!segmentPrefix) {
-      if (!colon && registerIndex(word) !== undefined) throw new Problem(`expected an instruction, not register ${word}`, first);
+      if (registerIndex(word) !== undefined) throw new Problem(`expected an instruction or a label, not register ${word}`, first);
       if (!colon && next && !(next.kind === 'name' && isKeyword(next.text.toLowerCase(), context.isMnemonic))) throw unknownInstruction(first, context);
       label = { name: first.text.startsWith('$') ? first.text.slice(1) : first.text, colon, column: first.column, endColumn: first.endColumn };
       cursor.at = colon ? 2 : 1;
@@ -226,7 +226,13 @@ function parseOperand(cursor: Cursor): Operand {
     const end = cursor.tokens[cursor.at - 1] ?? start;
     return { size, strict, distance, column: start.column, endColumn: end.endColumn };
   };
-  if (cursor.accept('[')) return parseMemory(cursor, base);
+  // es:[bx], as other assemblers write [es:bx].
+  const outer = cursor.token?.kind === 'name' ? registerIndex(cursor.token.text) : undefined;
+  if (outer !== undefined && registers[outer].kind === 'segment' && cursor.tokens[cursor.at + 1]?.text === ':' && cursor.tokens[cursor.at + 2]?.text === '[') {
+    cursor.at += 3;
+    return parseMemory(cursor, base, registers[outer].number);
+  }
+  if (cursor.accept('[')) return parseMemory(cursor, base, undefined);
   const index = cursor.token?.kind === 'name' ? registerIndex(cursor.token.text) : undefined;
   const after = cursor.tokens[cursor.at + 1];
   if (index !== undefined && (!after || (after.kind === 'operator' && after.text === ','))) {
@@ -245,10 +251,10 @@ function parseOperand(cursor: Cursor): Operand {
   return { kind: 'immediate', node, ...base() };
 }
 
-function parseMemory(cursor: Cursor, base: () => OperandBase): Operand {
+function parseMemory(cursor: Cursor, base: () => OperandBase, outerSegment: number | undefined): Operand {
   let displacementSize: 8 | 16 | 32 | undefined;
   let noSplit = false;
-  let segment: number | undefined;
+  let segment = outerSegment;
   for (;;) {
     const word = cursor.word;
     const next = cursor.tokens[cursor.at + 1];

@@ -239,7 +239,7 @@ export const controlRows: readonly InstructionSpec[] = [
     },
   },
   { mnemonic: 'int', title: 'Software interrupt', encodings: ['CD : Ib'], access: ['r'], size: 8, ends: true, control: 'interrupt', semantics: interrupt((b) => b.read(0)) },
-  { mnemonic: 'int3', title: 'Breakpoint', encodings: ['CC :'], ends: true, control: 'interrupt', semantics: interrupt((b) => b.constant(3)) },
+  { mnemonic: 'int3', aliases: ['int03'], title: 'Breakpoint', encodings: ['CC :'], ends: true, control: 'interrupt', semantics: interrupt((b) => b.constant(3)) },
   {
     mnemonic: 'int1', aliases: ['icebp'], title: 'Debug trap', encodings: ['F1 :'], feature: '386', ends: true, control: 'interrupt',
     semantics: (b) => {
