@@ -32,7 +32,7 @@ export const limits = {
   /** Bytes that resb and its kin may reserve in sections without contents (bss of a kernel may be large; it costs no memory here). */
   reservedBytes: 0xffff_ffff,
   /** Lines that the preprocessor may play in one pass, and statements that all passes together may assemble. */
-  lines: 1_000_000,
+  lines: 500_000,
   statements: 20_000_000,
   /** Lines that are kept for the next pass instead of being expanded again. */
   keptLines: 200_000,

@@ -314,7 +314,10 @@ export class Encoder {
   }
 
   private mismatch(request: EncodeRequest, rows: readonly Encoding[], operands: readonly Evaluated[]): Problem {
-    const forms = [...new Set(rows.map((row) => row.operands.map(describeCode).join(', ') || 'no operands'))];
+    // Forms that share most with what was written come first.
+    const likeness = (row: Encoding) => (row.operands.length === operands.length ? 1 : 0)
+      + operands.filter((operand, i) => row.operands[i] !== undefined && ([16, 32] as const).some((size) => this.accepts(row.operands[i], size, operand, request))).length * 2;
+    const forms = [...new Set([...rows].sort((a, b) => likeness(b) - likeness(a)).map((row) => row.operands.map(describeCode).join(', ') || 'no operands'))];
     const shown = forms.slice(0, 8).join(' | ') + (forms.length > 8 ? ' | …' : '');
     const sameCount = rows.some((row) => row.operands.length === operands.length);
     const sizesGiven = operands.map((operand) => (operand.kind === 'register' ? registers[operand.operand.index].size : operand.operand.size));

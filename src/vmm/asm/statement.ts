@@ -54,6 +54,9 @@ export const directiveNames: ReadonlySet<string> = new Set([
   'bits', 'use16', 'use32', 'use64', 'org', 'section', 'segment', 'absolute', 'global', 'extern', 'common', 'static', 'align', 'alignb', 'sectalign',
   'struc', 'endstruc', 'istruc', 'at', 'iend', 'cpu', 'default', 'required', 'warning', 'debug', 'list', 'float',
 ]);
+/** Words with a meaning inside operands; `$byte` is a label. */
+const operandWords: ReadonlySet<string> = new Set([...Object.keys(sizes), 'near', 'far', 'short', 'strict', 'nosplit', 'seg', 'wrt', 'abs', 'rel']);
+
 /** Names that cannot be labels. */
 function isKeyword(word: string, isMnemonic: (name: string) => boolean): boolean {
   return Object.hasOwn(dataUnits, word) || Object.hasOwn(reserveUnits, word) || word === 'equ' || word === 'times' || word === 'incbin'
@@ -77,6 +80,7 @@ export function parseStatement(tokens: readonly Token[], context: StatementConte
     const segmentPrefix = colon ? false : isKeyword(word, context.isMnemonic);
     if (!segmentPrefix) {
       if (registerIndex(word) !== undefined) throw new Problem(`expected an instruction or a label, not register ${word}`, first);
+      if (operandWords.has(word)) throw new Problem(`expected an instruction or a label; \`${word}\` belongs to an operand`, first);
       if (!colon && next && !(next.kind === 'name' && isKeyword(next.text.toLowerCase(), context.isMnemonic))) throw unknownInstruction(first, context);
       label = { name: first.text.startsWith('$') ? first.text.slice(1) : first.text, colon, column: first.column, endColumn: first.endColumn };
       cursor.at = colon ? 2 : 1;
