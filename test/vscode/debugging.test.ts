@@ -20,7 +20,7 @@ describe('debugging an assembly source', () => {
     await vscode.commands.executeCommand('workbench.action.debug.start');
     const frame = await stops.next();
     equal(frame.line, range.start.line + 1, 'line of the stop');
-    equal(BigInt(await register('eax')), 0x11n, 'EAX');
+    equal(await register('eax'), 0x11n, 'EAX');
   });
 
   it('stops before the first instruction when asked to', async () => {
@@ -43,12 +43,11 @@ describe('debugging an assembly source', () => {
     await stops.next();
     await vscode.commands.executeCommand('workbench.action.debug.stepOver');
     equal((await stops.next()).line, line + 2, 'line after one step');
-    const values = await eventually('values beside the stepped line', () => ringside.inlineValues().find((one) => one.line === line + 1));
-    equal(values.text.split('  ')[0], 'eax = 0x12 (was 0x11)');
+    await eventually('values beside the stepped line', () => ringside.inlineValues().find((one) => one.line === line + 1 && one.text.startsWith('eax = 0x12 (was 0x11)')));
     await vscode.commands.executeCommand('workbench.action.debug.stepOver');
     equal((await stops.next()).line, line + 3, 'line after two steps');
-    const jump = await eventually('the forecast of the jump', () => ringside.inlineValues().find((one) => one.line === line + 3 && one.text.includes('jnz')));
-    match(jump.text, /jnz not taken \(ZF=1\)/);
+    const jump = await eventually('the forecast of the jump', () => ringside.inlineValues().find((one) => one.line === line + 3 && one.text.includes('taken')));
+    match(jump.text, /jn[ez] not taken \(ZF=1\)/);
     await picture('inline-values');
   });
 
@@ -72,7 +71,7 @@ describe('debugging an assembly source', () => {
     equal((await stops.next()).line, lineOf(document, 'mov ecx, 3') + 1, 'line after stepping in');
     await vscode.commands.executeCommand('workbench.action.debug.stepOut');
     equal((await stops.next()).line, lineOf(document, 'mov dword') + 1, 'line after stepping out');
-    equal(BigInt(await register('ecx')), 3n, 'ECX');
+    equal(await register('ecx'), 3n, 'ECX');
   });
 
   it('sets a register, reads memory and stops at a label', async () => {
@@ -84,7 +83,7 @@ describe('debugging an assembly source', () => {
     const { data } = await session.customRequest('readMemory', { memoryReference: 'lin:0x600', count: 4 }) as { data: string };
     equal(data, btoa('\xfe\xca\0\0'), 'memory at 0x600');
     await session.customRequest('setExpression', { expression: 'ebx', value: '0x1234' });
-    equal(BigInt(await register('bx')), 0x1234n, 'BX');
+    equal(await register('bx'), 0x1234n, 'BX');
   });
 
   it('pauses an endless loop at once', async () => {

@@ -37,6 +37,9 @@ start:
   mov ss, ax
   mov sp, 0x7c00
   cld
+  mov dx, 0x3fb           ; line control of COM1: 8 data bits, 1 stop bit
+  mov al, 3
+  out dx, al
   mov si, hello
 .next:
   lodsb

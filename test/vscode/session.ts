@@ -70,12 +70,12 @@ export class Stops implements vscode.Disposable {
   }
 }
 
-/** The value of a variable in the Registers scope or below it. */
-export async function register(name: string): Promise<string> {
+/** The value of a register as the watch view gets it. */
+export async function register(name: string): Promise<bigint> {
   const session = vscode.debug.activeDebugSession;
   ok(session, 'there is no debug session');
   const { result } = await session.customRequest('evaluate', { expression: name, context: 'watch' }) as { result: string };
-  return result;
+  return BigInt(/0x[0-9a-f]+|\d+/i.exec(result)?.[0] ?? '');
 }
 
 export async function endAll(): Promise<void> {

@@ -61,6 +61,9 @@ export class RingsideConfigurations implements vscode.DebugConfigurationProvider
     config.assembler ??= settings.get('assembler');
     config.nasm ??= settings.get('nasmPath');
     config.memory ??= settings.get('memory');
+    // The console is for the debug port and for expressions; opened by itself it would take the room of the views. A person's own setting counts more.
+    const console = vscode.workspace.getConfiguration('debug').inspect('internalConsoleOptions');
+    if (console?.globalValue === undefined && console?.workspaceValue === undefined) config.internalConsoleOptions ??= 'neverOpen';
     return config;
   }
 }

@@ -3,6 +3,13 @@ import * as vscode from 'vscode';
 import { debugType } from '../../protocol/dap';
 import { MachineSession } from './session';
 
+/** What an adapter sends, as far as it is looked at. */
+interface SentMessage {
+  readonly type?: string;
+  readonly event?: string;
+  readonly body?: unknown;
+}
+
 /** Ended machines stay to be looked at, but not without bound. */
 const endedKept = 3;
 
@@ -22,26 +29,27 @@ export class MachineSessions implements vscode.Disposable {
   constructor() {
     this.disposables = [
       this.started, this.changed, this.currentChanged,
-      vscode.debug.onDidStartDebugSession((session) => this.of(session)?.describe()),
-      vscode.debug.onDidReceiveDebugSessionCustomEvent((event) => this.of(event.session)?.receive(event.event, event.body)),
+      // A tracker sees all messages in their order and at once; VS Code's own custom events make a detour through the window.
       vscode.debug.registerDebugAdapterTrackerFactory(debugType, {
-        createDebugAdapterTracker: (session) => ({
-          onDidSendMessage: (message: { type?: string; event?: string }) => {
-            if (message.type === 'event' && message.event === 'stopped') void this.of(session)?.presentStop();
-          },
-        }),
+        createDebugAdapterTracker: (session) => ({ onDidSendMessage: (message: SentMessage) => this.follow(session, message) }),
       }),
       vscode.debug.onDidTerminateDebugSession((session) => this.sessions.get(session.id)?.ended()),
       vscode.debug.onDidChangeActiveDebugSession((session) => {
-        const machine = session && this.of(session);
+        const machine = session && this.sessions.get(session.id);
         if (machine) this.choose(machine);
       }),
     ];
   }
 
-  /** The machine of a debug session; undefined for other debuggers' sessions. */
-  of(session: vscode.DebugSession): MachineSession | undefined {
-    if (session.type !== debugType) return undefined;
+  private follow(session: vscode.DebugSession, { type, event, body }: SentMessage): void {
+    if (type !== 'event' || event === undefined) return;
+    // Initialized means that the program was loaded: a faulty one opens no views.
+    if (event === 'initialized') this.of(session).describe();
+    else if (event === 'stopped') void this.of(session).presentStop();
+    else this.sessions.get(session.id)?.receive(event, body);
+  }
+
+  private of(session: vscode.DebugSession): MachineSession {
     const known = this.sessions.get(session.id);
     if (known) return known;
     const machine = new MachineSession(session);

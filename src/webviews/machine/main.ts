@@ -24,22 +24,23 @@ function remember(change: Partial<ViewState>): void {
 
 // The skeleton stands once; drawing changes texts.
 const program = element('h1', { id: 'program' }, 'No machine');
-const status = element('p', { id: 'status' });
-const mode = element('p', { id: 'mode' });
+const status = element('span', { id: 'status' });
+const mode = element('span', { id: 'mode' });
 const announcement = element('p', { class: 'visually-hidden', role: 'status', 'aria-live': 'polite', id: 'announcement' });
 const announcer = new Announcer(announcement, 400);
 
-const commands: readonly { readonly command: MachineViewCommand; readonly label: string; readonly states: readonly string[] }[] = [
-  { command: 'continue', label: 'Continue', states: ['paused'] },
-  { command: 'pause', label: 'Pause', states: ['running'] },
-  { command: 'stepInstruction', label: 'Step instruction', states: ['paused'] },
-  { command: 'restart', label: 'Restart', states: ['paused', 'running', 'ended'] },
-  { command: 'terminate', label: 'Stop', states: ['paused', 'running'] },
-  { command: 'showScreen', label: 'Screen', states: ['paused', 'running', 'ended'] },
-  { command: 'showSerial', label: 'Serial port', states: ['paused', 'running', 'ended'] },
+/** What each button is called, what it does in words, and in which states it can. */
+const commands: readonly { readonly command: MachineViewCommand; readonly label: string; readonly title: string; readonly states: readonly string[] }[] = [
+  { command: 'continue', label: 'Continue', title: 'Let the guest run', states: ['paused'] },
+  { command: 'pause', label: 'Pause', title: 'Stop the guest where it is', states: ['running'] },
+  { command: 'stepInstruction', label: 'Step', title: 'Execute one instruction', states: ['paused'] },
+  { command: 'restart', label: 'Restart', title: 'Assemble and start again', states: ['paused', 'running', 'ended'] },
+  { command: 'terminate', label: 'Stop', title: 'End the machine', states: ['paused', 'running'] },
+  { command: 'showScreen', label: 'Screen', title: 'Show the VGA screen', states: ['paused', 'running', 'ended'] },
+  { command: 'showSerial', label: 'Serial', title: 'Show the serial terminal', states: ['paused', 'running', 'ended'] },
 ];
-const buttons = commands.map(({ command, label }) => {
-  const button = element('button', { type: 'button', 'data-command': command }, label);
+const buttons = commands.map(({ command, label, title }) => {
+  const button = element('button', { type: 'button', 'data-command': command, title }, label);
   button.addEventListener('click', () => vscode.post({ type: 'command', command }));
   return button;
 });
@@ -63,8 +64,8 @@ function table(id: string, label: string, headings: readonly string[]): { table:
   return { table: element('table', { id, 'aria-label': label }, head, body), body };
 }
 
-const general = table('registers', 'General registers', ['Register', 'Value', 'Was']);
-const system = table('system', 'Control registers and tables', ['Register', 'Value', 'Was']);
+const general = element('ul', { id: 'registers', class: 'registers', 'aria-label': 'General registers' });
+const system = element('ul', { id: 'system', class: 'registers', 'aria-label': 'Control registers and tables' });
 const segments = table('segments', 'Segment registers', ['Segment', 'Selector', 'Base', 'Limit', 'Attributes']);
 const counters = table('counters', 'Event counters', ['Event', 'Count', 'Rate']);
 const flags = element('ul', { id: 'flags', 'aria-label': 'EFLAGS' });
@@ -79,13 +80,13 @@ const figure = element('figure', {}, plotTitle, plot);
 
 const content = element('div', { id: 'content' },
   postMortemSection,
-  section('section-registers', 'Registers', true, general.table),
+  section('section-registers', 'Registers', true, general),
   section('section-flags', 'EFLAGS', true, flags),
   section('section-counters', 'Counters', true, figure, counters.table),
   section('section-segments', 'Segments', false, segments.table),
-  section('section-system', 'Control registers', false, system.table));
+  section('section-system', 'Control registers', false, system));
 const empty = element('p', { id: 'empty' }, 'Start a program with F5 to see its machine here.');
-document.body.append(element('main', {}, element('header', {}, program, status, mode, toolbar, here), announcement, empty, content));
+document.body.append(element('main', {}, element('header', {}, program, element('p', { class: 'summary' }, status, ' ', mode), toolbar, here), announcement, empty, content));
 
 /** Rows of a table keyed by name: created once, changed in place. */
 function rows(body: HTMLTableSectionElement, names: readonly string[], cells: number): HTMLTableRowElement[] {
@@ -96,28 +97,33 @@ function rows(body: HTMLTableSectionElement, names: readonly string[], cells: nu
   return Array.from(body.rows);
 }
 
-function drawRegisters(body: HTMLTableSectionElement, registers: readonly RegisterRow[]): void {
-  rows(body, registers.map((r) => r.name), 2).forEach((row, i) => {
+/** Items of a list keyed by name: created once, changed in place. Each has a name, a value and what the value was. */
+function items(list: HTMLUListElement, names: readonly string[]): Element[] {
+  const present = Array.from(list.children) as HTMLElement[];
+  if (present.length === names.length && present.every((item, i) => item.dataset.name === names[i])) return present;
+  list.replaceChildren(...names.map((name) => element('li', { 'data-name': name },
+    element('span', { class: 'name' }, name), ' ', element('span', { class: 'value' }), element('span', { class: 'was' }))));
+  return Array.from(list.children);
+}
+
+function drawItem(item: Element, value: string, previous: string | undefined, title: string, state: string): void {
+  setAttribute(item, 'class', `${state}${previous === undefined ? '' : ' changed'}`.trim());
+  setAttribute(item, 'title', title);
+  setText(item.children[1], value);
+  setText(item.children[2], previous === undefined ? '' : ` was ${previous}`);
+}
+
+function drawRegisters(list: HTMLUListElement, registers: readonly RegisterRow[]): void {
+  items(list, registers.map((r) => r.name)).forEach((item, i) => {
     const { value, previous, note } = registers[i];
-    setAttribute(row, 'class', previous === undefined ? '' : 'changed');
-    setAttribute(row, 'title', note);
-    setText(row.cells[1], value);
-    setText(row.cells[2], previous ?? '');
+    drawItem(item, value, previous, note, '');
   });
 }
 
-function drawFlags(rowsOfFlags: MachineViewModel['flags']): void {
-  if (flags.children.length !== rowsOfFlags.length) {
-    flags.replaceChildren(...rowsOfFlags.map((flag) => element('li', { 'data-name': flag.name },
-      element('span', { class: 'flag-name' }, flag.name), ' ', element('span', { class: 'flag-value' }), element('span', { class: 'flag-was' }))));
-  }
-  rowsOfFlags.forEach((flag, i) => {
-    const item = flags.children[i];
-    const changed = flag.previous !== undefined;
-    setAttribute(item, 'class', `${flag.value ? 'set' : 'clear'}${changed ? ' changed' : ''}`);
-    setAttribute(item, 'title', `${flag.title}: ${flag.definition}`);
-    setText(item.querySelector('.flag-value')!, String(flag.value));
-    setText(item.querySelector('.flag-was')!, changed ? ` was ${flag.previous}` : '');
+function drawFlags(all: MachineViewModel['flags']): void {
+  items(flags, all.map((flag) => flag.name)).forEach((item, i) => {
+    const { title, definition, value, previous } = all[i];
+    drawItem(item, String(value), previous === undefined ? undefined : String(previous), `${title}: ${definition}`, value ? 'set' : 'clear');
   });
 }
 
@@ -136,8 +142,8 @@ function drawModel(): void {
   setText(address, model.location?.address ?? '');
   setText(instruction, model.location?.instruction ?? '');
   setText(forecast, model.forecast ?? '');
-  drawRegisters(general.body, model.general);
-  drawRegisters(system.body, model.system);
+  drawRegisters(general, model.general);
+  drawRegisters(system, model.system);
   drawFlags(model.flags);
   rows(segments.body, model.segments.map((s) => s.name), 4).forEach((row, i) => {
     const segment = model!.segments[i];
