@@ -35,6 +35,9 @@ import type { Granularity } from './stepping';
 import { scopes, setVariable, variables } from './variables';
 
 const threadId = 1;
+const bootSectorAddress = 0x7c00;
+/** The BIOS's ROM, and its image behind the reset vector. */
+const biosStart = 0xe0000, biosEnd = 0x100000, resetVectorStart = 0xfffe0000;
 
 type Handler = (args: never) => Promise<object | undefined | void>;
 
@@ -228,12 +231,7 @@ export class RingsideDebugSession extends DebugSession {
   }
 
   private begin(): void {
-    if (this.config?.stopOnEntry === true) {
-      this.lastStop = { kind: 'entry' };
-      this.afterResponse.push(() => this.sendStopped('entry', 'Before the first instruction'));
-    } else {
-      this.resume((debuggee) => debuggee.run('continue', {}));
-    }
+    this.resume(this.config?.stopOnEntry === true ? (debuggee) => runToEntry(debuggee) : (debuggee) => debuggee.run('continue', {}));
   }
 
   /** The program is read and assembled anew: what was edited is what runs. */
@@ -337,6 +335,9 @@ export class RingsideDebugSession extends DebugSession {
       case 'exception':
         this.sendStopped('exception', exceptionText(reason));
         return;
+      case 'entry':
+        this.sendStopped('entry', 'Before the first instruction');
+        return;
       default:
         this.sendStopped(reason.kind);
     }
@@ -417,4 +418,17 @@ export class RingsideDebugSession extends DebugSession {
   private custom<N extends CustomEventName>(name: N, body: CustomEvents[N]): void {
     this.sendEvent(new Event(name, body));
   }
+}
+
+/**
+ * The first instruction of the program: where the machine stands, or for a disk, whose machine begins in the BIOS, where the BIOS
+ * hands over to the boot sector.
+ */
+async function runToEntry(debuggee: Debuggee): Promise<Halt> {
+  const entry: Halt = { kind: 'stopped', reason: { kind: 'entry' } };
+  const linear = await debuggee.linearEip();
+  const inBios = (linear >= biosStart && linear < biosEnd) || linear >= resetVectorStart;
+  if (!inBios) return entry;
+  const halt = await debuggee.run('runTo', { linear: bootSectorAddress });
+  return halt.kind === 'stopped' && halt.reason.kind === 'step' ? entry : halt;
 }
