@@ -3,7 +3,7 @@
  * derived words that layout.ts defines; what may be loaded is decided by segments.ts, far.ts and system.ts.
  */
 import {
-  CONTEXT, COUNTERS, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
+  CONTEXT, COUNTERS, COUNTERS_MAX, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
   LAZY_ZERO, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, SYSENTER_CS,
   SYSTEM_FLAGS,
 } from './layout';
@@ -220,6 +220,10 @@ export class CpuState {
     const at = COUNTER_SLOTS[id] ??= counterAddress(id);
     this.u32[at >> 2]++;
     if (this.u32[at >> 2] === 0) this.u32[(at >> 2) + 1]++;
+  }
+
+  clearCounters(): void {
+    this.u8.fill(0, COUNTERS, COUNTERS + COUNTERS_MAX);
   }
 
   get mode(): CpuMode {

@@ -20,6 +20,8 @@ export class EventClock implements Clock {
   private sequence = 0;
   private count = 0;
   private firing = false;
+  /** Called when an event was scheduled before all others: whoever runs up to the event that was the next has to look again. */
+  onEarlier: () => void = () => { /* nobody runs yet */ };
 
   /**
    * @param source the count exact to the instruction (the engine's, plus what HLT has skipped). Without one, now() is what advanceTo was last told.
@@ -39,6 +41,7 @@ export class EventClock implements Clock {
     const event: Event = { at: Math.max(at, this.count), sequence: this.sequence++, callback, position: this.heap.length };
     this.heap.push(event);
     this.up(event.position);
+    if (event.position === 0) this.onEarlier();
     return { cancel: () => this.remove(event) };
   }
 

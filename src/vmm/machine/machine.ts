@@ -7,8 +7,7 @@ import { Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
 import { debugFault, enabledBreakpoints, matchingBreakpoints, SINGLE_STEP } from '../cpu/debug';
 import type { DeliveryOutcome } from '../cpu/deliver';
-import type { GuestFault} from '../cpu/exceptions';
-import { Vector, vectorName } from '../cpu/exceptions';
+import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
 import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from '../cpu/layout';
 import { readByName, setByName } from '../cpu/names';
 import { Decoder } from '../decode/decoder';
@@ -76,6 +75,7 @@ export class Machine implements MachineApi {
       interruptRequested: () => this.board.pic.interruptRequested,
     });
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
+    this.clock.onEarlier = () => this.engine.yield();
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
       hasFloppy: boot.floppy !== undefined, hasHardDisk: boot.hardDisk !== undefined,
@@ -83,7 +83,10 @@ export class Machine implements MachineApi {
       interrupt: (level) => {
         if (level && this.engine.cpu.state.systemFlags & Flag.IF) this.engine.yield();
       },
-      a20: (enabled) => this.mmu.setA20(enabled),
+      a20: (enabled) => {
+        this.mmu.setA20(enabled);
+        this.engine.yield();
+      },
       reset: () => {
         this.resetWanted = true;
         this.engine.yield();
@@ -161,6 +164,14 @@ export class Machine implements MachineApi {
         // Between iterations of a repeated string instruction the pushed image has RF set (SDM Vol. 3, 17.3.1.1).
         if (this.engine.repeating) state.systemFlags |= Flag.RF;
         this.delivered(this.engine.cpu.deliver(this.board.pic.acknowledge(), 'external'));
+        // The handler's first instruction comes before another interrupt: a line that never falls cannot hold the clock.
+        state.interruptShadow = true;
+        continue;
+      }
+      if (this.engine.cpu.pendingDebug && !state.stackShadow) {
+        // Earned by something other than an instruction: the frame of a delivery was pushed over a data breakpoint.
+        this.debugTrap(0);
+        this.engine.skipTo(this.engine.now + 1);
         continue;
       }
       const limit = Math.min(target, this.clock.nextEvent() ?? Infinity) - this.engine.now;
@@ -175,8 +186,16 @@ export class Machine implements MachineApi {
     const exit = this.engine.execute(limit, this.watches.length ? 'single' : 'full');
     if (exit.kind === 'fault') return this.fault(exit.fault);
     if (exit.kind === 'breakpoint') return this.atBreakpoint(exit.linear);
-    if (this.engine.cpu.pendingDebug) this.delivered(this.engine.cpu.debugTrap(0));
+    const { cpu } = this.engine;
+    if (cpu.pendingDebug && !cpu.state.stackShadow) this.debugTrap(0);
     return undefined;
+  }
+
+  /** #DB as a trap behind an instruction, or behind an iteration of a repeated one (then RF is set in the pushed image). */
+  private debugTrap(bits: number): void {
+    const { cpu, repeating } = this.engine;
+    if (repeating) cpu.state.systemFlags |= Flag.RF;
+    this.delivered(cpu.debugTrap(bits));
   }
 
   /** One instruction with everything that hangs on a single boundary: TF, RF, the STI and MOV SS shadow, debug registers. */
@@ -187,16 +206,17 @@ export class Machine implements MachineApi {
     const flags = state.systemFlags;
     if (!(flags & Flag.RF)) {
       if (!passBreakpoint && this.breakpoints.has(linear)) return { kind: 'breakpoint', linear };
-      const bits = matchingBreakpoints(state, linear, 1, 'execute');
+      const bits = state.stackShadow ? 0 : matchingBreakpoints(state, linear, 1, 'execute');
       if (bits) return this.fault(debugFault(cpu, bits, 'instruction breakpoint'));
     }
     state.interruptShadow = false;
     this.engine.interruptTaken = false;
+    this.engine.flagsReturned = false;
     const exit = this.engine.execute(1, 'step');
     if (exit.kind === 'fault') return this.fault(exit.fault);
-    if (flags & Flag.RF && !this.engine.interruptTaken) state.systemFlags &= ~Flag.RF;
+    if (flags & Flag.RF && !this.engine.interruptTaken && !this.engine.flagsReturned) state.systemFlags &= ~Flag.RF;
     const stepped = (flags & Flag.TF) !== 0 && !this.engine.interruptTaken && !state.stackShadow;
-    if (stepped || (cpu.pendingDebug && !state.stackShadow)) this.delivered(cpu.debugTrap(stepped ? SINGLE_STEP : 0));
+    if (stepped || (cpu.pendingDebug && !state.stackShadow)) this.debugTrap(stepped ? SINGLE_STEP : 0);
     return undefined;
   }
 
@@ -219,6 +239,8 @@ export class Machine implements MachineApi {
       };
     }
     this.reported = undefined;
+    // What the abandoned instruction touched before it faulted counts for nothing.
+    if (!(fault instanceof GuestFault && fault.afterTaskSwitch)) this.engine.cpu.pendingDebug = 0;
     this.delivered(this.engine.cpu.raise(fault));
     // A delivery takes one tick, so that a guest which only faults cannot hold the clock.
     this.engine.skipTo(this.engine.now + 1);
@@ -226,7 +248,11 @@ export class Machine implements MachineApi {
   }
 
   private delivered(outcome: DeliveryOutcome): void {
-    if (outcome.kind === 'delivered') return;
+    if (outcome.kind === 'delivered') {
+      // A handler runs: a trap behind HLT has woken the processor.
+      this.halted = false;
+      return;
+    }
     this.lastPostMortem = { chain: outcome.chain, gate: outcome.gate, registers: this.registers(), lastBranches: this.lastBranches() };
     this.finish({ kind: 'tripleFault', postMortem: this.lastPostMortem });
   }
@@ -259,6 +285,8 @@ export class Machine implements MachineApi {
     this.engine.flush();
     this.mmu.physical.bytes.fill(0, RAM);
     this.mmu.flush();
+    this.engine.cpu.state.clearCounters();
+    this.lastPostMortem = undefined;
     this.start();
   }
 
@@ -399,5 +427,5 @@ function checkedRate(rate: number | undefined): number {
   if (!Number.isFinite(value) || value < 1000 || value > 1e12) {
     throw new MachineError('instructionsPerSecond', `instructionsPerSecond is ${value}; it has to lie between 1,000 and 10^12.`, 'Leave it out for 100 million.');
   }
-  return value;
+  return Math.round(value);
 }

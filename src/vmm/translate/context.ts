@@ -21,7 +21,7 @@ export interface TranslationContext {
 }
 
 /** A guest that makes more (every real-mode CS base is one) makes the translator start over. */
-const CONTEXTS_MAX = 8192;
+export const CONTEXTS_MAX = 8192;
 
 const FLAT_LIMIT = 0xffffffff;
 

@@ -7,8 +7,8 @@ import { Flag } from '../cpu/bits';
 import { callouts, type Callout, type CalloutName, type CalloutSite } from '../cpu/callouts';
 import { Cpu, type CpuHooks } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
-import { BUDGET, CONTEXT, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, RUN_BUDGET, SCRATCH, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
-import { counterAddress } from '../cpu/counters';
+import { BUDGET, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, RUN_BUDGET, SCRATCH, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
+import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
 import { table } from '../isa/table';
 import type { Mmu } from '../mmu/mmu';
@@ -69,16 +69,19 @@ export class Engine {
   private running = false;
   /** The last instruction entered a handler by itself (INT n): it takes no single-step trap. */
   interruptTaken = false;
+  /** The last instruction was IRET: RF is what it brought. */
+  flagsReturned = false;
   /** EIP is at a repeated string instruction that has done some of its iterations. */
   repeating = false;
 
-  constructor(private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks) {
+  /** `cacheBytes`: less than the whole translation cache, for tests. */
+  constructor(private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks, cacheBytes?: number) {
     this.u8 = new Uint8Array(memory.buffer);
     this.u32 = new Uint32Array(memory.buffer);
     this.i32 = new Int32Array(memory.buffer);
     const { module, compiled, decoder } = threadedModule();
     this.cpu = new Cpu(memory, mmu, this.cpuHooks());
-    this.translator = new Translator(memory, table, decoder, module.forms, mmu);
+    this.translator = new Translator(memory, table, decoder, module.forms, mmu, cacheBytes);
     mmu.instructionAddress = () => this.instructionLinear();
     const instance = new WebAssembly.Instance(compiled, {
       machine: { memory },
@@ -89,7 +92,10 @@ export class Engine {
         write: (record: number, linear: number, bytes: AccessBytes, value: number) => this.writeSlow(record, linear, bytes, value),
         segmentCheck: (record: number, offset: number, segment: number, access: number) => this.segmentCheck(record, offset, segment, access),
       },
-      callout: Object.fromEntries(module.callouts.map((name) => [name, this.calloutImport(name as CalloutName)])),
+      callout: {
+        ...Object.fromEntries(module.callouts.map((name) => [name, this.calloutImport(name as CalloutName)])),
+        ...this.portImports(),
+      },
     });
     this.runThreaded = instance.exports.run as () => void;
   }
@@ -161,10 +167,11 @@ export class Engine {
 
   private yielded = false;
 
-  /** Makes threaded code return at the end of the present unit; the count stays exact. */
+  /** Makes threaded code return behind the instruction at work; the count stays exact. */
   yield(): void {
     this.yielded = true;
     if (!this.running) return;
+    if (this.record) this.translator.leaveBehind(this.record);
     const budget = this.i32[BUDGET >> 2];
     if (budget < 0) return;
     this.i32[RUN_BUDGET >> 2] -= budget + 1;
@@ -277,9 +284,13 @@ export class Engine {
 
   private writeSlow(record: number, linear: number, bytes: AccessBytes, value: number): void {
     this.record = record;
+    const page = this.instructionLinear() >>> 12;
+    const entry = this.mmu.lookup.readEntry(this.mmu.shadow.active, page);
     try {
       if (bytes === 8) this.mmu.writeSlow(linear, 8, this.i32[SCRATCH >> 2], this.i32[(SCRATCH >> 2) + 1]);
       else this.mmu.writeSlow(linear, bytes, value);
+      // The page that this very code lies on is mapped otherwise now: links within the page would not notice.
+      if (this.mmu.lookup.readEntry(this.mmu.shadow.active, page) !== entry) this.yield();
     } catch (failure) {
       this.faulted(failure, record);
     } finally {
@@ -304,16 +315,13 @@ export class Engine {
   private faulted(failure: unknown, record: number): 0 {
     if (!(failure instanceof PageFault || failure instanceof GuestFault)) throw failure;
     this.pendingFault = failure;
-    if (!(failure instanceof GuestFault && failure.afterTaskSwitch)) this.backTo(record);
+    const { state } = this.cpu;
+    if (!(failure instanceof GuestFault && failure.afterTaskSwitch)) state.eip = this.u32[(record + RecordField.eip) >> 2];
+    // The count as it was before the instruction.
+    this.i32[BUDGET >> 2] -= this.u8[record + RecordField.position];
     this.u32[EXIT_REASON >> 2] = Exit.RuntimeFault;
     this.u32[EXIT_RECORD >> 2] = record;
     return 0;
-  }
-
-  /** EIP and count as they were before the instruction at `record`. */
-  private backTo(record: number): void {
-    this.cpu.state.eip = this.u32[(record + RecordField.eip) >> 2];
-    this.i32[BUDGET >> 2] -= this.u8[record + RecordField.position];
   }
 
   private faultInPlace(): GuestFault {
@@ -332,11 +340,11 @@ export class Engine {
     if (!callout) throw new Error(`engine: the instruction table names the callout ${name}, which does not exist`);
     const site = { operandSize: 16, addressSize: 16, eip: 0, nextEip: 0 } as { -readonly [K in keyof CalloutSite]: CalloutSite[K] };
     const entersHandler = interruptCallouts.has(name);
+    const returnsFlags = name === 'interruptReturn';
     const { cpu } = this;
-    const counter = counterAddress('callouts') >> 2;
     return (record, a, b, c) => {
       this.record = record;
-      this.u32[counter]++;
+      this.count('callouts');
       const sizes = this.u8[record + RecordField.sizes];
       site.operandSize = sizes & 1 ? 32 : 16;
       site.addressSize = sizes & 2 ? 32 : 16;
@@ -344,6 +352,7 @@ export class Engine {
       site.nextEip = (site.eip + this.u8[record + RecordField.length]) >>> 0;
       cpu.state.eip = site.nextEip;
       this.interruptTaken = entersHandler;
+      this.flagsReturned = returnsFlags;
       try {
         const result = callout(cpu, site, a, b, c);
         this.afterCallout();
@@ -356,6 +365,49 @@ export class Engine {
     };
   }
 
+  /**
+   * IN and OUT without what they rarely need: when neither the I/O permission bitmap nor an I/O breakpoint can matter, the board is asked
+   * straight away. Guests that poll a device live on this path.
+   */
+  private portImports(): Record<'portIn' | 'portOut', (record: number, a: number, b: number, c: number) => number> {
+    const generalIn = this.calloutImport('portIn');
+    const generalOut = this.calloutImport('portOut');
+    const { state } = this.cpu;
+    const callouts = counterAddress('callouts') >> 2;
+    const reads = counterAddress('portReads') >> 2;
+    const writes = counterAddress('portWrites') >> 2;
+    const bump = (slot: number) => {
+      this.u32[slot]++;
+      if (this.u32[slot] === 0) this.u32[slot + 1]++;
+    };
+    const direct = () => (this.u32[DR + 8 * 7 >> 2] & 0xff) === 0
+      && ((this.u32[CR0 >> 2] & 1) === 0 || ((state.systemFlags & Flag.VM) === 0 && this.u32[CPL >> 2] <= state.iopl));
+    return {
+      portIn: (record, port, bytes, unused) => {
+        if (!direct()) return generalIn(record, port, bytes, unused);
+        this.record = record;
+        bump(callouts);
+        bump(reads);
+        const value = this.hooks.portRead(port & 0xffff, bytes as 1 | 2 | 4);
+        this.afterCallout();
+        this.record = 0;
+        return value | 0;
+      },
+      portOut: (record, port, value, bytes) => {
+        if (!direct()) return generalOut(record, port, value, bytes);
+        this.record = record;
+        bump(callouts);
+        bump(writes);
+        this.u32[EIP >> 2] = this.u32[(record + RecordField.eip) >> 2] + this.u8[record + RecordField.length];
+        this.interruptTaken = false;
+        this.hooks.portWrite(port & 0xffff, bytes as 1 | 2 | 4, bytes === 4 ? value >>> 0 : value & (bytes === 2 ? 0xffff : 0xff));
+        this.afterCallout();
+        this.record = 0;
+        return 0;
+      },
+    };
+  }
+
   /** Whatever a callout changed that threaded code does not look at by itself. */
   private afterCallout(): void {
     if (this.contextStale) this.internStaleContext();
@@ -363,8 +415,8 @@ export class Engine {
     const flags = state.systemFlags;
     if ((flags & (Flag.TF | Flag.RF)) !== 0 || this.cpu.pendingDebug !== 0 || ((flags & Flag.IF) !== 0 && this.hooks.interruptRequested())) this.yield();
     else if (state.interruptShadow) {
-      // Without a waiting interrupt the shadow matters only if the run ends right here.
-      if (this.i32[BUDGET >> 2] > UNIT_CAP) state.interruptShadow = false;
+      // Without a waiting interrupt or a breakpoint that MOV SS holds back the shadow matters only if the run ends right here.
+      if (this.i32[BUDGET >> 2] > UNIT_CAP && !(state.stackShadow && state.dr(7) & 0xff)) state.interruptShadow = false;
       else this.yield();
     }
   }
@@ -381,8 +433,8 @@ export class Engine {
     this.contextStale = false;
   }
 
-  private count(id: Parameters<typeof counterAddress>[0]): void {
-    this.u32[counterAddress(id) >> 2]++;
+  private count(id: CounterId): void {
+    this.cpu.state.count(id);
   }
 
   private cpuHooks(): CpuHooks {

@@ -7,7 +7,7 @@ import { BUDGET, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_
 import type { InstructionTable } from '../isa/types';
 import { ModuleWriter, type FunctionBody } from '../wasm/module';
 import { enumerateForms, type FormIndex } from './forms';
-import { Exit, RecordField } from './record';
+import { Exit, RecordField, SpecialHandler } from './record';
 import { ThreadedBuilder } from './threaded-builder';
 
 /** Function indices that handlers refer to. */
@@ -22,24 +22,6 @@ export interface HandlerImports {
   /** (record, offset, segment entry, bytes | 0x100 for writes) → 1 when it faulted. */
   readonly segmentCheck: number;
   callout(name: string): number;
-}
-
-/** Handlers that no instruction declares. Their numbers are table indices; 0 stays empty so that a zeroed record traps. */
-export const enum SpecialHandler {
-  None,
-  /** A continuation: asks the translator for the target, then goes there. */
-  Continue,
-  /** A patched continuation to a unit on the same page. */
-  Goto,
-  /** A patched continuation to another page: valid while the target page is mapped as it was. */
-  GotoChecked,
-  /** A record of a discarded unit: go on at its EIP through the translator. */
-  Leave,
-  /** Head of a unit whose instruction straddles two pages: valid while the second page is mapped as it was. */
-  CheckPage,
-  /** A debugger's breakpoint. */
-  Breakpoint,
-  Count,
 }
 
 export interface ThreadedModule {
@@ -155,7 +137,7 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   });
   special((body) => {
     charge(body, RecordField.target);
-    pageMoved(body, RecordField.owner);
+    pageMoved(body, RecordField.page);
     body.open('if');
     setStateFromField(body, EIP, RecordField.target);
     body.index('return_call', dispatch).op('end');

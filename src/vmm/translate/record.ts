@@ -38,7 +38,27 @@ export const RecordField = {
   expected: 4,
   /** Continuations. u32: address of the link field to patch, or 0 when the continuation itself becomes the link. */
   owner: 8,
+  /** Checked links. u32: where the target's page stands in a lookup table (page number × 4). */
+  page: 28,
 } as const;
+
+/** Handlers that no instruction declares. Their numbers are table indices; 0 stays empty so that a zeroed record traps. */
+export const enum SpecialHandler {
+  None,
+  /** A continuation: asks the translator for the target, then goes there. */
+  Continue,
+  /** A patched continuation to a unit on the same page. */
+  Goto,
+  /** A patched continuation to another page: valid while the target page is mapped as it was. */
+  GotoChecked,
+  /** A record of a discarded unit: go on at its EIP through the translator. */
+  Leave,
+  /** Head of a unit whose instruction straddles two pages: valid while the second page is mapped as it was. */
+  CheckPage,
+  /** A debugger's breakpoint. */
+  Breakpoint,
+  Count,
+}
 
 /** Why threaded code returned to the runner (EXIT_REASON). */
 export const enum Exit {

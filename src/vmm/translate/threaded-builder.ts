@@ -12,7 +12,7 @@ import type { FunctionBody } from '../wasm/module';
 import type { Opcode } from '../wasm/opcodes';
 import type { Form, FormOperand } from './forms';
 import type { HandlerImports } from './handlers';
-import { Exit, RecordField, RECORD_SIZE } from './record';
+import { Exit, RecordField, RECORD_SIZE, SpecialHandler } from './record';
 
 /** A value: an expression that emits itself onto the WebAssembly stack. Constants and locals may be emitted any number of times. */
 interface Node extends Value {
@@ -729,7 +729,12 @@ export class ThreadedBuilder implements Builder {
     // Another iteration follows: this one is retired by itself. Out of budget: go on here later.
     const budget = this.store32(this.op('sub', this.loadState(BUDGET), this.constant(1)));
     this.setState(BUDGET, this.localNode(budget, 'i32'));
-    body.index('local.get', budget).i32(0).op('i32.ge_s').index('br_if', 0);
+    body.index('local.get', budget).i32(0).op('i32.ge_s').open('if');
+    body.index('local.get', RECORD).memory('i32.load', RecordField.handler).i32(SpecialHandler.Leave).op('i32.ne').index('br_if', 1);
+    // The iteration wrote over this very instruction: the next one executes what stands there now.
+    this.setState(BUDGET, this.op('sub', this.localNode(budget, 'i32'), this.field('position', 'i32.load8_u')));
+    this.setState(EIP, this.field('eip'));
+    body.index('return_call', this.imports.dispatch).op('end');
     this.exitRepeating(budget);
     body.op('end').op('end');
   }

@@ -16,10 +16,9 @@ import type { Decoder } from '../decode/decoder';
 import { DecodeStatus, Instruction } from '../decode/instruction';
 import type { InstructionTable } from '../isa/types';
 import type { Mmu } from '../mmu/mmu';
-import type { TranslationContext } from './context';
+import { CONTEXTS_MAX, type TranslationContext } from './context';
 import { Addressing, formOperands, repeatIndex, type FormIndex, type FormOperand } from './forms';
-import { SpecialHandler } from './handlers';
-import { RECORD_SIZE, RecordField, UNIT_CAP } from './record';
+import { RECORD_SIZE, RecordField, SpecialHandler, UNIT_CAP } from './record';
 
 export interface Unit {
   readonly linear: number;
@@ -38,8 +37,6 @@ export interface Unit {
   live: boolean;
   /** First records of discarded predecessors that forward to this unit. */
   forwarders: number[];
-  /** The next unit with the same physical address and context at another linear address. */
-  alias: Unit | undefined;
 }
 
 /** Thrown when the translation cache has no room: the caller forgets everything and starts again. */
@@ -48,6 +45,16 @@ export class CacheFull {}
 const INVALID_ENTRY = 0xffffffff;
 const FORWARDERS_MAX = 16;
 const GRANULE = 64;
+const PAGES = 0x100000;
+/**
+ * Units that one granule may hold (in many contexts, at many linear addresses) before a write to it, or a breakpoint in it, discards all of
+ * them without looking closer: what such an event costs is bounded by what was translated since the last one.
+ */
+const MOST_UNITS_PER_GRANULE = 256;
+/** Owner of a continuation whose record is gone: there is no link to patch. */
+const NOBODY = 0xffffffff;
+/** How many granules before its last byte a unit may begin: 12 instructions of 15 bytes. */
+const UNIT_GRANULES = 3;
 /** Records that a unit needs at most: breakpoint, page check, 12 instructions, one inline continuation. */
 const UNIT_RECORDS = UNIT_CAP + 3;
 
@@ -63,8 +70,11 @@ export class Translator {
   private readonly u8: Uint8Array;
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
-  private readonly units = new Map<number, Unit>();
-  private readonly unitsOnPage = new Map<number, Set<Unit>>();
+  /** Units by page (frame, linear page and context) and by offset in it: aliases of a frame do not slow each other down. */
+  private readonly pages = new Map<number, Map<number, Unit>>();
+  /** Live units by the 64-byte granules of memory that hold their code, and by the linear granule in which they begin. */
+  private readonly byGranule = new Map<number, Set<Unit>>();
+  private readonly byLinear = new Map<number, Set<Unit>>();
   private readonly instruction = new Instruction();
   private readonly straddle = new Uint8Array(16);
   private readonly plans = new Map<number, OperandPlan>();
@@ -74,7 +84,7 @@ export class Translator {
   /** The unit whose records end at {@link next}. */
   private lastPlaced: Unit | undefined;
   private next = CODE_CACHE;
-  private top = CODE_CACHE + CODE_CACHE_SIZE;
+  private top: number;
   /** Linear addresses before which a unit stops for the debugger or for DR0–DR3. */
   private breakpoints: ReadonlySet<number> = new Set();
 
@@ -84,7 +94,10 @@ export class Translator {
     private readonly decoder: Decoder,
     private readonly forms: FormIndex,
     private readonly mmu: Mmu,
+    /** How much of the translation cache is used: a multiple of the record's size. */
+    private readonly cacheBytes: number = CODE_CACHE_SIZE,
   ) {
+    this.top = CODE_CACHE + cacheBytes;
     this.u8 = new Uint8Array(memory.buffer);
     this.u16 = new Uint16Array(memory.buffer);
     this.u32 = new Uint32Array(memory.buffer);
@@ -96,30 +109,39 @@ export class Translator {
   unitAt(linear: number, context: TranslationContext): Unit {
     const fetch = this.mmu.fetchPage(linear);
     const gpa = fetch.gpaPage * 4096 + (linear & 0xfff);
-    const key = gpa * 8192 + context.id;
-    let unit = this.units.get(key);
-    while (unit && unit.linear !== linear) unit = unit.alias;
+    const page = fetch.hostPage < 0 ? -1 : (fetch.gpaPage * PAGES + (linear >>> 12)) * CONTEXTS_MAX + context.id - 1;
+    let unit = this.pages.get(page)?.get(linear & 0xfff);
     if (unit?.live) {
-      if (unit.secondPage < 0 || this.mmu.fetchPage(this.secondPageOf(linear)).gpaPage === unit.secondPage) return unit;
+      if (unit.secondPage < 0 || this.secondPageHolds(unit)) return unit;
       this.discard(unit);
     }
     if (!unit) {
       unit = {
         linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, live: false, forwarders: [],
-        alias: this.units.get(key),
       };
       this.translate(unit, fetch.hostPage);
-      if (fetch.hostPage >= 0) this.units.set(key, unit);
+      if (unit.live) this.keep(page, unit);
     } else this.translate(unit, fetch.hostPage);
     return unit;
   }
 
+  /** Only what was translated is kept, so that code which faults at once leaves nothing behind. */
+  private keep(page: number, unit: Unit): void {
+    const units = this.pages.get(page);
+    if (units) units.set(unit.linear & 0xfff, unit);
+    else this.pages.set(page, new Map([[unit.linear & 0xfff, unit]]));
+  }
+
+  /** Whether the second page of a straddling instruction is what it was, in a way that the unit's own check can see. Throws PageFault. */
+  private secondPageHolds(unit: Unit): boolean {
+    const second = this.secondPageOf(unit.linear);
+    return this.mmu.fetchPage(second).gpaPage === unit.secondPage && this.lookupEntry(second) !== INVALID_ENTRY;
+  }
+
   /** Between two transfers nothing is at work in threaded code: what was retired may be used again. */
   settle(): void {
-    if (this.retired.length) {
-      this.freeContinuations.push(...this.retired);
-      this.retired = [];
-    }
+    for (const continuation of this.retired) this.freeContinuations.push(continuation);
+    this.retired.length = 0;
   }
 
   /** Enters a unit into the dispatcher's jump cache. */
@@ -138,6 +160,8 @@ export class Translator {
   resolve(continuation: number, context: TranslationContext): number {
     const target = this.u32[(continuation + RecordField.target) >> 2];
     const owner = this.u32[(continuation + RecordField.owner) >> 2];
+    // Of everything retired only this continuation could still be at work.
+    if (owner !== NOBODY) this.settle();
     const source = (context.csBase + this.u32[(continuation + RecordField.eip) >> 2]) >>> 0;
     const linear = (context.csBase + target) >>> 0;
     const samePage = source >>> 12 === linear >>> 12;
@@ -155,7 +179,7 @@ export class Translator {
       if (inline) {
         this.u32[(continuation + RecordField.link) >> 2] = unit.record;
         this.u32[continuation >> 2] = SpecialHandler.Goto;
-      } else if (this.u32[owner >> 2] === continuation) {
+      } else if (owner !== NOBODY && this.u32[owner >> 2] === continuation) {
         this.u32[owner >> 2] = unit.record;
         this.retired.push(continuation);
       }
@@ -164,7 +188,7 @@ export class Translator {
       if (expected === INVALID_ENTRY) return unit.record;
       this.u32[(continuation + RecordField.link) >> 2] = unit.record;
       this.u32[(continuation + RecordField.expected) >> 2] = expected;
-      this.u32[(continuation + RecordField.owner) >> 2] = (linear >>> 12) * 4;
+      this.u32[(continuation + RecordField.page) >> 2] = (linear >>> 12) * 4;
       this.u32[continuation >> 2] = SpecialHandler.GotoChecked;
     }
     this.count('continuationsPatched');
@@ -201,30 +225,38 @@ export class Translator {
     this.breakpoints = linear;
     const changed = [...old].filter((a) => !linear.has(a)).concat([...linear].filter((a) => !old.has(a)));
     if (!changed.length) return;
-    for (const first of [...this.units.values()]) {
-      for (let unit: Unit | undefined = first; unit; unit = unit.alias) {
-        const { linear: start, bytes, live } = unit;
-        if (live && changed.some((a) => a >= start && a < start + Math.max(bytes, 1))) this.discard(unit);
+    for (const address of changed) {
+      const last = address >>> 6;
+      for (let granule = Math.max(0, last - UNIT_GRANULES); granule <= last; granule++) {
+        this.discardFrom(this.byLinear.get(granule), (unit) => address >= unit.linear && address < unit.linear + unit.bytes);
       }
     }
   }
 
+  /**
+   * Called while the instruction of `record` is at work: control comes back to the translator behind it, even in the middle of a unit, so
+   * that what the instruction caused (an interrupt, another mapping) takes effect at its very boundary.
+   */
+  leaveBehind(record: number): void {
+    const next = record + RECORD_SIZE;
+    const behind = this.u32[(record + RecordField.eip) >> 2] + this.u8[record + RecordField.length];
+    // Whatever else stands there (a continuation, another unit) is reached only by way of a charge, which looks at the budget.
+    if (this.u8[next + RecordField.position] !== this.u8[record + RecordField.position] + 1 || this.u32[(next + RecordField.eip) >> 2] !== behind >>> 0) return;
+    if (this.u32[next >> 2] >= SpecialHandler.Count) this.u32[next >> 2] = SpecialHandler.Leave;
+  }
+
   /** Forgets everything. Must not be called while threaded code runs. */
   flush(): void {
-    for (const page of this.unitsOnPage.keys()) this.mmu.untraceCodePage(page);
-    this.units.clear();
-    this.unitsOnPage.clear();
+    for (const granule of this.byGranule.keys()) this.mmu.untraceCode(granule * GRANULE, granule * GRANULE + GRANULE - 1);
+    this.pages.clear();
+    this.byGranule.clear();
+    this.byLinear.clear();
     this.freeContinuations = [];
     this.retired = [];
     this.lastPlaced = undefined;
     this.next = CODE_CACHE;
-    this.top = CODE_CACHE + CODE_CACHE_SIZE;
+    this.top = CODE_CACHE + this.cacheBytes;
     this.clearJumpCache();
-  }
-
-  /** EIP, length and bytes of translated code for views. */
-  get unitCount(): number {
-    return this.units.size;
   }
 
   // ---- unit formation ----
@@ -232,7 +264,8 @@ export class Translator {
   private translate(unit: Unit, hostPage: number): void {
     const { context } = unit;
     if (this.next + (UNIT_RECORDS + UNIT_CAP) * RECORD_SIZE > this.top) throw new CacheFull();
-    const volatile = hostPage < 0;
+    // Code that no lookup entry vouches for is translated anew each time.
+    let volatile = hostPage < 0;
     const cap = context.cut === 'full' && !volatile ? UNIT_CAP : 1;
     const heedBreakpoints = context.cut !== 'step';
     // Decoding comes first and writes records at the cache's end; only then is it known whether an old place fits.
@@ -262,6 +295,7 @@ export class Translator {
         this.clearRecord(at, SpecialHandler.CheckPage, eip, 0);
         this.u32[(at + RecordField.displacement) >> 2] = (check >>> 12) * 4;
         this.u32[(at + RecordField.expected) >> 2] = this.lookupEntry(check);
+        if (this.lookupEntry(check) === INVALID_ENTRY) volatile = true;
         at += RECORD_SIZE;
       }
       this.emit(at, eip, position, context);
@@ -453,42 +487,42 @@ export class Translator {
   // ---- bookkeeping ----
 
   private register(unit: Unit): void {
-    this.onPage(Math.floor(unit.gpaFirst / 4096)).add(unit);
-    this.mmu.traceCode(unit.gpaFirst, unit.gpaLast);
-    if (unit.secondPage >= 0) {
-      this.onPage(unit.secondPage).add(unit);
-      this.mmu.traceCode(unit.secondPage * 4096, unit.secondPage * 4096 + this.secondPart(unit) - 1);
-    }
+    into(this.byLinear, unit.linear >>> 6, unit);
+    this.eachGranule(unit, (granule) => {
+      if (into(this.byGranule, granule, unit)) this.mmu.traceCode(granule * GRANULE, granule * GRANULE + GRANULE - 1);
+    });
+  }
+
+  private eachGranule(unit: Unit, visit: (granule: number) => void): void {
+    const to = Math.floor(unit.gpaLast / GRANULE);
+    for (let granule = Math.floor(unit.gpaFirst / GRANULE); granule <= to; granule++) visit(granule);
+    if (unit.secondPage >= 0) visit(unit.secondPage * (4096 / GRANULE));
   }
 
   private secondPart(unit: Unit): number {
     return unit.bytes - (4096 - (unit.linear & 0xfff));
   }
 
-  private onPage(page: number): Set<Unit> {
-    let set = this.unitsOnPage.get(page);
-    if (!set) {
-      set = new Set();
-      this.unitsOnPage.set(page, set);
-    }
-    return set;
-  }
-
   /** A write touched traced code: units that contain a written byte are discarded, the others stay. */
   private codeWritten(gpa: number, length: number): void {
-    const page = Math.floor(gpa / 4096);
-    const set = this.unitsOnPage.get(page);
-    if (!set) return;
     const last = gpa + length - 1;
-    for (const unit of [...set]) {
-      const inFirst = gpa <= unit.gpaLast && last >= unit.gpaFirst;
+    const overlaps = (unit: Unit): boolean => {
       const second = unit.secondPage * 4096;
-      const inSecond = unit.secondPage >= 0 && gpa < second + this.secondPart(unit) && last >= second;
-      if (inFirst || inSecond) {
-        this.discard(unit);
-        this.count('codeInvalidations');
-      }
+      return (gpa <= unit.gpaLast && last >= unit.gpaFirst) || (unit.secondPage >= 0 && gpa < second + this.secondPart(unit) && last >= second);
+    };
+    const to = Math.floor(last / GRANULE);
+    for (let granule = Math.floor(gpa / GRANULE); granule <= to; granule++) {
+      this.add('codeInvalidations', this.discardFrom(this.byGranule.get(granule), overlaps));
     }
+  }
+
+  /** Discards the units of a set that `concerns` names, or all of a set too large to ask. Returns how many. */
+  private discardFrom(set: Set<Unit> | undefined, concerns: (unit: Unit) => boolean): number {
+    if (!set) return 0;
+    const units = [...set];
+    const chosen = units.length > MOST_UNITS_PER_GRANULE ? units : units.filter(concerns);
+    for (const unit of chosen) this.discard(unit);
+    return chosen.length;
   }
 
   private discard(unit: Unit): void {
@@ -499,37 +533,23 @@ export class Translator {
       // Links behind the last instruction still lead where they should.
       if (handler === SpecialHandler.Continue || handler === SpecialHandler.Goto || handler === SpecialHandler.GotoChecked) continue;
       const link = this.u32[(at + RecordField.link) >> 2];
-      if (this.isOwnContinuation(link, at)) this.retired.push(link);
+      if (this.isOwnContinuation(link, at)) {
+        this.u32[(link + RecordField.owner) >> 2] = NOBODY;
+        this.retired.push(link);
+      }
       this.u32[at >> 2] = SpecialHandler.Leave;
     }
-    this.drop(Math.floor(unit.gpaFirst / 4096), unit, unit.gpaFirst, unit.gpaLast);
-    if (unit.secondPage >= 0) this.drop(unit.secondPage, unit, unit.secondPage * 4096, unit.secondPage * 4096 + this.secondPart(unit) - 1);
+    outOf(this.byLinear, unit.linear >>> 6, unit);
+    this.eachGranule(unit, (granule) => {
+      if (outOf(this.byGranule, granule, unit)) this.mmu.untraceCode(granule * GRANULE, granule * GRANULE + GRANULE - 1);
+    });
   }
 
-  /** Whether `link` is an open continuation that patches the link field of the record at `at`. */
+  /** Whether `link` is a continuation, open or a checked link by now, that belongs to the record at `at`. */
   private isOwnContinuation(link: number, at: number): boolean {
-    return link >= this.top && link < CODE_CACHE + CODE_CACHE_SIZE && (link & (RECORD_SIZE - 1)) === 0
-      && this.u32[link >> 2] === SpecialHandler.Continue && this.u32[(link + RecordField.owner) >> 2] === at + RecordField.link;
-  }
-
-  /** Takes the unit from a page's set and its trace from the granules that no other unit needs. */
-  private drop(page: number, unit: Unit, first: number, last: number): void {
-    const set = this.unitsOnPage.get(page);
-    if (!set) return;
-    set.delete(unit);
-    if (set.size === 0) {
-      this.unitsOnPage.delete(page);
-      this.mmu.untraceCodePage(page);
-      return;
-    }
-    this.mmu.untraceCode(first, last);
-    const low = first - (first % GRANULE);
-    const high = last - (last % GRANULE) + GRANULE - 1;
-    for (const other of set) {
-      if (Math.floor(other.gpaFirst / 4096) === page && other.gpaFirst <= high && other.gpaLast >= low) this.mmu.traceCode(other.gpaFirst, other.gpaLast);
-      const second = other.secondPage * 4096;
-      if (other.secondPage === page && second <= high) this.mmu.traceCode(second, second + this.secondPart(other) - 1);
-    }
+    if (link < this.top || link >= CODE_CACHE + this.cacheBytes || (link & (RECORD_SIZE - 1)) !== 0) return false;
+    const handler = this.u32[link >> 2];
+    return (handler === SpecialHandler.Continue || handler === SpecialHandler.GotoChecked) && this.u32[(link + RecordField.owner) >> 2] === at + RecordField.link;
   }
 
   private clearJumpCache(): void {
@@ -546,6 +566,22 @@ export class Translator {
     this.u32[at] = low;
     if (low > 0xffffffff) this.u32[at + 1]++;
   }
+}
+
+/** Adds to a map of sets; true when the set is new. */
+function into(map: Map<number, Set<Unit>>, key: number, unit: Unit): boolean {
+  const set = map.get(key);
+  if (set) set.add(unit);
+  else map.set(key, new Set([unit]));
+  return !set;
+}
+
+/** Takes from a map of sets; true when nothing is left of the set. */
+function outOf(map: Map<number, Set<Unit>>, key: number, unit: Unit): boolean {
+  const set = map.get(key);
+  if (!set?.delete(unit) || set.size > 0) return false;
+  map.delete(key);
+  return true;
 }
 
 const counted = ['translationUnits', 'translatedInstructions', 'continuationsCreated', 'continuationsPatched', 'codeInvalidations'] as const;

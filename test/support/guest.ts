@@ -1,0 +1,164 @@
+/** Guests for tests: sources assembled by the built-in assembler, on a machine or on a processor without a board. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import type { MachineConfiguration } from '../../src/protocol/messages';
+import { assemble } from '../../src/vmm/asm/assembler';
+import { counterAddress, type CounterId } from '../../src/vmm/cpu/counters';
+import { RAM, Segment } from '../../src/vmm/cpu/layout';
+import { Machine } from '../../src/vmm/machine/machine';
+import { Mmu } from '../../src/vmm/mmu/mmu';
+import { Engine, type EngineExit } from '../../src/vmm/translate/engine';
+
+export interface Program {
+  readonly bytes: Uint8Array;
+  readonly origin: number;
+  /** Value of a label or equ. */
+  label(name: string): number;
+}
+
+/** Assembles NASM source; a mistake in it fails the test with the assembler's messages. */
+export function program(text: string): Program {
+  const result = assemble({ path: 'test.asm', text }, { format: 'bin', readFile: () => undefined });
+  assert.ok(result.ok, result.diagnostics.map((d) => `line ${d.line}: ${d.message}`).join('\n'));
+  const symbols = new Map(result.symbols.map((symbol) => [symbol.name, symbol.value]));
+  return {
+    bytes: result.bytes, origin: result.origin,
+    label: (name) => symbols.get(name) ?? assert.fail(`the test's source has no label ${name}`),
+  };
+}
+
+/** A machine that has loaded the program at its origin, and what it wrote to port E9h. */
+export class TestMachine extends Machine {
+  output = '';
+
+  constructor(readonly program: Program, options: Partial<MachineConfiguration> = {}) {
+    let write: (bytes: Uint8Array) => void = () => undefined;
+    super({
+      name: 'test.asm', image: program.bytes, boot: 'flat', loadAddress: program.origin, memoryMiB: 4, mmu: 'shadow', pace: 'max', ...options,
+    }, { serial: () => undefined, debugPort: (bytes) => { write(bytes); }, log: () => undefined });
+    write = (bytes) => { this.output += String.fromCharCode(...bytes); };
+  }
+
+  /** General registers by name, EIP, EFLAGS, as numbers. */
+  register(name: string): number {
+    return Number(this.readRegister(name) ?? assert.fail(`no register ${name}`));
+  }
+
+  bytes(address: number, count: number): Uint8Array {
+    return this.readMemory('physical', address, count).bytes;
+  }
+
+  word(address: number): number {
+    const [low, high] = this.bytes(address, 2);
+    return low | (high << 8);
+  }
+
+  dword(address: number): number {
+    return (this.word(address) | (this.word(address + 2) << 16)) >>> 0;
+  }
+
+  /** Everything that the guest can see: registers and a hash of its memory. */
+  state(): string {
+    const { instructions, ...registers } = this.registers();
+    const memory = createHash('sha1').update(this.readMemory('physical', 0, this.configuration.memoryMiB << 20).bytes).digest('hex');
+    return `${instructions} ${JSON.stringify(registers, (_, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value))} ${memory}`;
+  }
+}
+
+/** The machine that `source` describes. */
+export function machine(source: string, options: Partial<MachineConfiguration> = {}): TestMachine {
+  return new TestMachine(program(source), options);
+}
+
+const BARE_RAM = 4 << 20;
+
+/** An engine over memory, without a board: faults and halts come back to the test. */
+export class BareEngine {
+  readonly engine: Engine;
+  readonly mmu: Mmu;
+  readonly memory: WebAssembly.Memory;
+  halted = false;
+
+  constructor(cacheBytes?: number) {
+    const pages = (RAM + BARE_RAM) / 65536;
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.mmu = new Mmu(this.memory, { ramBytes: BARE_RAM });
+    this.engine = new Engine(this.memory, this.mmu, {
+      portRead: () => 0, portWrite: () => undefined, debugRegistersChanged: () => undefined, interruptRequested: () => false,
+      halt: () => {
+        this.halted = true;
+        this.engine.yield();
+      },
+    }, cacheBytes);
+  }
+
+  get state() {
+    return this.engine.cpu.state;
+  }
+
+  /** A program in flat 32-bit protected mode (no paging), or in real mode with CS = 0. The engine forgets everything before. */
+  load({ bytes, origin }: Program, mode: 'flat' | 'real' = 'flat'): this {
+    this.engine.reset();
+    this.state.clearCounters();
+    this.halted = false;
+    this.mmu.physical.writeBytes(origin, bytes);
+    const { cpu } = this.engine;
+    if (mode === 'flat') {
+      this.state.cr0 = 0x11;
+      cpu.pagingChanged('cr0');
+      for (const n of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS]) cpu.setSegment(n, 0x10, 0, 0xffffffff, 0xc093);
+      cpu.setSegment(Segment.CS, 0x08, 0, 0xffffffff, 0xc09b);
+    } else {
+      for (let n = 0; n < 6; n++) cpu.setSegment(n, 0, 0, 0xffff, 0x93);
+    }
+    this.state.set32(4, 0x9000);
+    this.state.eip = origin;
+    this.engine.stateChanged();
+    return this;
+  }
+
+  /** Runs until HLT; anything else that ends the run, or more instructions than `most`, fails the test. */
+  toHalt(most = 1_000_000): this {
+    const end = this.engine.now + most;
+    this.halted = false;
+    while (!this.halted && this.engine.now < end) {
+      const exit = this.engine.execute(end - this.engine.now, 'full');
+      if (exit.kind === 'fault') assert.fail(`fault at ${this.state.eip.toString(16)}: ${JSON.stringify(exit.fault)}`);
+    }
+    assert.ok(this.halted, `no HLT within ${most} instructions; EIP is ${this.state.eip.toString(16)}`);
+    return this;
+  }
+
+  /** The next exit that is not an ordinary end of a run. */
+  toExit(most = 1_000_000): EngineExit {
+    const exit = this.engine.execute(most, 'full');
+    assert.notEqual(exit.kind, 'ran');
+    return exit;
+  }
+
+  count(id: CounterId): number {
+    return this.state.u32[counterAddress(id) >> 2];
+  }
+
+  register(n: number): number {
+    return this.state.get32(n);
+  }
+
+  /** Registers, flags, count and memory. */
+  snapshot(): string {
+    const { instructions, ...registers } = this.engine.cpu.snapshot();
+    const memory = createHash('sha1').update(new Uint8Array(this.memory.buffer, RAM, BARE_RAM)).digest('hex');
+    return `${instructions} ${JSON.stringify(registers, (_, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value))} ${memory}`;
+  }
+}
+
+/** Seeded pseudo-random numbers (xorshift32): integers below `bound`. */
+export function randomSource(seed: number): (bound: number) => number {
+  let state = seed | 0 || 1;
+  return (bound) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % bound;
+  };
+}
