@@ -1,39 +1,8 @@
 import assert from 'node:assert/strict';
 import { readDwarfLines } from './dwarf-lines';
+import { elfFile as elf, elfSymbol as symbol, elfText as text, u16, u32 } from '../../test/support/elf-file';
+import type { ElfSectionSpec as Section } from '../../test/support/elf-file';
 import { isElf, readElfSymbols } from './elf';
-
-const text = (value: string): number[] => [...new TextEncoder().encode(value), 0];
-const u16 = (value: number): number[] => [value & 255, value >> 8];
-const u32 = (value: number): number[] => [value & 255, (value >> 8) & 255, (value >> 16) & 255, value >>> 24];
-
-interface Section { name: string; type: number; bytes: number[]; link?: number }
-
-/** An ELF32 file of sections alone; section 0 and the names are added. */
-function elf(sections: readonly Section[]): Uint8Array {
-  const all: Section[] = [{ name: '', type: 0, bytes: [] }, ...sections, { name: '.shstrtab', type: 3, bytes: [] }];
-  const names: number[] = [];
-  const nameAt = all.map(({ name }) => {
-    const at = names.length;
-    names.push(...text(name));
-    return at;
-  });
-  all.at(-1)!.bytes = names;
-  const file = [0x7f, 0x45, 0x4c, 0x46, 1, 1, 1, ...new Array<number>(45).fill(0)];
-  const offsets = all.map(({ bytes }) => {
-    const at = file.length;
-    file.push(...bytes);
-    return at;
-  });
-  const table = file.length;
-  all.forEach(({ type, bytes, link }, n) => file.push(...u32(nameAt[n]!), ...u32(type), ...u32(0), ...u32(0), ...u32(offsets[n]!), ...u32(bytes.length), ...u32(link ?? 0), ...u32(0), ...u32(0), ...u32(0)));
-  const result = Uint8Array.from(file);
-  const view = new DataView(result.buffer);
-  view.setUint32(32, table, true);
-  view.setUint16(46, 40, true);
-  view.setUint16(48, all.length, true);
-  view.setUint16(50, all.length - 1, true);
-  return result;
-}
 
 /** Line 5 at 0x100000 for 3 bytes, line 7 for 2, then 4 bytes of the second file's line 2. */
 const program = [0, 5, 2, ...u32(0x100000), 3, 4, 1, 13 + 3 * 14 + 2 + 5, 2, 2, 4, 2, 3, 0x7b, 1, 2, 4, 0, 1, 1];
@@ -86,7 +55,6 @@ describe('DWARF lines', () => {
 
 describe('ELF symbols', () => {
   it('are functions and labels of this file', () => {
-    const symbol = (name: number, value: number, info: number, home: number): number[] => [...u32(name), ...u32(value), ...u32(0), info, 0, ...u16(home)];
     const file = elf([
       { name: '.symtab', type: 2, link: 2, bytes: [symbol(1, 0x100000, 0x12, 1), symbol(7, 0x100010, 0, 1), symbol(1, 5, 0, 0xfff1), symbol(7, 0, 0x10, 0), symbol(7, 0, 4, 1)].flat() },
       { name: '.strtab', type: 3, bytes: [0, ...text('start'), ...text('loop')] },

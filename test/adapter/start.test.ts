@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { bootEpilog, bootProlog, exit, lineOf, mainPath, withSession } from './support';
 
 const hello = `${bootProlog}mov si, message
@@ -70,10 +74,28 @@ describe('starting and ending', () => {
     assert.ok(sources.some(({ path }) => path === '/project/inc/a.inc'));
   }));
 
-  it('assembles with nasm', withSession(hello, async function (session) {
-    // nasm reads real files; without one it says so, which is all that is needed here.
-    await assert.rejects(session.launch({ assembler: 'nasm' }), /main\.asm.*(unable to open|no such file|No such file)/i);
-  }));
+  it('assembles with nasm, and steps through its lines', async function () {
+    if (spawnSync('nasm', ['-v']).error) this.skip();
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-test-'));
+    const file = path.join(folder, 'main.asm');
+    fs.writeFileSync(file, `${bootProlog}%include "part.inc"\n${exit(3)}${bootEpilog}`);
+    fs.writeFileSync(path.join(folder, 'part.inc'), 'mov bx, 5\npart: inc bx\n');
+    try {
+      await withSession({}, async (session) => {
+        await session.launch({ program: file, assembler: 'nasm' });
+        await session.dap.setFunctionBreakpointsRequest({ breakpoints: [{ name: 'part' }] });
+        await session.run();
+        assert.equal((await session.stopped()).line, 2);
+        assert.equal((await session.top()).source?.path, path.join(folder, 'part.inc'));
+        assert.equal((await session.step('next')).line, 9);
+        assert.equal(await session.evaluate('bx'), '0x0006');
+      })();
+      fs.writeFileSync(file, 'mov ax, nothing\n');
+      await withSession({}, (session) => assert.rejects(session.launch({ program: file, assembler: 'nasm' }), /main\.asm:1:1: error: .*nothing/))();
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
+  });
 
   it('names a nasm that cannot be started', withSession(hello, async (session) => {
     await assert.rejects(session.launch({ assembler: 'nasm', nasm: '/nowhere/nasm' }), /"nasm": "\/nowhere\/nasm" cannot be started.*builtin/);
