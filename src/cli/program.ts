@@ -99,7 +99,7 @@ export function createProgram(version: string, finished: (status: number) => voi
     .addOption(new Option('--only <name>', 'measure this kernel (may be given several times)').argParser(collect))
     .addOption(new Option('--rounds <N>', 'measured rounds').argParser(whole(1, 1000)).default(5))
     .option('--json', 'one line of JSON instead of a table')
-    .action(async (options: BenchOptions) => finished(await bench(options)));
+    .action((options: BenchOptions) => finished(bench(options)));
 
   program.command('counters')
     .summary('explain the counters')

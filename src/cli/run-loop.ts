@@ -25,12 +25,15 @@ export interface RunEnvironment {
   /** Resolves when the output has been taken. */
   drained(): Promise<void>;
   now(): number;
-  /** Scan codes to type on the keyboard, as fast as its controller takes them. */
+  /** Scan codes to type on the keyboard, at fixed instruction counts: the same guest sees them at the same instructions in every run. */
   readonly scancodes: readonly number[];
 }
 
 /** Ahead of the wall clock, a run sleeps for this long. */
 const PACE_MILLISECONDS = 4;
+/** Virtual seconds until the first scan code, so that the guest has set its keyboard up, and between two of them. */
+const FIRST_KEY_SECONDS = 0.5;
+const KEY_SECONDS = 0.01;
 
 export async function runMachine(machine: MachineApi, environment: RunEnvironment): Promise<RunEnd> {
   const { bell, input, now } = environment;
@@ -38,6 +41,7 @@ export async function runMachine(machine: MachineApi, environment: RunEnvironmen
   const pacer = new Pacer(pace, machine.instructionsPerSecond);
   const deadline = now() + environment.timeoutMilliseconds;
   const keys = [...environment.scancodes];
+  let keyAt = machine.instructions + Math.ceil(FIRST_KEY_SECONDS * machine.instructionsPerSecond);
   pacer.anchor(now(), machine.instructions);
   for (;;) {
     const stopped = environment.stopped();
@@ -50,19 +54,22 @@ export async function runMachine(machine: MachineApi, environment: RunEnvironmen
       return { kind: 'ended', reason: last.kind === 'ended' ? last.reason : { kind: 'instructionLimit' } };
     }
     if (input.pending.length > 0) input.taken(machine.serialInput(0, input.pending));
-    if (keys.length > 0) keys.splice(0, machine.keyboard(keys));
+    if (keys.length > 0 && machine.instructions >= keyAt) {
+      keys.splice(0, machine.keyboard(keys.slice(0, 1)));
+      keyAt = machine.instructions + Math.ceil(KEY_SECONDS * machine.instructionsPerSecond);
+    }
     const allowed = pacer.allowance(start, machine.instructions);
     if (allowed === 0) {
       await bell.wait(Math.min(PACE_MILLISECONDS, deadline - start));
       continue;
     }
     const before = machine.instructions;
-    const outcome = machine.run(Math.min(allowed, left));
+    const outcome = machine.run(Math.min(allowed, left, keys.length > 0 ? keyAt - before : Infinity));
     pacer.measured(machine.instructions - before, now() - start);
     if (outcome.kind === 'ended') return { kind: 'ended', reason: outcome.reason };
     if (outcome.kind === 'idle') {
       if (outcome.wakeAt === undefined && input.ended && input.pending.length === 0 && keys.length === 0) return { kind: 'waiting' };
-      await sleep(outcome.wakeAt);
+      await sleep(keys.length > 0 ? Math.min(keyAt, outcome.wakeAt ?? Infinity) : outcome.wakeAt);
     }
     await environment.drained();
     await new Promise((resolve) => setImmediate(resolve));

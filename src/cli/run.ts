@@ -131,7 +131,7 @@ function report(machine: MachineApi, end: RunEnd, hostMilliseconds: number, opti
     hostMilliseconds, counters: machine.counters(), hiddenPageFaults: machine.hiddenPageFaults(HIDDEN_FAULT_ROWS),
   };
   const { columns, rows, cells } = machine.screen();
-  const screen = screenLines(columns, rows, cells).join('\n').trimEnd();
+  const screen = screenLines(columns, rows, cells).join('\n').replace(/^\n+/, '').trimEnd();
   if (options.screen === 'end' && screen !== '') output.report(`${heading('screen')}\n${screen}`);
   if (end.kind === 'ended' && end.reason.kind === 'tripleFault') {
     const { postMortem } = end.reason;

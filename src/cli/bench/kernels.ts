@@ -1,0 +1,305 @@
+/**
+ * The guests of `ringside bench`: what each one stresses, as assembly text. A kernel runs in 32-bit protected mode with paging on and repeats
+ * batches for ever; each batch ends with one byte to the debug port, by which whoever runs it (this machine or another one) tells the time.
+ */
+
+export interface Kernel {
+  readonly name: string;
+  readonly title: string;
+  /** Iterations in a batch, so that a batch takes some tens of milliseconds. */
+  readonly iterations: number;
+  /** One batch: ECX holds the iterations at `batch`, where ring 0 starts; ends by jumping to `batch_done`. */
+  readonly source: string;
+}
+
+export const BATCH_MARK = 0x2e;
+
+/** Linear addresses: the first 16 MiB are mapped one to one, for ring 3 as well. */
+const frame = `
+        bits 16
+        org 0x7c00
+PAGE_DIRECTORY  equ 0x20000
+PAGE_TABLES     equ 0x21000             ; four, for 16 MiB
+OTHER_DIRECTORY equ 0x26000
+DEMAND_TABLE    equ 0x27000             ; for 4 MiB at DEMAND, empty
+DEMAND          equ 0x40000000
+IDT             equ 0x28000
+DATA            equ 0x200000
+CODE32          equ 0x08
+DATA32          equ 0x10
+USER_CODE       equ 0x1b
+USER_DATA       equ 0x23
+        cli
+        xor ax, ax
+        mov ds, ax
+        lgdt [gdt_register]
+        mov eax, cr0
+        or al, 1
+        mov cr0, eax
+        jmp CODE32:flat
+
+        align 8
+gdt:    dq 0, 0x00cf9a000000ffff, 0x00cf92000000ffff, 0x00cffa000000ffff, 0x00cff2000000ffff
+        dw tss_end - tss - 1, tss
+        db 0, 0x89, 0, 0
+gdt_register:
+        dw $ - gdt - 1
+        dd gdt
+idt_register:
+        dw 0x7ff
+        dd IDT
+tss:    dd 0, 0x7c00, DATA32
+        times 22 dd 0
+        dw 0, tss_end - tss
+tss_end:
+
+        bits 32
+flat:   mov ax, DATA32
+        mov ds, ax
+        mov es, ax
+        mov ss, ax
+        mov esp, 0x7c00
+        cld
+        mov edi, PAGE_DIRECTORY
+        mov ecx, (IDT + 0x800 - PAGE_DIRECTORY) / 4
+        xor eax, eax
+        rep stosd
+        mov edi, PAGE_TABLES
+        mov eax, 7
+        mov ecx, 4096
+.map:   stosd
+        add eax, 0x1000
+        loop .map
+        mov eax, PAGE_TABLES + 7
+        mov edi, PAGE_DIRECTORY
+        mov ebx, OTHER_DIRECTORY
+.link:  mov [edi], eax
+        mov [ebx], eax
+        add edi, 4
+        add ebx, 4
+        add eax, 0x1000
+        cmp edi, PAGE_DIRECTORY + 16
+        jne .link
+        mov dword [PAGE_DIRECTORY + DEMAND / 0x400000 * 4], DEMAND_TABLE + 7
+        lidt [idt_register]
+        mov ax, 0x28
+        ltr ax
+        mov eax, PAGE_DIRECTORY
+        mov cr3, eax
+        mov eax, cr0
+        or eax, 0x80010000
+        mov cr0, eax
+        call prepare
+next_batch:
+        mov ecx, ITERATIONS
+        jmp batch
+batch_done:
+        mov al, ${BATCH_MARK}
+        out 0xe9, al
+        jmp next_batch
+
+; AL: vector, EBX: handler, AH: attributes of the gate.
+set_gate:
+        movzx edx, al
+        mov word [IDT + 8 * edx], bx
+        mov word [IDT + 8 * edx + 2], CODE32
+        mov byte [IDT + 8 * edx + 5], ah
+        shr ebx, 16
+        mov word [IDT + 8 * edx + 6], bx
+        ret
+`;
+
+const nothing = 'prepare: ret\n';
+
+export const kernels: readonly Kernel[] = [
+  {
+    name: 'alu', title: 'ALU loop with loads and stores', iterations: 600_000,
+    source: `${nothing}
+batch:  mov esi, DATA
+        mov edi, DATA + 0x1000
+        xor ebx, ebx
+.loop:  mov eax, [esi]
+        add eax, ecx
+        lea edx, [eax + 4 * ebx + 7]
+        xor ebx, edx
+        mov [edi], ebx
+        shr edx, 5
+        and edx, 0xffc
+        add eax, [esi + edx]
+        mov [edi + edx], eax
+        sub ebx, eax
+        dec ecx
+        jnz .loop
+        jmp batch_done`,
+  },
+  {
+    name: 'sieve', title: 'sieve of Eratosthenes over 16 KiB', iterations: 60,
+    source: `${nothing}
+LIMIT   equ 16384
+batch:  push ecx
+        mov edi, DATA
+        mov ecx, LIMIT / 4
+        mov eax, 0x01010101
+        rep stosd
+        mov esi, 2
+.next:  cmp byte [DATA + esi], 0
+        je .composite
+        lea edi, [esi + esi]
+        cmp edi, LIMIT
+        jae .composite
+.cross: mov byte [DATA + edi], 0
+        add edi, esi
+        cmp edi, LIMIT
+        jb .cross
+.composite:
+        inc esi
+        cmp esi, LIMIT
+        jb .next
+        pop ecx
+        dec ecx
+        jnz batch
+        jmp batch_done`,
+  },
+  {
+    name: 'memcpy', title: 'REP MOVSD of 64 KiB', iterations: 300,
+    source: `${nothing}
+batch:  mov edx, ecx
+.copy:  mov esi, DATA
+        mov edi, DATA + 0x100000
+        mov ecx, 0x4000
+        rep movsd
+        dec edx
+        jnz .copy
+        jmp batch_done`,
+  },
+  {
+    name: 'calls', title: 'recursive calls and returns (Fibonacci)', iterations: 40,
+    source: `${nothing}
+batch:  push ecx
+        mov eax, 18
+        call fibonacci
+        pop ecx
+        dec ecx
+        jnz batch
+        jmp batch_done
+fibonacci:
+        cmp eax, 2
+        jb .small
+        push eax
+        dec eax
+        call fibonacci
+        xchg eax, [esp]
+        sub eax, 2
+        call fibonacci
+        pop edx
+        add eax, edx
+.small: ret`,
+  },
+  {
+    name: 'indirect', title: 'jumps through a table', iterations: 300_000,
+    source: `${nothing}
+batch:  mov eax, ecx
+        and eax, 7
+        jmp [table + 4 * eax]
+%assign n 0
+%rep 8
+target_%+n:
+        add ebx, n
+        dec ecx
+        jnz batch
+        jmp batch_done
+%assign n n + 1
+%endrep
+        align 4
+table:
+%assign n 0
+%rep 8
+        dd target_%+n
+%assign n n + 1
+%endrep`,
+  },
+  {
+    name: 'syscall', title: 'INT 0x80 from ring 3 and back', iterations: 20_000,
+    source: `
+prepare:
+        mov ax, 0xee80
+        mov ebx, system_call
+        call set_gate
+        push dword USER_DATA
+        push dword 0x80000
+        push dword 0x3002               ; IOPL 3: ring 3 ends the batches
+        push dword USER_CODE
+        push dword user
+        iretd
+user:   mov ax, USER_DATA
+        mov ds, ax
+        mov es, ax
+        jmp next_batch
+batch:  int 0x80
+        dec ecx
+        jnz batch
+        jmp batch_done
+system_call:
+        inc eax
+        iretd`,
+  },
+  {
+    name: 'faults', title: 'page faults: map, touch, unmap', iterations: 10_000,
+    source: `
+prepare:
+        mov ax, 0x8e0e
+        mov ebx, page_fault
+        jmp set_gate
+batch:  mov [DEMAND], ecx
+        mov dword [DEMAND_TABLE], 0
+        invlpg [DEMAND]
+        dec ecx
+        jnz batch
+        jmp batch_done
+page_fault:
+        mov dword [DEMAND_TABLE], DATA + 7
+        add esp, 4
+        iretd`,
+  },
+  {
+    name: 'cr3', title: 'address space switches, four pages touched in each', iterations: 20_000,
+    source: `${nothing}
+batch:  mov eax, OTHER_DIRECTORY
+        mov cr3, eax
+        call touch
+        mov eax, PAGE_DIRECTORY
+        mov cr3, eax
+        call touch
+        dec ecx
+        jnz batch
+        jmp batch_done
+touch:  inc dword [DATA]
+        inc dword [DATA + 0x1000]
+        inc dword [DATA + 0x2000]
+        inc dword [DATA + 0x3000]
+        ret`,
+  },
+  {
+    name: 'smc', title: 'self-modifying code', iterations: 3_000,
+    source: `${nothing}
+batch:  mov [.constant], ecx
+        add eax, strict dword 0
+.constant equ $ - 4
+        dec ecx
+        jnz batch
+        jmp batch_done`,
+  },
+  {
+    name: 'ports', title: 'port reads (IN AL, 0x61)', iterations: 50_000,
+    source: `${nothing}
+batch:  in al, 0x61
+        dec ecx
+        jnz batch
+        jmp batch_done`,
+  },
+];
+
+/** The whole guest: a flat image for 0x7C00. */
+export function kernelSource(kernel: Kernel): string {
+  return `ITERATIONS equ ${kernel.iterations}\n${frame}\n${kernel.source}\n`;
+}
