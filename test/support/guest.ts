@@ -111,7 +111,7 @@ export class BareEngine {
     } else {
       for (let n = 0; n < 6; n++) cpu.setSegment(n, 0, 0, 0xffff, 0x93);
     }
-    this.state.set32(4, 0x9000);
+    for (let n = 0; n < 8; n++) this.state.set32(n, n === 4 ? 0x9000 : 0);
     this.state.eip = origin;
     this.engine.stateChanged();
     return this;
