@@ -124,7 +124,7 @@ export class RingsideDebugSession extends DebugSession {
       super.dispatchRequest(request);
       return;
     }
-    const handler = this.handlers[request.command];
+    const handler = Object.hasOwn(this.handlers, request.command) ? this.handlers[request.command] : undefined;
     const response: DebugProtocol.Response = { seq: 0, type: 'response', request_seq: request.seq, command: request.command, success: true };
     if (!handler) {
       this.refuse(response, new AdapterError(`Ringside does not know the request "${request.command}"`));
@@ -169,6 +169,7 @@ export class RingsideDebugSession extends DebugSession {
   // ---- start and end
 
   private async launch(args: DebugProtocol.LaunchRequestArguments): Promise<void> {
+    if (this.client) throw new AdapterError('This session has a machine already', 'Restart it, or start another session.');
     const config = parseLaunchConfig(args as unknown as Record<string, unknown>);
     const program = await this.load(config);
     const client = new MachineClient(this.services.launchMachine());

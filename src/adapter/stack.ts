@@ -20,6 +20,7 @@ export interface Caller {
 }
 
 const maximumFrames = 64;
+const pageBytes = 4096;
 /** Bytes of the stack that are searched for one return address. */
 const searchBytes = 512;
 /** The longest call instruction: FF /2 with SIB, displacement and a segment prefix. */
@@ -35,8 +36,28 @@ interface Hit {
   readonly target?: number;
 }
 
+/** Lives for one walk of a stopped guest: what it has read stays true. */
 export class StackWalker {
+  /** Memory by page: a walk looks at hundreds of places that lie close together, and each read is a message to the worker. */
+  private readonly pages = new Map<number, Promise<Uint8Array>>();
+
   constructor(private readonly debuggee: Debuggee) {}
+
+  private async read(linear: number, count: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(count);
+    for (let done = 0; done < count;) {
+      const page = Math.floor((linear + done) / pageBytes);
+      let reading = this.pages.get(page);
+      if (!reading) this.pages.set(page, (reading = this.debuggee.read(page * pageBytes, pageBytes)));
+      const contents = await reading;
+      const offset = linear + done - page * pageBytes;
+      const part = contents.subarray(offset, offset + count - done);
+      bytes.set(part, done);
+      done += part.length;
+      if (offset + part.length < pageBytes) return bytes.subarray(0, done);
+    }
+    return bytes;
+  }
 
   /** Callers of the code at the registers, the innermost first. */
   async callers(registers: RegisterSnapshot, most = maximumFrames): Promise<Caller[]> {
@@ -58,7 +79,7 @@ export class StackWalker {
   private async caller(registers: RegisterSnapshot, linear: number, stack: number, frame: number): Promise<Caller | undefined> {
     const wordBytes = codeSize(registers) / 8;
     const base = registers.segments[2]?.base ?? 0;
-    const bytes = await this.debuggee.read(base + stack, searchBytes);
+    const bytes = await this.read(base + stack, searchBytes);
     const words = wordsOf(bytes, wordBytes);
     const found = (n: number, hit: Hit, certain: boolean): Caller => ({
       returnAddress: hit.returnAddress, stackPointer: stack + (n + hit.slots) * wordBytes, framePointer: frame, certain,
@@ -76,7 +97,7 @@ export class StackWalker {
       hits.push({ n, hit });
     }
     if (frameSlot !== undefined) {
-      const saved = wordsOf(await this.debuggee.read(base + frame, 4 * wordBytes), wordBytes);
+      const saved = wordsOf(await this.read(base + frame, 4 * wordBytes), wordBytes);
       const hit = await this.returnAt(registers, saved, 1);
       if (hit) {
         return { returnAddress: hit.returnAddress, stackPointer: frame + (1 + hit.slots) * wordBytes, framePointer: saved[0] ?? 0, certain: true };
@@ -109,7 +130,7 @@ export class StackWalker {
 
   private async callBefore(linear: number, registers: RegisterSnapshot): Promise<{ kind: ReturnKind; target?: number } | undefined> {
     if (linear < longestCall) return undefined;
-    const bytes = await this.debuggee.read(linear - longestCall, longestCall);
+    const bytes = await this.read(linear - longestCall, longestCall);
     if (bytes.length < longestCall) return undefined;
     const wide = codeSize(registers) !== 16;
     const at = (back: number): number => bytes[longestCall - back] ?? 0;
