@@ -7,7 +7,7 @@ import { KeyboardController } from '../devices/keyboard';
 import { PicPair } from '../devices/pic';
 import { Pit } from '../devices/pit';
 import { Power } from '../devices/power';
-import { Rtc } from '../devices/rtc';
+import { Rtc, type RtcOptions } from '../devices/rtc';
 import { Uart } from '../devices/uart';
 import { VgaText } from '../devices/vga-text';
 import { PortMap } from './port-map';
@@ -28,8 +28,10 @@ export interface BoardOptions {
   readonly clock: Clock;
   readonly memory: PhysicalBytes;
   readonly rtcSeconds: number;
-  readonly hasFloppy: boolean;
+  /** CMOS drive type of drive A; 0 for none. */
+  readonly floppyType: number;
   readonly hasHardDisk: boolean;
+  readonly bootOrder?: RtcOptions['bootOrder'];
 }
 
 export class Board {
@@ -50,7 +52,7 @@ export class Board {
     this.pit = new Pit({ clock, irq: irq[0] });
     this.rtc = new Rtc({
       clock, irq: irq[8], startSeconds: options.rtcSeconds, ramBytes: memory.ramBytes,
-      floppyType: options.hasFloppy ? 4 : 0, hasHardDisk: options.hasHardDisk,
+      floppyType: options.floppyType, hasHardDisk: options.hasHardDisk, bootOrder: options.bootOrder,
     });
     this.uart = new Uart({ clock, irq: irq[4], base: 0x3f8, output: (bytes) => hooks.serial(0, bytes) });
     this.keyboard = new KeyboardController({

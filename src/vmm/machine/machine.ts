@@ -10,8 +10,6 @@ import type { DeliveryOutcome } from '../cpu/deliver';
 import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
 import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from '../cpu/layout';
 import { readByName, setByName } from '../cpu/names';
-import { Decoder } from '../decode/decoder';
-import { table } from '../isa/table';
 import { Mmu } from '../mmu/mmu';
 import { PageFault } from '../mmu/types';
 import type { WatchHandle } from '../mmu/watches';
@@ -19,6 +17,7 @@ import { Engine } from '../translate/engine';
 import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
 import { Board } from './board';
 import { EventClock } from './clock';
+import { floppyDisk } from './disk';
 import { Firmware } from './firmware';
 import { listInstructions } from './listing';
 import { prepareBoot } from './loaders/load';
@@ -41,7 +40,6 @@ export class Machine implements MachineApi {
   private readonly board: Board;
   private readonly clock: EventClock;
   private readonly firmware: Firmware;
-  private readonly decoder = new Decoder(table);
   private readonly breakpoints = new Set<number>();
   private exceptionStops: ReadonlySet<number> = new Set();
   private watches: WatchHandle[] = [];
@@ -78,7 +76,8 @@ export class Machine implements MachineApi {
     this.clock.onEarlier = () => this.engine.yield();
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
-      hasFloppy: boot.floppy !== undefined, hasHardDisk: boot.hardDisk !== undefined,
+      floppyType: boot.floppy === undefined ? 0 : floppyDisk(boot.floppy).cmosType, hasHardDisk: boot.hardDisk !== undefined,
+      ...(boot.bootDrive === 'hardDisk' && { bootOrder: ['hardDisk', 'floppy'] as const }),
     }, {
       interrupt: (level) => {
         if (level && this.engine.cpu.state.systemFlags & Flag.IF) this.engine.yield();
@@ -363,7 +362,7 @@ export class Machine implements MachineApi {
   disassemble(linear: number, instructionOffset: number, count: number, codeSize?: 16 | 32 | 64): DisassembledInstruction[] {
     const { state } = this.engine.cpu;
     return listInstructions({
-      read: (at, length) => this.mmu.debugRead(at, length), decoder: this.decoder,
+      read: (at, length) => this.mmu.debugRead(at, length), decoder: this.engine.decoder,
       csBase: state.base(Segment.CS), codeSize: codeSize ?? (state.bigCode ? 32 : 16),
     }, linear >>> 0, instructionOffset, count);
   }

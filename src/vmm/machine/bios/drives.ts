@@ -161,7 +161,7 @@ export class DriveService {
     c.ah = hard ? 3 : 1;
     if (hard) {
       const { cylinders, heads, sectorsPerTrack } = drive.geometry;
-      const sectors = cylinders * heads * sectorsPerTrack;
+      const sectors = Math.min(cylinders * heads * sectorsPerTrack, drive.disk.sectors);
       c.cx = sectors >>> 16;
       c.dx = sectors & 0xffff;
     }

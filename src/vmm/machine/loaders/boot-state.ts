@@ -35,6 +35,8 @@ export interface BootState {
   readonly registers?: InitialRegisters;
   readonly floppy?: Uint8Array;
   readonly hardDisk?: Uint8Array;
+  /** The drive that the program is on: the BIOS tries it first. */
+  readonly bootDrive?: 'floppy' | 'hardDisk';
 }
 
 /** CR0.PE, and ET which is always 1 from the P6 on. */

@@ -45,24 +45,16 @@ function isText(bytes: Uint8Array): boolean {
   return bytes.subarray(0, 4096).every((b) => (b >= 0x20 && b !== 0x7f) || b === 9 || b === 10 || b === 12 || b === 13);
 }
 
-function hasPartitions(sector: Uint8Array): boolean {
-  for (let n = 0; n < 4; n++) {
-    const at = 446 + 16 * n;
-    const start = sector[at + 8] | sector[at + 9] << 8 | sector[at + 10] << 16, size = sector[at + 12] | sector[at + 13] << 8 | sector[at + 14] << 16 | sector[at + 15];
-    if ((sector[at] & 0x7f) === 0 && sector[at + 4] !== 0 && start !== 0 && size !== 0) return true;
-  }
-  return false;
-}
-
-const FLOPPY_MAX = floppyFormats[floppyFormats.length - 1].sectors * SECTOR_BYTES;
 /** What fits between the boot address and the end of conventional memory. */
 const FLAT_MAX = CONVENTIONAL_END - 0x7c00;
 
-/** A drive for a disk image: diskettes are small and have no partition table. */
+function isDiskette(bytes: Uint8Array): boolean {
+  return floppyFormats.some((format) => format.sectors * SECTOR_BYTES === bytes.length);
+}
+
+/** A drive for a disk image: an image of exactly a diskette's size is one, every other is a hard disk of its own size, as other machine emulators take it. */
 export function driveFor(bytes: Uint8Array): 'floppy' | 'hardDisk' {
-  if (bytes.length > FLOPPY_MAX) return 'hardDisk';
-  if (floppyFormats.some((format) => format.sectors * SECTOR_BYTES === bytes.length)) return 'floppy';
-  return hasBootSignature(bytes) && hasPartitions(bytes) ? 'hardDisk' : 'floppy';
+  return isDiskette(bytes) ? 'floppy' : 'hardDisk';
 }
 
 /** Throws MachineError for files that cannot be started. */
@@ -83,7 +75,7 @@ export function detect(file: string, bytes: Uint8Array): Detected {
       throw new MachineError('text', `${file}: is a text file`, 'Assembly source is recognized by the extension .asm, .nasm or .s; a binary that looks like text by .bin or .com.');
     }
   }
-  if (hasBootSignature(bytes) || floppyFormats.some((format) => format.sectors * SECTOR_BYTES === bytes.length)) return { kind: 'disk', drive: driveFor(bytes) };
+  if (hasBootSignature(bytes) || isDiskette(bytes)) return { kind: 'disk', drive: driveFor(bytes) };
   if (bytes.length > FLAT_MAX) {
     if (bytes.length % SECTOR_BYTES === 0) return { kind: 'disk', drive: driveFor(bytes) };
     throw new MachineError('unknown-format', `${file}: is no format that can be started (${bytes.length} bytes: no ELF, no boot signature, too large for a flat binary at 0x7C00)`,

@@ -39,7 +39,7 @@ function diskBoot({ name, image, floppy, hardDisk }: Configuration): BootState {
     throw new MachineError('drive', `${name}: is a ${drive === 'floppy' ? 'diskette' : 'hard disk'} image, and another one is configured as ${drive === 'floppy' ? 'floppy' : 'hardDisk'}`,
       'Leave one of them out.');
   }
-  return { kind: 'disk', chunks: [], floppy: drive === 'floppy' ? image : floppy, hardDisk: drive === 'hardDisk' ? image : hardDisk };
+  return { kind: 'disk', chunks: [], bootDrive: drive, floppy: drive === 'floppy' ? image : floppy, hardDisk: drive === 'hardDisk' ? image : hardDisk };
 }
 
 /** Bytes at an address in real mode, registers as a BIOS leaves them to a boot sector. */

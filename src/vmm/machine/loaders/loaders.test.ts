@@ -200,9 +200,12 @@ describe('detection', () => {
 
   it('knows what can be started', () => {
     assert.deepEqual(detect('k', elf()), { kind: 'multiboot' });
-    assert.deepEqual(detect('boot.bin', sector()), { kind: 'disk', drive: 'floppy' });
-    assert.deepEqual(detect('mbr.img', sector((b) => b.set([0x80, 1, 1, 0, 6, 1, 1, 1, 63, 0, 0, 0, 100, 0, 0, 0], 446), 65536)), { kind: 'disk', drive: 'hardDisk' });
-    assert.deepEqual(detect('f.img', new Uint8Array(1474560)), { kind: 'disk', drive: 'floppy' });
+    assert.deepEqual(detect('boot.bin', sector()), { kind: 'disk', drive: 'hardDisk' });
+    assert.deepEqual(detect('boot.bin', sector(undefined, 700)), { kind: 'disk', drive: 'hardDisk' });
+    assert.deepEqual(detect('mbr.img', sector(undefined, 1474560 + 512)), { kind: 'disk', drive: 'hardDisk' });
+    for (const kiB of [160, 180, 320, 360, 720, 1200, 1440, 2880]) {
+      assert.deepEqual(detect('f.img', new Uint8Array(kiB * 1024)), { kind: 'disk', drive: 'floppy' });
+    }
     assert.deepEqual(detect('d.img', new Uint8Array(4 * MiB)), { kind: 'disk', drive: 'hardDisk' });
     assert.deepEqual(detect('hello.asm', text('bits 16\n\thlt\n')), { kind: 'asm' });
     assert.deepEqual(detect('x.bin', Uint8Array.of(0xf4)), { kind: 'flat' });
@@ -245,8 +248,13 @@ describe('preparing a boot', () => {
     const image = new Uint8Array(512);
     image.set([0x55, 0xaa], 510);
     const state = prepareBoot({ ...base, image }, RAM);
-    assert.deepEqual([state.kind, state.floppy, state.hardDisk, state.registers], ['disk', image, undefined, undefined]);
-    error(() => prepareBoot({ ...base, image, floppy: image }, RAM), /another one is configured as floppy/);
+    assert.deepEqual([state.kind, state.floppy, state.hardDisk, state.registers], ['disk', undefined, image, undefined]);
+    const diskette = new Uint8Array(1474560);
+    const fromDiskette = prepareBoot({ ...base, image: diskette, hardDisk: image }, RAM);
+    assert.deepEqual([fromDiskette.floppy, fromDiskette.hardDisk, fromDiskette.bootDrive], [diskette, image, 'floppy']);
+    assert.equal(prepareBoot({ ...base, image, floppy: diskette }, RAM).bootDrive, 'hardDisk');
+    error(() => prepareBoot({ ...base, image: diskette, floppy: image }, RAM), /another one is configured as floppy/);
+    error(() => prepareBoot({ ...base, image, hardDisk: image }, RAM), /another one is configured as hardDisk/);
     assert.equal(prepareBoot({ ...base, image: new Uint8Array(0), hardDisk: image }, RAM).hardDisk, image);
   });
 });
