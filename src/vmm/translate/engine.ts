@@ -53,6 +53,7 @@ const interruptCallouts: ReadonlySet<string> = new Set(['softwareInterrupt', 'de
 export class Engine {
   readonly cpu: Cpu;
   readonly translator: Translator;
+  readonly decoder: Decoder;
   private readonly contexts = new ContextTable();
   private readonly u8: Uint8Array;
   private readonly u32: Uint32Array;
@@ -80,6 +81,7 @@ export class Engine {
     this.u32 = new Uint32Array(memory.buffer);
     this.i32 = new Int32Array(memory.buffer);
     const { module, compiled, decoder } = threadedModule();
+    this.decoder = decoder;
     this.cpu = new Cpu(memory, mmu, this.cpuHooks());
     this.translator = new Translator(memory, table, decoder, module.forms, mmu, cacheBytes);
     mmu.instructionAddress = () => this.instructionLinear();

@@ -109,6 +109,14 @@ function operandSizes(encoding: Encoding): { readonly size: 16 | 32; readonly in
 const usesModrm = (encoding: Encoding): boolean => encoding.modrm !== 'none';
 const namesMemory = (encoding: Encoding): boolean => encoding.operands.some((o) => 'EMO'.includes(o[0]) && o !== 'ES');
 
+interface Shape {
+  readonly encoding: Encoding;
+  readonly size: 16 | 32;
+  readonly memory: boolean;
+  readonly operands: readonly FormOperand[];
+  readonly key: string;
+}
+
 /** What a handler's code turned out to depend on. */
 export interface Dependencies {
   readonly addressSize: boolean;
@@ -157,10 +165,14 @@ export function enumerateForms(table: InstructionTable, emit: (form: Form) => { 
   const shapes = new Map<string, Dependencies>();
   const instructionNumber = new Map(table.instructions.map((row, i) => [row, i]));
 
-  const handlerFor = (encoding: Encoding, size: 16 | 32, addressing: Addressing, stack: Stack, repeat: Repeat): number => {
-    const memory = addressing !== Addressing.Register && namesMemory(encoding);
+  /** What a form is apart from where its memory operand and the stack are. */
+  const shapeOf = (encoding: Encoding, size: 16 | 32, memory: boolean): Shape => {
     const operands = formOperands(encoding, size, memory);
-    const shape = [instructionNumber.get(encoding.instruction), size, ...operands.map((o) => `${o.kind}${o.width}${'slot' in o ? o.slot : ''}${'value' in o ? o.value : ''}`)].join(' ');
+    const kinds = operands.map((o) => `${o.kind}${o.width}${'slot' in o ? o.slot : ''}${'value' in o ? o.value : ''}`);
+    return { encoding, size, memory, operands, key: `${instructionNumber.get(encoding.instruction)} ${size} ${kinds.join(' ')}` };
+  };
+
+  const handlerFor = ({ encoding, size, memory, operands, key: shape }: Shape, addressing: Addressing, stack: Stack, repeat: Repeat): number => {
     const place = addressingOf[addressing];
     const make = (key: string): Form => ({
       key, encoding, operands, operandSize: size, ...place, addressing: memory ? place.addressing : 'none',
@@ -195,12 +207,14 @@ export function enumerateForms(table: InstructionTable, emit: (form: Form) => { 
           : [Addressing.Register, Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen];
     const prefixes: readonly Repeat[] = encoding.instruction.repeat === 'rep' ? ['none', 'rep'] : encoding.instruction.repeat === 'repz' ? ['none', 'repz', 'repnz'] : ['none'];
     for (const { size, index: sizeIndices } of operandSizes(encoding)) {
+      const inRegister = shapeOf(encoding, size, false);
+      const inMemory = namesMemory(encoding) ? shapeOf(encoding, size, true) : inRegister;
       for (const addressing of places) {
         for (const stack of [Stack.Flat, Stack.Segmented32, Stack.Segmented16]) {
           // Only a flat context has flat segments.
           if (stack !== Stack.Flat && (addressing === Addressing.Base || addressing === Addressing.Index)) continue;
           for (const repeat of prefixes) {
-            const handler = handlerFor(encoding, size, addressing, stack, repeat);
+            const handler = handlerFor(addressing === Addressing.Register ? inRegister : inMemory, addressing, stack, repeat);
             for (const sizeIndex of sizeIndices) index.set(encoding.id, sizeIndex, addressing, stack, repeatIndex[repeat], handler);
           }
         }

@@ -2,6 +2,7 @@
  * Generates the threaded-code module: one function per form of the instruction table, the handlers of continuations and links, and the
  * dispatcher. The module owns the function table; it is generated and compiled once per process.
  */
+import { callouts } from '../cpu/callouts';
 import { counterAddress } from '../cpu/counters';
 import { BUDGET, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_ENTRIES, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE } from '../cpu/layout';
 import type { InstructionTable } from '../isa/types';
@@ -28,36 +29,14 @@ export interface ThreadedModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly forms: FormIndex;
   readonly handlerCount: number;
-  /** Names of the callouts that the table uses, in import order. */
+  /** Names of the imported callouts, in import order. */
   readonly callouts: readonly string[];
 }
 
 const CS_BASE = SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.base;
 
-/** Every callout that semantics may name, found by asking each form once; imports must precede functions. */
-function calloutNames(table: InstructionTable): string[] {
-  const names = new Set<string>();
-  const module = new ModuleWriter();
-  const type = module.type(['i32'], []);
-  const imports: HandlerImports = {
-    handlerType: 0, dispatch: 0, readSlow: 0, readForWriteSlow: 0, writeSlow: 0, segmentCheck: 0,
-    callout: (name) => {
-      names.add(name);
-      return 0;
-    },
-  };
-  const seen = new Set<unknown>();
-  enumerateForms(table, (form) => {
-    if (seen.has(form.encoding)) return { handler: 0, dependencies: { addressSize: false, stack: false, implicitMemory: false, targets: false } };
-    seen.add(form.encoding);
-    new ThreadedBuilder(form, module.body(type), imports).build();
-    return { handler: 0, dependencies: { addressSize: false, stack: false, implicitMemory: false, targets: false } };
-  });
-  return [...names];
-}
-
 export function generateThreadedModule(table: InstructionTable, memoryPages: number): ThreadedModule {
-  const callouts = calloutNames(table);
+  const names = Object.keys(callouts);
   const module = new ModuleWriter();
   const handlerType = module.type(['i32'], []);
   const plain = module.type([], []);
@@ -74,7 +53,7 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const readForWriteSlow = module.importFunction('memory', 'readForWrite', three);
   const writeSlow = module.importFunction('memory', 'write', stored);
   const segmentCheck = module.importFunction('memory', 'segmentCheck', four);
-  const calloutIndex = new Map(callouts.map((name) => [name, module.importFunction('callout', name, four)]));
+  const calloutIndex = new Map(names.map((name) => [name, module.importFunction('callout', name, four)]));
 
   const dispatch = module.declare(plain);
   const lookupSlow = module.declare(plain);
@@ -209,7 +188,7 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const run = define(plain, (body) => body.index('call', dispatch));
   module.export('run', run);
   module.table(functions.length + 1, 1, functions);
-  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts };
+  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names };
 }
 
 function fail(why: string): never {

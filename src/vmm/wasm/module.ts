@@ -12,10 +12,10 @@ export interface FunctionType {
 
 /** The body of one function, written instruction by instruction. */
 export class FunctionBody {
-  readonly code = new ByteWriter();
   private readonly locals: ValueType[] = [];
 
-  constructor(private readonly parameterCount: number) {}
+  /** `code` is borrowed: empty at first, and free again once the body has been appended. */
+  constructor(private readonly parameterCount: number, readonly code = new ByteWriter()) {}
 
   /** A fresh local. */
   local(type: ValueType): number {
@@ -72,9 +72,8 @@ export class FunctionBody {
     return this;
   }
 
-  /** The body as it stands in the code section. */
-  finish(): Uint8Array {
-    const out = new ByteWriter(this.code.length + 32);
+  /** Appends the body as it stands in the code section, without its length. */
+  appendTo(out: ByteWriter): void {
     const runs: { type: ValueType; count: number }[] = [];
     for (const type of this.locals) {
       const last = runs.at(-1);
@@ -88,7 +87,6 @@ export class FunctionBody {
     }
     out.append(this.code.view());
     out.byte(opcodes.end);
-    return out.view();
   }
 }
 
@@ -96,7 +94,10 @@ export class ModuleWriter {
   private readonly types: FunctionType[] = [];
   private readonly typeKeys = new Map<string, number>();
   private readonly imports: { module: string; name: string; type: number }[] = [];
-  private readonly functions: { type: number; body: Uint8Array | undefined }[] = [];
+  private readonly functions: { readonly type: number; start: number; end: number }[] = [];
+  /** The bodies in the order in which they were finished; functions know where theirs is. */
+  private readonly bodies = new ByteWriter(1 << 20);
+  private readonly freeWriters: ByteWriter[] = [];
   private readonly exports: { name: string; index: number }[] = [];
   private readonly elements: { offset: number; functions: number[] }[] = [];
   private memoryImport: { module: string; name: string; pages: number } | undefined;
@@ -123,16 +124,21 @@ export class ModuleWriter {
   }
 
   declare(type: number): number {
-    this.functions.push({ type, body: undefined });
+    this.functions.push({ type, start: 0, end: 0 });
     return this.imports.length + this.functions.length - 1;
   }
 
   define(index: number, body: FunctionBody): void {
-    this.functions[index - this.imports.length].body = body.finish();
+    const declared = this.functions[index - this.imports.length];
+    declared.start = this.bodies.length;
+    body.appendTo(this.bodies);
+    declared.end = this.bodies.length;
+    body.code.reset();
+    this.freeWriters.push(body.code);
   }
 
   body(type: number): FunctionBody {
-    return new FunctionBody(this.types[type].parameters.length);
+    return new FunctionBody(this.types[type].parameters.length, this.freeWriters.pop());
   }
 
   export(name: string, index: number): void {
@@ -200,10 +206,11 @@ export class ModuleWriter {
       }
     });
     this.section(out, 10, this.functions.length, (s) => {
-      for (const { body } of this.functions) {
-        if (!body) throw new Error('wasm: a declared function has no body');
-        s.unsigned(body.length);
-        s.append(body);
+      const bodies = this.bodies.view();
+      for (const { start, end } of this.functions) {
+        if (end === 0) throw new Error('wasm: a declared function has no body');
+        s.unsigned(end - start);
+        s.append(bodies.subarray(start, end));
       }
     });
     return out.view().slice();
