@@ -26,6 +26,6 @@ export function bench(options: BenchOptions): number {
   const measurements = measure(threadedCode, chosen, options.rounds, (text) => { if (tell) process.stderr.write(`\x1b[2K\r${text}`); });
   if (tell) process.stderr.write('\x1b[2K\r');
   if (options.json) console.log(JSON.stringify({ node: process.version, rounds: options.rounds, measurements }));
-  else console.log(`${benchTable(measurements)}\n\nMedians of ${options.rounds} interleaved rounds; range: slowest and fastest; ratio: to the first kernel; warm-up: the first batch beyond the others.`);
+  else console.log(`${benchTable(measurements)}\n\nMedians of ${options.rounds} interleaved rounds; range: slowest and fastest; ratio: to the first kernel; warm-up: what the first batches took\nbeyond the same number of batches at full speed.`);
   return 0;
 }

@@ -36,7 +36,7 @@ function startThreaded(kernel: Kernel): Running {
   let busy = 0;
   let runStarted = performance.now();
   const marks: { readonly at: number; readonly instructions: number }[] = [];
-  const mark = (): void => { marks.push({ at: busy + performance.now() - runStarted, instructions: machine.instructions }); };
+  const mark = (): void => { marks.push({ at: busy + performance.now() - runStarted, instructions: machine.counters().instructions }); };
   const machine = createMachine({
     name: kernel.name, image: bytes, boot: 'flat', loadAddress: BOOT_ADDRESS, entry: BOOT_ADDRESS, memoryMiB: MEMORY_MIB, mmu: 'shadow', pace: 'max',
   }, {

@@ -5,13 +5,13 @@ import type { Measurement } from './measure';
 
 export function benchTable(measurements: readonly Measurement[]): string {
   const first = measurements[0]?.millionsPerSecond;
-  const rows = measurements.map(({ kernel, millionsPerSecond, rounds, warmUp, millisecondsPerBatch }) => {
+  const rows = measurements.map(({ kernel, millionsPerSecond, rounds, warmUpMilliseconds }) => {
     const speeds = rounds.flatMap(({ instructions, milliseconds }) => (instructions === undefined ? [] : [instructions / milliseconds / 1000]));
     const title = kernels.find(({ name }) => name === kernel)?.title ?? '';
     return [
       kernel, number(millionsPerSecond), speeds.length > 0 ? `${number(Math.min(...speeds))}–${number(Math.max(...speeds))}` : '',
       millionsPerSecond !== undefined && first !== undefined && first > 0 ? (millionsPerSecond / first).toFixed(3) : '',
-      `${Math.max(0, warmUp.milliseconds - millisecondsPerBatch).toFixed(1)} ms`, title,
+      `${warmUpMilliseconds.toFixed(1)} ms`, title,
     ];
   });
   return columns([['kernel', 'M instr/s', 'range', 'ratio', 'warm-up', 'what it is'], ...rows], ['left', 'right', 'right', 'right', 'right', 'left']);

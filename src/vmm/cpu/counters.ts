@@ -12,7 +12,8 @@ export interface CounterRow {
 }
 
 const rows = [
-  { id: 'instructions', title: 'Instructions', definition: 'Guest instructions retired; every iteration of a repeated string instruction counts as one. This is the machine\'s clock.' },
+  { id: 'instructions', title: 'Instructions', definition: 'Guest instructions retired; every iteration of a repeated string instruction counts as one. With the ticks skipped, this is the machine\'s clock.' },
+  { id: 'skippedTicks', title: 'Ticks skipped', definition: 'Ticks of the clock without an instruction: time that HLT slept through, and one for each exception delivered.' },
   { id: 'translationUnits', title: 'Translation units', definition: 'Units of at most 12 guest instructions translated to threaded code.' },
   { id: 'translatedInstructions', title: 'Instructions translated', definition: 'Guest instructions in those units.' },
   { id: 'continuationsCreated', title: 'Continuations created', definition: 'Exits of units that invoke the translator when first taken.' },

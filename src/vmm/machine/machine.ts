@@ -45,6 +45,8 @@ export class Machine implements MachineApi {
   private watches: WatchHandle[] = [];
   private halted = false;
   private resetWanted = false;
+  /** Ticks of the clock in which no instruction was retired. */
+  private skippedTicks = 0;
   private end: EndReason | undefined;
   private lastPostMortem: PostMortem | undefined;
   /** The exception that was reported as a stop: the same one is delivered when the machine goes on. */
@@ -106,6 +108,7 @@ export class Machine implements MachineApi {
     this.engine.reset();
     this.board.reset();
     this.halted = false;
+    this.skippedTicks = 0;
     this.end = undefined;
     this.reported = undefined;
     this.firmware.load();
@@ -128,8 +131,15 @@ export class Machine implements MachineApi {
 
   idleUntil(at: number): void {
     const next = this.clock.nextEvent();
-    this.engine.skipTo(next === undefined ? at : Math.min(at, next));
+    this.skipTo(next === undefined ? at : Math.min(at, next));
     this.clock.advanceTo(this.engine.now);
+  }
+
+  /** Moves the clock without an instruction. */
+  private skipTo(count: number): void {
+    const before = this.engine.now;
+    this.engine.skipTo(count);
+    this.skippedTicks += this.engine.now - before;
   }
 
   private advance(target: number, passBreakpoint: boolean): RunOutcome {
@@ -151,7 +161,7 @@ export class Machine implements MachineApi {
         const wakeAt = this.clock.nextEvent();
         if (this.configuration.pace === 'max' && wakeAt !== undefined) {
           if (this.engine.now >= target) return { kind: 'slice' };
-          this.engine.skipTo(wakeAt);
+          this.skipTo(wakeAt);
           continue;
         }
         return { kind: 'idle', wakeAt };
@@ -170,7 +180,7 @@ export class Machine implements MachineApi {
       if (this.engine.cpu.pendingDebug && !state.stackShadow) {
         // Earned by something other than an instruction: the frame of a delivery was pushed over a data breakpoint.
         this.debugTrap(0);
-        this.engine.skipTo(this.engine.now + 1);
+        this.skipTo(this.engine.now + 1);
         continue;
       }
       const limit = Math.min(target, this.clock.nextEvent() ?? Infinity) - this.engine.now;
@@ -242,7 +252,7 @@ export class Machine implements MachineApi {
     if (!(fault instanceof GuestFault && fault.afterTaskSwitch)) this.engine.cpu.pendingDebug = 0;
     this.delivered(this.engine.cpu.raise(fault));
     // A delivery takes one tick, so that a guest which only faults cannot hold the clock.
-    this.engine.skipTo(this.engine.now + 1);
+    this.skipTo(this.engine.now + 1);
     return undefined;
   }
 
@@ -373,7 +383,8 @@ export class Machine implements MachineApi {
       const at = counterAddress(id) >> 2;
       return [id, words[at] + words[at + 1] * 2 ** 32];
     }));
-    values.instructions = this.engine.now;
+    values.instructions = this.engine.now - this.skippedTicks;
+    values.skippedTicks = this.skippedTicks;
     return values;
   }
 
