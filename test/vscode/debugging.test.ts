@@ -8,6 +8,7 @@ import { stepProgram } from './programs';
 describe('debugging an assembly source', () => {
   const stops = new Stops();
   before(async () => { await api(); });
+  beforeEach(() => stops.reset());
   afterEach(endAll);
   after(async () => {
     stops.dispose();
@@ -91,7 +92,7 @@ describe('debugging an assembly source', () => {
     const ringside = await api();
     await vscode.commands.executeCommand('ringside.debug');
     await eventually('the guest runs', () => (ringside.counters()?.instructions ?? 0) > 1000);
-    await vscode.commands.executeCommand('workbench.action.debug.pause');
+    await vscode.commands.executeCommand('ringside.pause');
     await stops.next();
     equal(ringside.machineModel().state, 'paused');
   });

@@ -42,22 +42,34 @@ export function breakAt(document: vscode.TextDocument, text: string): vscode.Loc
 
 interface Frame { readonly line: number; readonly name: string; readonly source?: { readonly path?: string } }
 
-/** Counts stops, so that a test can wait for the next one. */
+/** Waits for stops: until the adapter told of one, and the workbench shows its stack frame (commands before that are lost). */
 export class Stops implements vscode.Disposable {
-  private count = 0;
-  private seen = 0;
-  private readonly tracker = vscode.debug.registerDebugAdapterTrackerFactory('ringside', {
-    createDebugAdapterTracker: () => ({
-      onDidSendMessage: (message: { type?: string; event?: string }) => {
-        if (message.type === 'event' && message.event === 'stopped') this.count++;
-      },
+  private told = 0;
+  private shown = 0;
+  private awaited = 0;
+  private readonly subscriptions = vscode.Disposable.from(
+    vscode.debug.registerDebugAdapterTrackerFactory('ringside', {
+      createDebugAdapterTracker: () => ({
+        onDidSendMessage: (message: { type?: string; event?: string }) => {
+          if (message.type === 'event' && message.event === 'stopped') this.told++;
+        },
+      }),
     }),
-  });
+    vscode.debug.onDidChangeActiveStackItem((item) => {
+      if (item instanceof vscode.DebugStackFrame) this.shown++;
+    }),
+  );
+
+  /** Forgets stops of before: call it before a test. */
+  reset(): void {
+    this.told = this.shown = this.awaited = 0;
+  }
 
   /** The top frame of the next stop that nobody waited for yet. */
   async next(): Promise<Frame> {
-    await eventually('the guest stops', () => this.count > this.seen);
-    this.seen++;
+    this.awaited++;
+    await eventually('the guest stops', () => this.told >= this.awaited);
+    await eventually('the workbench shows the stop', () => this.shown >= this.awaited);
     const session = vscode.debug.activeDebugSession;
     ok(session, 'there is no debug session');
     const { stackFrames } = await session.customRequest('stackTrace', { threadId: 1, startFrame: 0, levels: 1 }) as { stackFrames: Frame[] };
@@ -66,7 +78,7 @@ export class Stops implements vscode.Disposable {
   }
 
   dispose(): void {
-    this.tracker.dispose();
+    this.subscriptions.dispose();
   }
 }
 

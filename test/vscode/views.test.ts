@@ -8,6 +8,7 @@ import { echoProgram, stepProgram } from './programs';
 describe('views of a machine', () => {
   const stops = new Stops();
   before(async () => { await api(); });
+  beforeEach(() => stops.reset());
   afterEach(endAll);
   after(async () => {
     stops.dispose();

@@ -75,7 +75,8 @@ export function machineViewModel(machine: MachineState): MachineViewModel {
     const value = now.general[i] & mask;
     return row(names[i], hex(value, digits), before && hex((before.general[i] ?? 0n) & mask, digits), readings(value, wide ? 64 : 32));
   });
-  general.push(row(wide ? 'RIP' : 'EIP', hex(now.eip, digits), before && hex(before.eip, digits), `linear address ${hexLiteral(linearEip(now))}`));
+  // It changes with every instruction: no news.
+  general.push(row(wide ? 'RIP' : 'EIP', hex(now.eip, digits), undefined, `linear address ${hexLiteral(linearEip(now))}`));
   const table = (t: { base: number; limit: number }) => `${hex(t.base)}+${hex(t.limit, 4)}`;
   const system = [
     row('CR0', hex(now.cr0 >>> 0), before && hex(before.cr0 >>> 0), cr0Bits.filter(([, bit]) => (now.cr0 >>> bit) & 1).map(([name]) => name).join(' ') || 'no bit set'),

@@ -141,12 +141,13 @@ export class MachineSession implements vscode.Disposable {
     this.changed.fire();
   }
 
-  /** The debugger told VS Code of a stop: this is one that a person sees. */
-  async presentStop(): Promise<void> {
+  /** The debugger told VS Code of a stop: this is one that a person sees. The machine itself may have come to the entry point by steps. */
+  async presentStop(reason: unknown): Promise<void> {
     if (this.state === 'ended') return;
     let stop: Stop;
     try {
-      stop = this.halt ?? { reason: { kind: 'entry' }, registers: registersFromJson(await this.request('ringside/registers', {})) };
+      const halt = this.halt ?? { reason: { kind: 'pause' }, registers: registersFromJson(await this.request('ringside/registers', {})) };
+      stop = reason === 'entry' ? { ...halt, reason: { kind: 'entry' } } : halt;
     } catch {
       return; // The session ended meanwhile.
     }
@@ -155,7 +156,7 @@ export class MachineSession implements vscode.Disposable {
     this.registers = stop.registers;
     this.postMortem = undefined;
     // A clock that went back belongs to a machine that was restarted: nothing was before.
-    if (this.stops[0] && stop.registers.instructions < this.stops[0].registers.instructions) this.stops.length = 0;
+    if (reason === 'entry' || this.stops[0] && stop.registers.instructions < this.stops[0].registers.instructions) this.stops.length = 0;
     this.stops.unshift(stop);
     this.stops.length = Math.min(this.stops.length, stopsKept);
     this.describe();

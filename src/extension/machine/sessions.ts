@@ -45,7 +45,7 @@ export class MachineSessions implements vscode.Disposable {
     if (type !== 'event' || event === undefined) return;
     // Initialized means that the program was loaded: a faulty one opens no views.
     if (event === 'initialized') this.of(session).describe();
-    else if (event === 'stopped') void this.of(session).presentStop();
+    else if (event === 'stopped') void this.of(session).presentStop((body as { reason?: unknown } | undefined)?.reason);
     else this.sessions.get(session.id)?.receive(event, body);
   }
 

@@ -11,13 +11,22 @@ describe('counter history', () => {
     assert.deepEqual(history.rates('unknown').map((r) => r.perSecond), [0, 0]);
   });
 
-  it('forgets what was before a restart, keeps one sample for each time, and does not grow', () => {
+  it('gives no rates over the microseconds of single steps', () => {
+    const history = new CounterHistory();
+    for (let step = 0; step < 20; step++) history.add(sample(step * 0.3, step));
+    assert.deepEqual(history.rates('instructions'), []);
+    history.add(sample(100, 1000));
+    assert.equal(history.rates('instructions').length, 1);
+    history.add(sample(100.3, 1001));
+    history.add(sample(200, 2000));
+    assert.deepEqual(history.rates('instructions').map((rate) => Math.round(rate.perSecond)), [10_000, 10_000]);
+  });
+
+  it('forgets what was before a restart, and does not grow', () => {
     const history = new CounterHistory(3);
-    for (let i = 0; i < 10; i++) history.add(sample(i * 10, i));
+    for (let i = 0; i < 10; i++) history.add(sample(i * 100, i));
     assert.equal(history.rates('instructions').length, 2);
-    history.add(sample(90, 50));
-    assert.equal(history.rates('instructions').length, 2);
-    assert.equal(history.last?.values.instructions, 50);
+    assert.equal(history.last?.values.instructions, 9);
     history.add(sample(5, 1));
     assert.equal(history.rates('instructions').length, 0);
   });

@@ -6,6 +6,9 @@ export interface Rate {
   readonly perSecond: number;
 }
 
+/** Rates over less time than this tell of the clock, not of the guest. */
+const leastMilliseconds = 40;
+
 export class CounterHistory {
   private samples: CounterSample[] = [];
 
@@ -17,9 +20,10 @@ export class CounterHistory {
 
   /** A sample of an earlier time than the last one means that the machine began anew. */
   add(sample: CounterSample): void {
-    const last = this.samples.at(-1);
+    const last = this.samples.at(-1), before = this.samples.at(-2);
     if (last && sample.hostMilliseconds < last.hostMilliseconds) this.samples = [];
-    else if (last && sample.hostMilliseconds === last.hostMilliseconds) this.samples.pop();
+    // Steps run for microseconds: the newest sample moves on until it is worth a rate of its own.
+    else if (last && before && last.hostMilliseconds - before.hostMilliseconds < leastMilliseconds) this.samples.pop();
     this.samples.push(sample);
     if (this.samples.length > this.capacity) this.samples.shift();
   }
@@ -33,6 +37,7 @@ export class CounterHistory {
     const rates: Rate[] = [];
     for (let i = 1; i < this.samples.length; i++) {
       const [a, b] = [this.samples[i - 1], this.samples[i]];
+      if (b.hostMilliseconds - a.hostMilliseconds < leastMilliseconds) continue;
       const increments = Math.max(0, (b.values[id] ?? 0) - (a.values[id] ?? 0));
       rates.push({ atMilliseconds: b.hostMilliseconds, perSecond: increments * 1000 / (b.hostMilliseconds - a.hostMilliseconds) });
     }

@@ -157,7 +157,7 @@ function drawModel(): void {
 /** What a screen reader hears at a stop: why, where, and what changed. Nothing while the guest runs. */
 function announce(): void {
   if (!model) return;
-  const changes = [...model.general, ...model.system].filter((r) => r.previous !== undefined && r.name !== 'EIP').map((r) => `${r.name} ${r.value.replace(/^0+(?=.)/, '')}`);
+  const changes = [...model.general, ...model.system].filter((r) => r.previous !== undefined).map((r) => `${r.name} ${r.value.replace(/^0+(?=.)/, '')}`);
   const flagChanges = model.flags.filter((f) => f.previous !== undefined).map((f) => `${f.name} ${f.value}`);
   const stopped = model.state === 'paused';
   announcer.say([model.status, ...(stopped ? [model.location?.instruction, model.forecast, ...changes, ...flagChanges] : [])].filter(Boolean).join('. '));
