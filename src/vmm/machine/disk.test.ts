@@ -40,6 +40,6 @@ describe('disk images', () => {
     assert.deepEqual(hardDiskGeometry(new MemoryDisk(mbr, 2560)), { cylinders: 10, heads: 8, sectorsPerTrack: 32 });
     assert.equal(hardDiskGeometry(new MemoryDisk(new Uint8Array(0), 40_000_000)).heads, 255);
     assert.equal(hardDiskGeometry(new MemoryDisk(new Uint8Array(1))).cylinders, 1);
-    assert.deepEqual(hardDiskGeometry(new MemoryDisk(new Uint8Array(512), 1009)), { cylinders: 2, heads: 16, sectorsPerTrack: 63 });
+    assert.deepEqual(hardDiskGeometry(new MemoryDisk(new Uint8Array(512), 1009)), { cylinders: 1, heads: 16, sectorsPerTrack: 63 });
   });
 });

@@ -88,12 +88,12 @@ export function floppyDisk(bytes: Uint8Array): { disk: MemoryDisk; geometry: Geo
 
 /**
  * CHS translation of a hard disk: what its partition table was made with, else the assisted translation by size (16 to 255 heads of 63 sectors).
- * The last cylinder may be partly beyond the end, so that every sector of a small image has an address.
+ * Whole cylinders only, but one at least: a boot sector may be the whole disk.
  */
 export function hardDiskGeometry(disk: DiskImage): Geometry {
   const fromTable = disk.sectors > 0 ? partitionGeometry(disk.read(0, 1)) : undefined;
   const { heads, sectorsPerTrack } = fromTable ?? { heads: assistedHeads(disk.sectors), sectorsPerTrack: 63 };
-  const cylinders = Math.max(1, Math.min(1024, Math.ceil(disk.sectors / (heads * sectorsPerTrack))));
+  const cylinders = Math.max(1, Math.min(1024, Math.floor(disk.sectors / (heads * sectorsPerTrack))));
   return { cylinders, heads, sectorsPerTrack };
 }
 

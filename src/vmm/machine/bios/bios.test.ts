@@ -231,6 +231,21 @@ describe('INT 13h', () => {
     assert.equal(bench.int(0x13, { eax: 0x1500, edx: 0x90 }).ah, 0);
   });
 
+  it('reads every sector of a small image by its cylinder, head and sector, and none behind', () => {
+    for (const sectors of [1, 3, 64, 1008, 1009, 2500]) {
+      const small = numbered(sectors);
+      const bench = new Bench(new Map([[0x80, { disk: small, geometry: hardDiskGeometry(small) }]]));
+      for (const block of [0, 1, 62, 63, 1007, 1008, 2016, 2499, sectors - 1, sectors, sectors + 700]) {
+        const cylinder = Math.floor(block / 1008), head = Math.floor(block / 63) % 16, sector = block % 63 + 1;
+        const read = bench.int(0x13, { eax: 0x0201, ebx: 0x1000, ecx: cylinder << 8 | sector, edx: head << 8 | 0x80 });
+        assert.equal(read.carry, block >= sectors, `sector ${block} of ${sectors}`);
+        if (block > 0 && block < sectors) assert.equal(bench.memory.read32(0x1000), block);
+      }
+      const type = bench.int(0x13, { eax: 0x1500, edx: 0x80 });
+      assert.ok(type.cx * 65536 + type.dx <= sectors);
+    }
+  });
+
   it('offers the extensions on the hard disk', () => {
     const bench = withDisks();
     const { memory } = bench;

@@ -110,9 +110,11 @@ export class DriveService {
     return status;
   }
 
-  private fromChs({ geometry }: BiosDrive, cylinder: number, head: number, sector: number): number | undefined {
-    if (cylinder >= geometry.cylinders || head >= geometry.heads || sector > geometry.sectorsPerTrack) return undefined;
-    return (cylinder * geometry.heads + head) * geometry.sectorsPerTrack + sector - 1;
+  /** Undefined outside the disk. The partial cylinder at the end of an image that is not a whole number of them can be addressed. */
+  private fromChs({ disk, geometry }: BiosDrive, cylinder: number, head: number, sector: number): number | undefined {
+    if (head >= geometry.heads || sector > geometry.sectorsPerTrack) return undefined;
+    const block = (cylinder * geometry.heads + head) * geometry.sectorsPerTrack + sector - 1;
+    return block < disk.sectors ? block : undefined;
   }
 
   /** Formatting a diskette's track fills it; a hard disk's sectors stay as they are. */
