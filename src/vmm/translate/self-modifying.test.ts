@@ -113,6 +113,34 @@ describe('threaded code: self-modifying code', () => {
     assert.equal(bare.register(EBX), program(`bits 32\n${source}`).label('site') + 5);
   });
 
+  it('frees the continuation of such a call once', () => {
+    // Twenty conditional jumps, all translated before the first is taken: each must keep its own way.
+    const jumps = Array.from({ length: 20 }, (_, i) => i);
+    const source = program(`bits 32
+      org 0x1000
+      mov ecx, 30
+    again: mov esp, site+5
+      mov dword [site], 0xe8 | ((target-(site+5)) << 8)
+      mov byte [site+4], 0
+    site: call target
+    target: mov esp, 0x9000
+      dec ecx
+      jnz again
+      xor esi, esi
+    pass: ${jumps.map((i) => `cmp esi, ${i + 1}\n je near taken${i}\nback${i}:`).join('\n')}
+      inc esi
+      cmp esi, 21
+      jb near pass
+      hlt
+      align 64
+      ${jumps.map((i) => `taken${i}: mov [results+${i * 4}], esi\n jmp back${i}`).join('\n')}
+      align 64
+    results: times 20 dd 0`);
+    bare.load(source).toHalt();
+    const results = bare.mmu.physical.readBytes(source.label('results'), 80);
+    assert.deepEqual(jumps.map((i) => results[i * 4]), jumps.map((i) => i + 1));
+  });
+
   it('goes on for ever rewriting a loop without growing', () => {
     const small = new BareEngine(0x8000);
     const rounds = 100_000;

@@ -1,0 +1,266 @@
+/**
+ * Operands and memory for threaded code's builder: effective addresses, segment checks, the inlined lookup with its slow path, the stack.
+ */
+import { EXIT_REASON, GPR, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, WRITE_TABLE } from '../cpu/layout';
+import type { Address, SegmentRef, Value, Width } from '../isa/builder';
+import { node, RECORD, type Node, ThreadedValues } from './threaded-values';
+
+/** Memory operand whose read-for-write has left the host address in a local (0 after the slow path). */
+interface PendingWrite {
+  readonly linear: number;
+  readonly host: number;
+}
+
+export abstract class ThreadedMemory extends ThreadedValues {
+  private readonly pending = new Map<number, PendingWrite>();
+  protected readonly addresses = new Map<number, Address>();
+
+  // ---- operands ----
+
+  protected registerField(n: number): Node {
+    const operand = this.operand(n);
+    return this.field(operand.kind === 'register' && operand.slot === 'a' ? 'registerA' : 'registerB', 'i32.load16_u');
+  }
+
+  read(n: number): Value {
+    const operand = this.operand(n);
+    switch (operand.kind) {
+      case 'register':
+        return this.effect(operand.width === 64 ? 'i64' : 'i32', () => {
+          this.registerField(n).emit();
+          this.body.memory(this.loadWidth(operand.width), 0);
+        });
+      case 'fixed':
+        return this.register(operand.register, operand.width);
+      case 'memory':
+        return this.load(this.address(n), operand.width);
+      case 'constant':
+        return this.constant(operand.value);
+      case 'immediate':
+        return this.let(this.field('immediate'));
+      default:
+        throw new Error(`${this.form.key}: operand ${n} cannot be read as a value`);
+    }
+  }
+
+  readForWrite(n: number): Value {
+    const operand = this.operand(n);
+    if (operand.kind !== 'memory') return this.read(n);
+    const linear = this.linearOf(this.address(n), operand.width, true);
+    const host = this.body.local('i32');
+    const value = this.body.local(operand.width === 64 ? 'i64' : 'i32');
+    this.lookup(linear, operand.width, WRITE_TABLE, host, () => {
+      this.body.index('local.get', RECORD).index('local.get', linear).i32(operand.width / 8).index('call', this.imports.readForWriteSlow);
+      this.leaveAfterSlow(operand.width, value);
+      this.body.i32(0).index('local.set', host);
+    }, () => {
+      this.body.index('local.get', host).memory(this.loadWidth(operand.width), 0).index('local.set', value);
+    });
+    this.pending.set(n, { linear, host });
+    return this.localNode(value, operand.width === 64 ? 'i64' : 'i32');
+  }
+
+  write(n: number, value: Value): void {
+    const operand = this.operand(n);
+    if (operand.kind === 'register') {
+      this.registerField(n).emit();
+      node(value).emit();
+      this.body.memory(this.storeWidth(operand.width), 0);
+      return;
+    }
+    if (operand.kind === 'fixed') {
+      this.setRegister(operand.register, operand.width, value);
+      return;
+    }
+    const pending = this.pending.get(n);
+    if (!pending) {
+      this.store(this.address(n), operand.width, value);
+      return;
+    }
+    const kept = node(this.let(value));
+    this.body.index('local.get', pending.host).open('if');
+    this.body.index('local.get', pending.host);
+    kept.emit();
+    this.body.memory(this.storeWidth(operand.width), 0).op('else');
+    this.callWriteSlow(pending.linear, operand.width, kept);
+    this.body.op('end');
+  }
+
+  immediate(): Value { return this.let(this.field('immediate')); }
+  secondImmediate(): Value { return this.let(this.field('second', 'i32.load16_u')); }
+
+  // ---- addresses ----
+
+  address(n: number): Address {
+    const known = this.addresses.get(n);
+    if (known) return known;
+    const displacement = this.field('displacement');
+    const at = (name: 'base' | 'index') => this.expression('i32', () => {
+      this.field(name, 'i32.load16_u').emit();
+      this.body.memory('i32.load', 0);
+    });
+    let offset: Value;
+    switch (this.form.addressing) {
+      case 'a32base':
+        offset = this.op('add', at('base'), displacement);
+        break;
+      case 'a16':
+        offset = this.truncate(this.op('add', this.op('add', at('base'), at('index')), displacement), 16);
+        break;
+      default:
+        offset = this.op('add', this.op('add', at('base'), this.op('shl', at('index'), this.field('scale', 'i32.load8_u'))), displacement);
+    }
+    const address: Address = { segment: 'record', offset: this.let(offset) };
+    this.addresses.set(n, address);
+    return address;
+  }
+
+  usesStackPointer(): Value {
+    return this.let(this.op('eq', this.field('base', 'i32.load16_u'), this.constant(GPR + 8 * 4)));
+  }
+
+  implicitAddress(segment: SegmentRef, offset: Value): Address {
+    if (segment === 2) this.dependencies.stack = true;
+    else this.dependencies.implicitMemory = true;
+    return { segment, offset: this.let(offset) };
+  }
+
+  offsetBy(address: Address, delta: number | Value): Address {
+    const by = typeof delta === 'number' ? this.constant(delta) : delta;
+    const size = address.segment === 2 ? this.form.stackSize : this.form.addressSize;
+    return { segment: address.segment, offset: this.let(this.truncate(this.op('add', address.offset, by), size)) };
+  }
+
+  linear(address: Address): Value {
+    return this.let(this.op('add', address.offset, this.segmentField(address.segment, 'base')));
+  }
+
+  protected segmentField(segment: SegmentRef, field: keyof typeof SEGMENT_FIELDS): Node {
+    if (segment !== 'record') return this.loadState(SEGMENTS + SEGMENT_SIZE * segment + SEGMENT_FIELDS[field]);
+    return this.expression('i32', () => {
+      this.field('segment', 'i32.load16_u').emit();
+      this.body.memory('i32.load', SEGMENT_FIELDS[field]);
+    });
+  }
+
+  /** Linear address of an access after the segment's checks, in a local. */
+  protected linearOf(address: Address, width: Width, write: boolean): number {
+    const flat = address.segment === 'record' || address.segment === 0 ? this.form.flatMemory : this.form.flat;
+    if (flat) return node(address.offset).local ?? this.store32(address.offset);
+    const offset = this.store32(address.offset);
+    const body = this.body;
+    body.index('local.get', offset);
+    this.segmentField(address.segment, 'low').emit();
+    body.op('i32.sub');
+    this.segmentField(address.segment, write ? 'writeQuick' : 'readQuick').emit();
+    body.op('i32.ge_u').open('if');
+    body.index('local.get', RECORD).index('local.get', offset);
+    if (address.segment === 'record') this.field('segment', 'i32.load16_u').emit();
+    else body.i32(SEGMENTS + SEGMENT_SIZE * address.segment);
+    body.i32((width / 8) | (write ? 0x100 : 0)).index('call', this.imports.segmentCheck);
+    body.open('if').op('return').op('end').op('end');
+    return this.store32(this.op('add', this.localNode(offset, 'i32'), this.segmentField(address.segment, 'base')));
+  }
+
+  // ---- memory ----
+
+  /** Looks `linear` up; `host` gets the host address on the fast path. */
+  protected lookup(linear: number, width: Width, table: number, host: number, slow: () => void, fast: () => void): void {
+    const body = this.body;
+    const entry = body.local('i32');
+    body.i32(0).memory('i32.load', table);
+    body.index('local.get', linear).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0).index('local.tee', entry);
+    if (width === 8) body.i32(1).op('i32.and');
+    else body.index('local.get', linear).op('i32.or').i32(0xfff).op('i32.and').i32(0x1000 - width / 8).op('i32.gt_u');
+    body.open('if');
+    slow();
+    body.op('else');
+    body.index('local.get', entry).index('local.get', linear).op('i32.xor').index('local.set', host);
+    fast();
+    body.op('end');
+  }
+
+  /** After a slow read: the result is on the stack (64-bit: in SCRATCH); return if the access faulted. */
+  protected leaveAfterSlow(width: Width, value: number): void {
+    if (width === 64) {
+      this.body.op('drop').i32(0).memory('i64.load', SCRATCH);
+    }
+    this.body.index('local.set', value);
+    this.returnIfExit();
+  }
+
+  protected returnIfExit(): void {
+    this.body.i32(0).memory('i32.load', EXIT_REASON).open('if').op('return').op('end');
+  }
+
+  load(address: Address, width: Width): Value {
+    return this.loadThrough(address, width, false);
+  }
+
+  loadForWrite(address: Address, width: Width): Value {
+    return this.loadThrough(address, width, true);
+  }
+
+  protected loadThrough(address: Address, width: Width, forWrite: boolean): Value {
+    const linear = this.linearOf(address, width, forWrite);
+    const type = width === 64 ? 'i64' : 'i32';
+    const host = this.body.local('i32');
+    const value = this.body.local(type);
+    this.lookup(linear, width, forWrite ? WRITE_TABLE : READ_TABLE, host, () => {
+      this.body.index('local.get', RECORD).index('local.get', linear).i32(width / 8)
+        .index('call', forWrite ? this.imports.readForWriteSlow : this.imports.readSlow);
+      this.leaveAfterSlow(width, value);
+    }, () => {
+      this.body.index('local.get', host).memory(this.loadWidth(width), 0).index('local.set', value);
+    });
+    return this.localNode(value, type);
+  }
+
+  store(address: Address, width: Width, value: Value): void {
+    const kept = node(this.let(value));
+    const linear = this.linearOf(address, width, true);
+    const host = this.body.local('i32');
+    this.lookup(linear, width, WRITE_TABLE, host, () => {
+      this.callWriteSlow(linear, width, kept);
+      this.returnIfExit();
+    }, () => {
+      this.body.index('local.get', host);
+      kept.emit();
+      this.body.memory(this.storeWidth(width), 0);
+    });
+  }
+
+  protected callWriteSlow(linear: number, width: Width, value: Node): void {
+    const body = this.body;
+    if (width === 64) {
+      body.i32(0);
+      value.emit();
+      body.memory('i64.store', SCRATCH);
+    }
+    body.index('local.get', RECORD).index('local.get', linear).i32(width / 8);
+    if (width === 64) body.i32(0);
+    else value.emit();
+    body.index('call', this.imports.writeSlow);
+  }
+
+  // ---- stack ----
+
+  stackAddress(delta: number): Address {
+    const size = this.stackSize as Width;
+    return { segment: 2, offset: this.let(this.truncate(this.op('add', this.register(4, size), this.constant(delta)), size)) };
+  }
+
+  push(value: Value, width: 16 | 32 | 64): void {
+    const address = this.stackAddress(-width / 8);
+    this.store(address, width, value);
+    this.setRegister(4, this.stackSize as Width, address.offset);
+  }
+
+  top(width: 16 | 32 | 64): Value { return this.load(this.stackAddress(0), width); }
+
+  release(bytes: number | Value): void {
+    const size = this.stackSize as Width;
+    const by = typeof bytes === 'number' ? this.constant(bytes) : bytes;
+    this.setRegister(4, size, this.truncate(this.op('add', this.register(4, size), by), size));
+  }
+}
