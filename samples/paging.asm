@@ -51,7 +51,7 @@ main:
         mov ecx, PAGES
         mov edi, DEMAND
 .write:
-        mov [edi + 4 * ecx], ecx
+        mov [edi], ecx
         add edi, 0x1000
         loop .write
 
@@ -85,7 +85,7 @@ sum:
         mov ecx, PAGES
         mov edi, DEMAND
 .next:
-        add ebx, [edi + 4 * ecx]
+        add ebx, [edi]
         add edi, 0x1000
         loop .next
         ret
