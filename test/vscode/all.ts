@@ -1,5 +1,6 @@
 /** Every test file of the suite, in the order in which they run; the bundler follows this list. */
 import './activation.test';
+import './manifest.test';
 import './language.test';
 import './debugging.test';
 import './views.test';

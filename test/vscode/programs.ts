@@ -88,3 +88,20 @@ start:
   jmp nowhere
   mvo ax, 2
 `;
+
+/** Loads an empty IDT and raises an exception: nothing can be delivered. */
+export const tripleFaultProgram = `; the processor shuts down
+bits 16
+org 0x7c00
+
+start:
+  cli
+  lidt [empty]
+  ud2
+
+empty: dw 0
+  dd 0
+
+times 510-($-$$) db 0
+dw 0xaa55
+`;

@@ -1,9 +1,10 @@
 /** The Machine view, the screen and the serial terminal of a running guest. */
 import * as vscode from 'vscode';
-import { equal, eventually, match, ok } from './check';
+import { equal, eventually, match } from './check';
 import { hook } from './hook';
 import { api, breakAt, closeEditors, endAll, folder, open, Stops, picture } from './session';
-import { echoProgram, stepProgram } from './programs';
+import { screenLines } from '../../src/protocol/codepage437';
+import { echoProgram, stepProgram, tripleFaultProgram } from './programs';
 
 describe('views of a machine', () => {
   const stops = new Stops();
@@ -96,6 +97,20 @@ describe('views of a machine', () => {
     await picture('serial');
   });
 
+  it('a guest that dies leaves its post-mortem in the Machine view', async () => {
+    const ringside = await api();
+    await open('triple.asm', tripleFaultProgram);
+    await vscode.commands.executeCommand('ringside.run');
+    await eventually('the end', () => ringside.machineModel().state === 'ended');
+    match(ringside.machineModel().status, /Triple fault/);
+    const text = await eventually('the post-mortem', async () => {
+      const shown = await ringside.machineViewText();
+      return shown?.includes('Post-mortem') ? shown : undefined;
+    });
+    match(text, /#UD/);
+    await picture('post-mortem');
+  });
+
   it('plays Space Invaders', async function () {
     const uri = vscode.Uri.joinPath(folder(), 'guests', 'invaders.exec');
     try {
@@ -104,15 +119,24 @@ describe('views of a machine', () => {
       this.skip(); // The guest comes from a Debian package, which cannot be had everywhere (tools/guests.mjs says why).
     }
     const ringside = await api();
+    const lines = () => {
+      const screen = ringside.screen();
+      return screen ? screenLines(screen.columns, screen.rows, screen.cells) : [];
+    };
+    const ship = () => lines().at(-1)?.indexOf('/') ?? -1;
     await vscode.commands.executeCommand('ringside.run', uri);
-    const first = await eventually('the title', async () => {
-      const shown = await ringside.screenViewText();
-      return shown && shown.trim().length > 40 ? shown : undefined;
-    }, 30_000);
+    await eventually('the ship', () => ship() > 0, 30_000);
     await picture('invaders-title');
-    ok(first, 'no title');
     await vscode.commands.executeCommand('ringside.typeText', ' ');
-    await eventually('the game moves', async () => (await ringside.screenViewText()) !== first, 20_000);
+    await eventually('a shot', () => lines().some((line) => line.includes('|')));
+    await vscode.commands.executeCommand('ringside.focusScreen');
+    await hook.waitText({ selector: '#keyboard-state', webview: true }, /Keys go to the guest/);
+    for (const [key, direction] of [['ArrowLeft', -1], ['ArrowRight', 1]] as const) {
+      const from = ship();
+      await hook.press(key, 300);
+      await eventually(`the ship moves with ${key}`, () => (ship() - from) * direction > 0);
+    }
+    await hook.press('Space', 100);
     await picture('invaders');
   });
 });
