@@ -31,12 +31,20 @@ export function program(text: string): Program {
 export class TestMachine extends Machine {
   output = '';
 
-  constructor(readonly program: Program, options: Partial<MachineConfiguration> = {}) {
+  constructor(program: Program, options: Partial<MachineConfiguration> = {}) {
     let write: (bytes: Uint8Array) => void = () => undefined;
     super({
       name: 'test.asm', image: program.bytes, boot: 'flat', loadAddress: program.origin, memoryMiB: 4, mmu: 'shadow', pace: 'max', ...options,
     }, { serial: () => undefined, debugPort: (bytes) => { write(bytes); }, log: () => undefined });
     write = (bytes) => { this.output += String.fromCharCode(...bytes); };
+  }
+
+  /** Powers off and on with another program in the place of the first one. */
+  load({ bytes, origin }: Program): this {
+    this.reset();
+    this.output = '';
+    this.writeMemory('physical', origin, bytes);
+    return this;
   }
 
   /** General registers by name, EIP, EFLAGS, as numbers. */

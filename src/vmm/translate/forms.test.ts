@@ -10,13 +10,13 @@ import { Stack } from './forms';
 import { generateThreadedModule } from './handlers';
 import { RecordField, SpecialHandler } from './record';
 
-const contexts: readonly Omit<TranslationContext, 'id'>[] = [
+const contexts: readonly Omit<TranslationContext, 'id'>[] = ([
   { codeSize: 32, stack: Stack.Flat, flat: true },
   { codeSize: 32, stack: Stack.Segmented32, flat: false },
   { codeSize: 32, stack: Stack.Segmented16, flat: false },
   { codeSize: 16, stack: Stack.Segmented16, flat: false },
   { codeSize: 16, stack: Stack.Segmented32, flat: false },
-].map((context) => ({ ...context, csBase: 0, csLimit: 0xffffffff, cut: 'single' }));
+] as const).map((context) => ({ ...context, csBase: 0, csLimit: 0xffffffff, cut: 'single' as const }));
 
 const prefixes: readonly (readonly number[])[] = [];
 for (const size of [[], [0x66]]) for (const address of [[], [0x67]]) for (const repeat of [[], [0xf2], [0xf3]]) for (const segment of [[], [0x64], [0x2e]]) {
