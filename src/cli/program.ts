@@ -79,7 +79,7 @@ export function createProgram(version: string, finished: (status: number) => voi
     .option('-l, --listing <file>', 'write a listing: lines, addresses, bytes')
     .addOption(new Option('-D, --define <name=value>', 'define a single-line macro').argParser(define))
     .addOption(new Option('-I, --include <folder>', 'folder in which %include and incbin also look').argParser(collect))
-    .addHelpText('after', '\nExit status: 0, or 2 with messages as file:line:column when the source has errors.')
+    .addHelpText('after', '\nExit status: 0, or 2 with messages (file:line:column) when there are errors.')
     .action((file: string, options: AsmOptions) => finished(asm(file, options)));
 
   program.command('dis')
