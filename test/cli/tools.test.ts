@@ -71,7 +71,7 @@ describe('ringside dis', () => {
         '00007c00  90                nop', '00007c01  66b801020304      mov eax, 0x4030201', '00007c07  ebfe              jmp short 0x7c07',
         '00007c09  0fff              db 0x0f, 0xff', '',
       ].join('\n'));
-      assert.match((await ringside(['dis', file, '--bits', '32', '--offset', '1', '--length', '4'])).stdout, /^00000001 {2}66b80102 +mov ax, 0x201\n00000005|^00000001 {2}66b80102 +mov ax, 0x201\n$/);
+      assert.match((await ringside(['dis', file, '--bits', '32', '--offset', '1', '--length', '4'])).stdout, /^00000001 {2}66b80102 +mov ax, 0x201\n$/);
       const late = await ringside(['dis', file, '--offset', '99']);
       assert.equal(late.status, 2);
       assert.match(late.stderr, /--offset 99 .*11 bytes/);
