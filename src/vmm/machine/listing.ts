@@ -49,23 +49,25 @@ function instructionAt(source: ListingSource, linear: number): DisassembledInstr
 }
 
 /**
- * x86 code cannot be read backwards: start a little earlier at every possible byte and keep the longest chain of valid instructions that
- * ends exactly at `linear`. Where none does, bytes.
+ * x86 code cannot be read backwards: of all the chains of valid instructions that begin a little earlier and end exactly at `linear`, the
+ * longest one (or one that is long enough). Every byte is decoded once, whatever a guest has put there. Where no chain ends, bytes.
  */
 function precedingInstructions(source: ListingSource, linear: number, count: number): DisassembledInstruction[] {
-  const furthest = Math.min(count * LONGEST, linear);
-  let best: DisassembledInstruction[] = [];
-  for (let distance = Math.min(furthest, count * 4 + LONGEST); distance > 0 && best.length < count; distance--) {
-    const chain: DisassembledInstruction[] = [];
-    let at = linear - distance;
-    while (at < linear) {
-      const line = instructionAt(source, at);
-      if (!line.valid) break;
-      chain.push(line);
-      at += line.bytes.length;
-    }
-    if (at === linear && chain.length > best.length) best = chain;
+  const furthest = Math.min(count * 4 + LONGEST, linear);
+  // By distance from `linear`: the instruction there, and how many instructions lead from it to `linear`.
+  const lines: DisassembledInstruction[] = [];
+  const steps = new Int32Array(furthest + 1);
+  let start = 0;
+  for (let distance = 1; distance <= furthest; distance++) {
+    const line = instructionAt(source, linear - distance);
+    lines[distance] = line;
+    const behind = distance - line.bytes.length;
+    if (!line.valid || behind < 0 || (behind > 0 && steps[behind] === 0)) continue;
+    steps[distance] = steps[behind] + 1;
+    if (steps[start] < count ? steps[distance] >= steps[start] : steps[distance] >= count) start = distance;
   }
+  const best: DisassembledInstruction[] = [];
+  for (let distance = start; distance > 0; distance -= lines[distance].bytes.length) best.push(lines[distance]);
   const result = best.slice(-count);
   while (result.length < count) {
     const first = result[0]?.linear ?? linear;
