@@ -4,3 +4,4 @@ import './manifest.test';
 import './language.test';
 import './debugging.test';
 import './views.test';
+import './samples.test';

@@ -16,7 +16,7 @@ describe('debugging an assembly source', () => {
   });
 
   it('starts with F5 and no launch.json, and stops at a breakpoint', async () => {
-    const { document } = await open('steps.asm', stepProgram);
+    const { document } = await open('suite-steps.asm', stepProgram);
     const { range } = breakAt(document, '; here');
     await vscode.commands.executeCommand('workbench.action.debug.start');
     const frame = await stops.next();
@@ -26,7 +26,7 @@ describe('debugging an assembly source', () => {
 
   it('stops before the first instruction when asked to', async () => {
     const ringside = await api();
-    await open('steps.asm', stepProgram);
+    await open('suite-steps.asm', stepProgram);
     ok(await vscode.debug.startDebugging(undefined, { type: 'ringside', request: 'launch', name: 'entry', program: '${file}', stopOnEntry: true }), 'not started');
     await stops.next();
     await eventually('the Machine view\'s texts', () => ringside.machineModel().status === 'Paused at the first instruction');
@@ -38,7 +38,7 @@ describe('debugging an assembly source', () => {
 
   it('steps by line and shows beside the lines what they read and wrote', async () => {
     const ringside = await api();
-    const { document } = await open('steps.asm', stepProgram);
+    const { document } = await open('suite-steps.asm', stepProgram);
     const { range: { start: { line } } } = breakAt(document, '; here');
     ok(await vscode.debug.startDebugging(vscode.workspace.workspaceFolders?.[0], { type: 'ringside', request: 'launch', name: 'steps', program: '${file}' }), 'not started');
     await stops.next();
@@ -53,7 +53,7 @@ describe('debugging an assembly source', () => {
   });
 
   it('shows the values in the editor', async function () {
-    const { document } = await open('steps.asm', stepProgram);
+    const { document } = await open('suite-steps.asm', stepProgram);
     breakAt(document, '; here');
     await vscode.commands.executeCommand('workbench.action.debug.start');
     await stops.next();
@@ -64,7 +64,7 @@ describe('debugging an assembly source', () => {
   });
 
   it('steps over and into a call, and returns from it', async () => {
-    const { document } = await open('steps.asm', stepProgram);
+    const { document } = await open('suite-steps.asm', stepProgram);
     breakAt(document, 'call sub');
     await vscode.commands.executeCommand('workbench.action.debug.start');
     await stops.next();
@@ -76,7 +76,7 @@ describe('debugging an assembly source', () => {
   });
 
   it('sets a register, reads memory and stops at a label', async () => {
-    const { document } = await open('steps.asm', stepProgram);
+    const { document } = await open('suite-steps.asm', stepProgram);
     vscode.debug.addBreakpoints([new vscode.FunctionBreakpoint('start.end')]);
     ok(await vscode.debug.startDebugging(undefined, { type: 'ringside', request: 'launch', name: 'steps', program: document.uri.scheme === 'file' ? document.uri.fsPath : document.uri.toString() }), 'not started');
     equal((await stops.next()).line, lineOf(document, 'jmp .end') + 1, 'line of the label');
@@ -88,7 +88,7 @@ describe('debugging an assembly source', () => {
   });
 
   it('pauses an endless loop at once', async () => {
-    await open('steps.asm', stepProgram);
+    await open('suite-steps.asm', stepProgram);
     const ringside = await api();
     await vscode.commands.executeCommand('ringside.debug');
     await eventually('the guest runs', () => (ringside.counters()?.instructions ?? 0) > 1000);
@@ -98,7 +98,7 @@ describe('debugging an assembly source', () => {
   });
 
   it('explains why a faulty program does not start', async () => {
-    await open('broken.asm', 'bits 16\n  mvo ax, 2\n');
+    await open('suite-broken.asm', 'bits 16\n  mvo ax, 2\n');
     // VS Code shows the reason in a dialog; under test it refuses dialogs and hands the text over instead.
     const answer = await vscode.debug.startDebugging(undefined, { type: 'ringside', request: 'launch', name: 'broken', program: '${file}' }).then(String, (error: Error) => error.message);
     match(answer, /broken\.asm:2:\d+: error: .*mvo/);

@@ -19,7 +19,7 @@ describe('assembly language', () => {
   after(closeEditors);
 
   it('explains an instruction from the table when hovered', async () => {
-    const { document } = await open('language.asm', stepProgram);
+    const { document } = await open('suite-language.asm', stepProgram);
     equal(document.languageId, 'x86asm', 'language');
     const text = await hoverText(document, at(document, '  cmp eax, 0x12', 'cmp'));
     match(text, /CMP/);
@@ -31,7 +31,7 @@ describe('assembly language', () => {
   });
 
   it('finds definitions, references and the outline of labels', async () => {
-    const { document } = await open('language.asm', stepProgram);
+    const { document } = await open('suite-language.asm', stepProgram);
     const [definition] = await vscode.commands.executeCommand<vscode.Location[]>('vscode.executeDefinitionProvider', document.uri, at(document, 'call sub', 'sub'));
     equal(definition?.range.start.line, lineOf(document, 'sub:'));
     const references = await vscode.commands.executeCommand<vscode.Location[]>('vscode.executeReferenceProvider', document.uri, at(document, 'jnz start', 'start'));
@@ -42,7 +42,7 @@ describe('assembly language', () => {
   });
 
   it('completes mnemonics, registers and labels where they belong', async () => {
-    const { document } = await open('language.asm', stepProgram);
+    const { document } = await open('suite-language.asm', stepProgram);
     const labels = async (position: vscode.Position) =>
       (await vscode.commands.executeCommand<vscode.CompletionList>('vscode.executeCompletionItemProvider', document.uri, position))
         .items.map((one) => (typeof one.label === 'string' ? one.label : one.label.label));
@@ -53,7 +53,7 @@ describe('assembly language', () => {
   });
 
   it('shows the assembler\'s messages in the Problems panel, and takes them back', async () => {
-    const editor = await open('faulty.asm', faultyProgram);
+    const editor = await open('suite-faulty.asm', faultyProgram);
     const { uri } = editor.document;
     const errors = await eventually('two errors', () => {
       const found = vscode.languages.getDiagnostics(uri);
@@ -68,12 +68,12 @@ describe('assembly language', () => {
   });
 
   it('shows problems and addresses to the person', async function () {
-    await open('faulty.asm', faultyProgram);
+    await open('suite-faulty.asm', faultyProgram);
     await vscode.commands.executeCommand('workbench.actions.view.problems');
     await hook.waitText({ selector: '.markers-panel' }, /nowhere/);
     await picture('problems-panel');
     await vscode.commands.executeCommand('workbench.action.closePanel');
-    const { document } = await open('language.asm', stepProgram);
+    const { document } = await open('suite-language.asm', stepProgram);
     await hook.waitText({ selector: '.view-lines' }, /7C00\s31C0\s+xor ax, ax/);
     await vscode.window.showTextDocument(document);
     await hook.hover({ selector: '.view-line span:text-is("cmp")' });
@@ -82,7 +82,7 @@ describe('assembly language', () => {
   });
 
   it('gives addresses and bytes as inlay hints unless they are switched off', async () => {
-    const { document } = await open('language.asm', stepProgram);
+    const { document } = await open('suite-language.asm', stepProgram);
     const range = new vscode.Range(0, 0, document.lineCount - 1, 0);
     const hints = async () => (await vscode.commands.executeCommand<vscode.InlayHint[]>('vscode.executeInlayHintProvider', document.uri, range))
       .map((one) => `${one.position.line}: ${typeof one.label === 'string' ? one.label : one.label.map((part) => part.value).join('')}`.replaceAll('\u00a0', ' '));

@@ -37,9 +37,9 @@ describe('the manifest', () => {
     await new Promise((resolve) => setTimeout(resolve, 600));
     equal(vscode.languages.getDiagnostics(editor.document.uri).map((one) => one.message), []);
     await vscode.commands.executeCommand('workbench.action.revertAndCloseActiveEditor');
-    await open('image.asm', stepProgram);
+    await open('suite-image.asm', stepProgram);
     await vscode.commands.executeCommand('ringside.assemble');
-    const image = await vscode.workspace.fs.readFile(vscode.Uri.joinPath(folder(), 'image.bin'));
+    const image = await vscode.workspace.fs.readFile(vscode.Uri.joinPath(folder(), 'suite-image.bin'));
     equal([image.length, image[510], image[511]], [512, 0x55, 0xaa]);
   });
 });

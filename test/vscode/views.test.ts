@@ -18,7 +18,7 @@ describe('views of a machine', () => {
 
   it('the Machine view opens beside the source and shows registers, flags and the jump at hand', async () => {
     const ringside = await api();
-    const { document } = await open('steps.asm', stepProgram);
+    const { document } = await open('suite-steps.asm', stepProgram);
     breakAt(document, 'cmp eax');
     await vscode.commands.executeCommand('workbench.action.debug.start');
     await stops.next();
@@ -38,7 +38,7 @@ describe('views of a machine', () => {
   });
 
   it('the Machine view is usable without a mouse and without sight', async function () {
-    const { document } = await open('steps.asm', stepProgram);
+    const { document } = await open('suite-steps.asm', stepProgram);
     breakAt(document, 'cmp eax');
     await vscode.commands.executeCommand('workbench.action.debug.start');
     await stops.next();
@@ -54,7 +54,7 @@ describe('views of a machine', () => {
 
   it('the counters of the Machine view are live while the guest runs', async () => {
     const ringside = await api();
-    await open('steps.asm', stepProgram);
+    await open('suite-steps.asm', stepProgram);
     await vscode.commands.executeCommand('ringside.run');
     const first = await eventually('instructions', () => ringside.counters()?.instructions);
     await eventually('more instructions', () => (ringside.counters()?.instructions ?? 0) > first + 1000);
@@ -65,7 +65,7 @@ describe('views of a machine', () => {
 
   it('the screen shows the guest\'s text and takes the keyboard', async function () {
     const ringside = await api();
-    await open('echo.asm', echoProgram);
+    await open('suite-echo.asm', echoProgram);
     await vscode.commands.executeCommand('ringside.run');
     await eventually('text on the screen', async () => (await ringside.screenViewText())?.includes('Hello, ring 0'));
     await vscode.commands.executeCommand('ringside.typeText', 'typed By command!');
@@ -84,7 +84,7 @@ describe('views of a machine', () => {
 
   it('the serial port is a terminal', async function () {
     const ringside = await api();
-    await open('echo.asm', echoProgram);
+    await open('suite-echo.asm', echoProgram);
     await vscode.commands.executeCommand('ringside.run');
     await eventually('serial output', () => ringside.serialText().includes('Hello, ring 0'));
     await ringside.typeSerial('echo me');
@@ -93,13 +93,13 @@ describe('views of a machine', () => {
     await eventually('the terminal', () => vscode.window.activeTerminal?.name.startsWith('Serial: '));
     vscode.window.activeTerminal!.sendText('typed', false);
     await eventually('what was typed', () => ringside.serialText().includes('typed'));
-    await hook.waitText({ selector: '.terminal-tabs-entry, .terminal-outer-container, .part.panel' }, /Serial: echo/);
+    await hook.waitText({ selector: '.terminal-tabs-entry, .terminal-outer-container, .part.panel' }, /Serial: suite-echo/);
     await picture('serial');
   });
 
   it('a guest that dies leaves its post-mortem in the Machine view', async () => {
     const ringside = await api();
-    await open('triple.asm', tripleFaultProgram);
+    await open('suite-triple.asm', tripleFaultProgram);
     await vscode.commands.executeCommand('ringside.run');
     await eventually('the end', () => ringside.machineModel().state === 'ended');
     match(ringside.machineModel().status, /Triple fault/);
@@ -108,6 +108,7 @@ describe('views of a machine', () => {
       return shown?.includes('Post-mortem') ? shown : undefined;
     });
     match(text, /#UD/);
+    equal((await ringside.screenViewText())?.trim(), '', 'text of the machine before on the screen');
     await picture('post-mortem');
   });
 

@@ -4,6 +4,7 @@ import { RingsideDebugSession } from '../../adapter/session';
 import type { MachineClient } from '../../protocol/client';
 import { savedFiles } from '../files';
 import type { ExtensionHost } from '../host';
+import { countersHz, screenHz } from '../machine/session';
 
 export class AdapterFactory implements vscode.DebugAdapterDescriptorFactory {
   /** Clients of the machines, by debug session: for tests and for other parts that look at a machine directly. */
@@ -21,6 +22,8 @@ export class AdapterFactory implements vscode.DebugAdapterDescriptorFactory {
       ...(nasm && vscode.workspace.isTrusted ? { nasm: (program: string) => nasm(program) } : {}),
       onMachine: (client) => {
         this.clients.set(session.id, client);
+        // Before its first instruction: a guest may be at its end sooner than a request comes here through the window.
+        client.request('subscribe', { countersHz, screenHz }).catch(() => undefined);
         client.onClose(() => this.clients.delete(session.id));
       },
     }));

@@ -120,7 +120,7 @@ export function stopSentence(reason: StopReason): string {
 
 export function postMortemLines(postMortem: Omit<PostMortem, 'registers'>): string[] {
   return [
-    ...postMortem.chain.map((fault) => `${fault.name} at ${hex(fault.cs, 4)}:${hex(fault.eip)}: ${fault.text}`),
+    ...postMortem.chain.map((fault) => fault.text),
     `Gate: ${postMortem.gate}`,
     ...postMortem.lastBranches.slice(-8).map((branch) => `Branch ${hex(branch.from)} → ${hex(branch.to)}`),
   ];

@@ -177,7 +177,7 @@ export class MachineSession implements vscode.Disposable {
     this.stopped.fire(this.stops[at]);
   }
 
-  /** Asks once for what does not change, and for the periodic events. */
+  /** Asks once for what does not change. */
   describe(): void {
     if (this.asked) return;
     this.asked = true;
@@ -188,9 +188,6 @@ export class MachineSession implements vscode.Disposable {
         this.state = machine.state;
         this.status = machine.state === 'running' ? 'Running' : machine.state === 'paused' ? 'Paused' : this.status;
       }
-      await this.request('ringside/subscribe', { countersHz, screenHz });
-      this.screen = screenFromJson(await this.request('ringside/screen', {}));
-      this.drawn.fire(this.screen);
       this.changed.fire();
     };
     // Before the launch request was answered there is no machine yet; its first event asks again.

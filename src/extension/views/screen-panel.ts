@@ -13,6 +13,8 @@ export const screenViewType = 'ringside.screen';
 /** A scan code message of the webview is a few bytes; anything longer is not a key. */
 const mostScancodes = 256;
 
+const blankScreen: ScreenText = { columns: 80, rows: 25, cells: new Uint8Array(80 * 25 * 2), cursor: { visible: false, column: 0, row: 0 } };
+
 export class ScreenPanel extends WebviewPanelView<ToScreenView, FromScreenView> {
   private shown: MachineSession | undefined;
   private subscription: vscode.Disposable | undefined;
@@ -94,8 +96,9 @@ export class ScreenPanel extends WebviewPanelView<ToScreenView, FromScreenView> 
 
   private update(): void {
     const machine = this.shown;
-    const screen = machine?.screen;
-    if (!screen || this.waiting) return;
+    if (!machine || this.waiting) return;
+    // A new machine has drawn nothing yet; the picture of the one before must go.
+    const screen = machine.screen ?? blankScreen;
     const runs = changedRuns(this.sent, screen);
     const { cursor, columns, rows } = screen;
     if (this.sent && runs.length === 0 && JSON.stringify(cursor) === JSON.stringify(this.sent.cursor)) return;
