@@ -108,7 +108,7 @@ describe('looking at descriptors', () => {
   it('LAR and LSL answer in the operand size', () => {
     const scratch = (): number => t.cpu.state.u32[SCRATCH >> 2];
     callouts.lar(t.cpu, t.site(32), FREE + 16);
-    assert.equal(scratch(), 0x00c09e00);
+    assert.equal(scratch(), 0x00ca9e00);
     callouts.lar(t.cpu, t.site(16), FREE + 16);
     assert.equal(scratch(), 0x9e00);
     callouts.lsl(t.cpu, t.site(32), FREE + 16);

@@ -96,12 +96,15 @@ function inspect(cpu: Cpu, value: number, systemTypes: ReadonlySet<number>): Des
   return d && (isSegment(d) || systemTypes.has(d.type)) && visible(cpu, value, d) ? d : undefined;
 }
 
-/** Access rights to SCRATCH in the instruction's operand size; 1 when the selector may be looked at. */
+/**
+ * Access rights to SCRATCH in the instruction's operand size; 1 when the selector may be looked at. Bits 19–16 are undefined in the manual;
+ * processors show the limit's bits there.
+ */
 export function lar(cpu: Cpu, site: CalloutSite, value: number): number {
   requireProtected(cpu, 'LAR');
   const d = inspect(cpu, value, withAccessRights);
   if (!d) return 0;
-  cpu.state.setScratch(d.high & (site.operandSize === 16 ? 0xff00 : 0x00f0ff00));
+  cpu.state.setScratch(d.high & (site.operandSize === 16 ? 0xff00 : 0x00ffff00));
   return 1;
 }
 

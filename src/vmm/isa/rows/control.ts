@@ -1,5 +1,5 @@
 /** Stack operations and control transfers, near and far. */
-import type { Builder, Semantics } from '../builder';
+import type { Address, Builder, Semantics, Value } from '../builder';
 import { conditions, conditionTitles } from '../builder';
 import type { InstructionSpec } from '../types';
 import { conditionNames, conditionReads, hexByte } from './logic';
@@ -67,7 +67,7 @@ const popAll: Semantics = (b) => {
   for (const { n, value } of values) if (n !== 4) b.setRegister(n, size, value);
 };
 
-/** PUSHF faults in virtual-8086 mode below IOPL 3 (without VME, which the runtime adds). */
+/** In virtual-8086 mode PUSHF may fault or show VIF: the callout decides. */
 const pushFlags: Semantics = (b) => {
   const system = b.systemFlags();
   const value = b.variable(b.op('or', b.arithmeticFlags(), b.op('and', system, b.constant(~(VM | (1 << 16))))));
@@ -90,25 +90,33 @@ const enter: Semantics = (b) => {
   const frame = b.let(b.truncate(b.op('sub', b.register(4, stack), b.constant(bytes)), stack));
   const at = (offset: ReturnType<typeof b.let>) => b.implicitAddress(2, b.let(b.truncate(offset, stack)));
   const last = b.let(b.truncate(b.op('sub', frame, b.op('add', b.op('mul', level, b.constant(bytes)), b.immediate())), stack));
-  // The final stack pointer must be writable, or nothing happens (SDM Vol. 2A, ENTER).
-  b.loadForWrite(at(last), size);
-  b.loadForWrite(at(frame), size);
-  b.if(level, () => {
+  const eachLevel = (body: (i: Value, source: Address, slot: Address) => void): void => b.if(level, () => {
     const n = b.variable(b.constant(1));
     b.loop(() => {
       const i = b.let(n.get());
       const down = b.let(b.op('mul', i, b.constant(bytes)));
-      const slot = at(b.op('sub', frame, down));
-      b.loadForWrite(slot, size);
-      const value = b.variable(frame);
-      b.if(b.op('ltU', i, level), () => value.set(b.load(at(b.op('sub', b.register(5, stack), down)), size)));
-      b.store(slot, size, b.let(b.truncate(value.get(), size)));
+      body(i, at(b.op('sub', b.register(5, stack), down)), at(b.op('sub', frame, down)));
       n.set(b.op('add', i, b.constant(1)));
       return b.op('leU', n.get(), level);
     });
   });
+  // Everything is checked first, the final stack pointer too: the instruction happens entirely or not at all (SDM Vol. 2A, ENTER).
+  b.loadForWrite(at(frame), size);
+  eachLevel((i, source, slot) => {
+    b.if(b.op('ltU', i, level), () => { b.load(source, size); });
+    b.loadForWrite(slot, size);
+  });
+  b.loadForWrite(at(last), size);
+  // The old frame may overlap the new one: pointers are read after those before them have been pushed.
   b.store(at(frame), size, b.register(5, size));
-  b.setRegister(5, size, b.let(b.truncate(frame, size)));
+  // With a 16-bit stack and 32-bit operands the frame pointer has ESP's upper half, which the manual leaves open.
+  const pointer = size === 32 && stack === 16 ? b.let(b.op('or', b.op('and', b.register(4, 32), b.constant(0xffff0000 | 0)), frame)) : frame;
+  eachLevel((i, source, slot) => {
+    const value = b.variable(pointer);
+    b.if(b.op('ltU', i, level), () => value.set(b.load(source, size)));
+    b.store(slot, size, b.let(b.truncate(value.get(), size)));
+  });
+  b.setRegister(5, size, b.let(b.truncate(pointer, size)));
   b.setRegister(4, stack, last);
 };
 
@@ -160,8 +168,9 @@ const jumpIfCounterZero: Semantics = (b) => {
   b.jumpIf(taken);
 };
 
-const interrupt = (vector: (b: Builder) => ReturnType<Builder['constant']>): Semantics => (b) => {
-  b.callout('softwareInterrupt', vector(b));
+/** `numbered`: the INT n form, whose way out of virtual-8086 mode depends on IOPL and the redirection bitmap. */
+const interrupt = (vector: (b: Builder) => ReturnType<Builder['constant']>, numbered: 0 | 1): Semantics => (b) => {
+  b.callout('softwareInterrupt', vector(b), b.constant(numbered));
   b.leave();
 };
 
@@ -238,8 +247,8 @@ export const controlRows: readonly InstructionSpec[] = [
       b.leave();
     },
   },
-  { mnemonic: 'int', title: 'Software interrupt', encodings: ['CD : Ib'], access: ['r'], size: 8, ends: true, control: 'interrupt', semantics: interrupt((b) => b.read(0)) },
-  { mnemonic: 'int3', aliases: ['int03'], title: 'Breakpoint', encodings: ['CC :'], ends: true, control: 'interrupt', semantics: interrupt((b) => b.constant(3)) },
+  { mnemonic: 'int', title: 'Software interrupt', encodings: ['CD : Ib'], access: ['r'], size: 8, ends: true, control: 'interrupt', semantics: interrupt((b) => b.read(0), 1) },
+  { mnemonic: 'int3', aliases: ['int03'], title: 'Breakpoint', encodings: ['CC :'], ends: true, control: 'interrupt', semantics: interrupt((b) => b.constant(3), 0) },
   {
     mnemonic: 'int1', aliases: ['icebp'], title: 'Debug trap', encodings: ['F1 :'], feature: '386', ends: true, control: 'interrupt',
     semantics: (b) => {
@@ -250,7 +259,7 @@ export const controlRows: readonly InstructionSpec[] = [
   {
     mnemonic: 'into', title: 'Interrupt on overflow', encodings: ['CE : ; i64'], flags: { reads: 'O' }, ends: true, control: 'interrupt',
     semantics: (b) => b.if(b.flag('O'), () => {
-      b.callout('softwareInterrupt', b.constant(4));
+      b.callout('softwareInterrupt', b.constant(4), b.constant(0));
       b.leave();
     }, () => b.leaveToNext()),
   },

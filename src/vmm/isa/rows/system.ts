@@ -86,10 +86,11 @@ export const systemRows: readonly InstructionSpec[] = [
   {
     mnemonic: 'arpl', title: 'Adjust RPL of a selector', encodings: ['63 /r : Ew Gw ; i64'], feature: '286', flags: { writes: 'Z' }, privilege: 'protected',
     semantics: protectedOnly((b) => {
-      const destination = b.readForWrite(0);
+      // The destination need not be writable when it stays as it is.
+      const destination = b.read(0);
       const rpl = b.let(b.op('and', b.read(1), b.constant(3)));
       const lower = b.let(b.op('ltU', b.op('and', destination, b.constant(3)), rpl));
-      b.write(0, b.let(b.select(lower, b.op('or', b.op('and', destination, b.constant(0xfffc)), rpl), destination)));
+      b.if(lower, () => b.write(0, b.let(b.op('or', b.op('and', destination, b.constant(0xfffc)), rpl))));
       b.setFlags({ Z: lower });
     }),
   },
