@@ -90,10 +90,8 @@ function choosePlace(random: Random, w: Wanted, avoid: readonly number[]): Place
     const base = sib & 7, index = (sib >> 3 & 7) === 4 ? -1 : sib >> 3 & 7;
     if (avoid.includes(base) || avoid.includes(index)) continue;
     if (mod === 0 && base === 5) {
-      const offset = random.next() >>> 1;
-      return finish([4, sib, ...littleEndian(offset, 4)], -1, index, index < 0 ? 0 : sib >> 6, index < 0 ? offset : 0).index < 0
-        ? finish([4, (sib & 0xf8) | 5, ...littleEndian(fixedOffset(random, w.mode, override >= 0 ? override : DS), 4)], -1, -1, 0, 0)
-        : finish([4, sib, ...littleEndian(0x1000 + (offset & 0xff), 4)], -1, index, sib >> 6, 0x1000 + (offset & 0xff));
+      const offset = index < 0 ? fixedOffset(random, w.mode, override >= 0 ? override : DS) : 0x1000 + random.below(0x100);
+      return finish([4, sib, ...littleEndian(offset, 4)], -1, index, index < 0 ? 0 : sib >> 6, offset);
     }
     // ESP is not moved: the displacement keeps the address near the stack's top.
     if (base === ESP) {
@@ -123,9 +121,9 @@ function immediateValue(random: Random, mnemonic: string, code: string): number 
   return random.chance(90) ? random.pick(immediateEdges) : random.next();
 }
 
-/** Relative targets keep off the instruction itself. */
+/** Relative targets keep off the instruction itself, and off what stands before it in a sequence. */
 function relativeTarget(random: Random, w: Wanted, code: string, length: number): number {
-  if (code === 'Jb') return random.chance(128) ? random.below(100) : -length - 1 - random.below(100);
+  if (code === 'Jb') return w.plain || random.chance(128) ? random.below(100) : -length - 1 - random.below(100);
   const end = w.at + length;
   const beyond = w.mode !== 'flat32' && w.operandSize === 32 && random.chance(64);
   return (beyond ? 0x10000 + random.below(0x1000) : LANDING + random.below(64)) - end;
@@ -157,11 +155,10 @@ export function encode(random: Random, encoding: Encoding, w: Wanted): Encoded |
   const byteOperand = (code: string): boolean => code[1] === 'b';
   const chooseRegister = (code: string): number => (byteOperand(code) ? random.below(8) : general());
 
-  let reg = typeof encoding.modrm === 'number' ? encoding.modrm : 0;
+  let reg = typeof encoding.modrm === 'number' ? encoding.modrm : random.below(8);
   let rm = 0;
   let opcode = encoding.opcode;
   let place: Place | undefined;
-  let opcodeRegister = -1;
   for (const code of operands) {
     if ('ES CS SS DS FS GS'.split(' ').includes(code)) continue;
     if (code[0] === 'G') reg = chooseRegister(code);
@@ -169,10 +166,9 @@ export function encode(random: Random, encoding: Encoding, w: Wanted): Encoded |
     else if (code === 'Cd') reg = random.pick([0, 2, 3, 4]);
     else if (code === 'Dd') reg = random.pick([0, 1, 2, 3, 6, 7]);
     else if (code[0] === 'Z') {
-      opcodeRegister = chooseRegister(code);
+      const opcodeRegister = chooseRegister(code);
       // 90 is NOP, not an exchange of rAX with itself.
-      if (encoding.opcode === 0x90 && opcodeRegister === 0) opcodeRegister = 3;
-      opcode += opcodeRegister;
+      opcode += encoding.opcode === 0x90 && opcodeRegister === 0 ? 3 : opcodeRegister;
     }
   }
   const usesModrm = encoding.modrm !== 'none';
@@ -183,7 +179,6 @@ export function encode(random: Random, encoding: Encoding, w: Wanted): Encoded |
     else {
       const code = operands.find((o) => 'ER'.includes(o[0]) && o !== 'ES');
       rm = code ? chooseRegister(code) : random.below(8);
-      if (encoding.control !== undefined && rm === ESP) rm = 3;
       if (instruction.control && rm === ESP) rm = 3;
     }
   }

@@ -24,12 +24,12 @@ interface Effort {
 function effortFor(encoding: Encoding): Effort {
   const { mnemonic, privilege, control } = encoding.instruction;
   if (privilege === 'cpl0' || privilege === 'iopl' || mnemonic === 'nop' || mnemonic.startsWith('prefetch')) return { cases: 2, shapes: 1 };
-  if (/^set|^cmov/.test(mnemonic)) return { cases: 12, shapes: 1 };
-  if (control === 'condition') return { cases: 20, shapes: 2 };
-  if (control || mnemonic === 'push') return { cases: 10, shapes: 3 };
-  if (encoding.operands.length === 0) return { cases: 40, shapes: 2 };
-  if (/^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd|div|idiv|mul|imul)$/.test(mnemonic)) return { cases: 20, shapes: 3 };
-  return { cases: 14, shapes: 2 };
+  if (/^set|^cmov/.test(mnemonic)) return { cases: 24, shapes: 1 };
+  if (control === 'condition') return { cases: 32, shapes: 2 };
+  if (control || mnemonic === 'push') return { cases: 16, shapes: 4 };
+  if (encoding.operands.length === 0) return { cases: 64, shapes: 2 };
+  if (/^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd|div|idiv|mul|imul)$/.test(mnemonic)) return { cases: 28, shapes: 4 };
+  return { cases: 20, shapes: 4 };
 }
 
 function decodesTo(encoding: Encoding, mode: ModeName, bytes: readonly number[]): boolean {
@@ -71,7 +71,7 @@ export function generateSingles(mode: ModeName): GeneratedShape[] {
             for (let n = 0; n < count; n++) {
               const random = new Random(seed++);
               const at = codeOffset(seed);
-              const lock = memory && encoding.instruction.lock === true && n % 2 === 1;
+              const lock = memory && encoding.instruction.lock === true && /^[EM]/.test(encoding.operands[0]) && n % 2 === 1;
               const made = encodeChecked(random, encoding, { mode, operandSize, addressSize, memory, at, lock, repeat });
               shapes.push({
                 mode, code: Uint8Array.from(made.bytes), at, cases: effort.cases, seed, rules: made.rules,

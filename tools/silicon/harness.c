@@ -34,7 +34,7 @@ static uint8_t *code_alias;
 static uint32_t code_linear, code_bytes;
 
 /* The shape at work. */
-static uint32_t selectors[6], case_count, case_next;
+static uint32_t shape_number, selectors[6], case_count, case_next;
 static const uint8_t *inputs;
 static uint8_t *outputs;
 static uint32_t input_size, output_size;
@@ -108,11 +108,21 @@ __attribute__((used)) void on_signal(int number, siginfo_t *info, ucontext_t *co
 void signal_entry(int, siginfo_t *, void *);
 __asm__(".globl signal_entry\nsignal_entry:\n  pushl $2\n  popfl\n  jmp on_signal\n");
 
+/* A shape that does not end is a mistake of the generator: the status tells, and the last three words of the output say which case. */
+static void on_alarm(int number) {
+  uint32_t where[3] = { MAGIC, shape_number, case_next };
+  (void)number;
+  __asm__ volatile("int $0x80" : : "a"(SYS_write), "b"(STDOUT_FILENO), "c"(where), "d"(sizeof where) : "memory");
+  __asm__ volatile("int $0x80" : : "a"(SYS_exit), "b"(3));
+}
+
 static void install_handlers(void) {
   static const int numbers[] = { SIGTRAP, SIGSEGV, SIGFPE, SIGILL, SIGBUS };
   stack_t stack = { .ss_sp = malloc(1 << 16), .ss_size = 1 << 16, .ss_flags = (int)SS_AUTODISARM };
   if (sigaltstack(&stack, NULL)) fail("sigaltstack");
   struct sigaction action = { .sa_sigaction = signal_entry, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+  struct sigaction alarmed = { .sa_handler = on_alarm, .sa_flags = SA_ONSTACK };
+  if (sigaction(SIGALRM, &alarmed, NULL)) fail("sigaction");
   for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
     if (sigaction(numbers[n], &action, NULL)) fail("sigaction");
   }
@@ -200,6 +210,8 @@ int main(void) {
     read_exactly(in, (size_t)case_count * input_size);
     inputs = in;
     case_next = 0;
+    shape_number = n;
+    alarm(5);
     memcpy(code_alias + at, bytes, length);
     __asm__ volatile("int3" : : : "memory");
     memset(code_alias + at, FILLER, length);

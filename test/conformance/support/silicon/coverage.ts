@@ -1,0 +1,13 @@
+/** Instructions whose outcome on silicon proves nothing about this machine, with the reason; every other one of the table is compared. */
+import type { InstructionSpec } from '../../../../src/vmm/isa/types';
+
+export const notComparable: readonly { readonly mnemonics: readonly string[]; readonly why: string }[] = [
+  { mnemonics: ['rdtsc'], why: 'reads the time' },
+  { mnemonics: ['cpuid'], why: 'names the processor' },
+  { mnemonics: ['rdpmc'], why: 'depends on CR4.PCE and on counters' },
+  { mnemonics: ['sysenter', 'sysexit'], why: 'are other instructions when the operating system runs in long mode' },
+  { mnemonics: ['sgdt', 'sidt', 'sldt', 'str', 'smsw'], why: 'read the operating system\'s tables, or fault, or are emulated (CR4.UMIP)' },
+];
+const reasons = new Map(notComparable.flatMap(({ mnemonics, why }) => mnemonics.map((mnemonic) => [mnemonic, why])));
+
+export const skipReason = (instruction: InstructionSpec): string | undefined => reasons.get(instruction.mnemonic);

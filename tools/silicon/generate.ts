@@ -1,0 +1,52 @@
+/**
+ * npm run silicon:generate: runs generated instructions on this machine's processor and writes what they did to test/data/silicon/.
+ * Needs Linux on x86 and gcc with 32-bit libraries (Debian: gcc-multilib).
+ */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { expand, makeInput } from '../../test/conformance/support/silicon/cases';
+import { DATA_VERSION, packData, writeShape } from '../../test/conformance/support/silicon/data-file';
+import { Writer, writeOutcome } from '../../test/conformance/support/silicon/outcome';
+import { modeNames, type ModeName } from '../../test/conformance/support/silicon/world';
+import { generateSequences, generateSingles, generateUndefined, type GeneratedShape } from './generator';
+import { compileHarness, runNatively } from './native';
+
+const SHAPES_AT_ONCE = 1000;
+const sequences: Readonly<Record<ModeName, number>> = { flat32: 4000, segmented32: 1000, segmented16: 3000, wrapped16: 0 };
+const CASES_OF_A_SEQUENCE = 8;
+
+function processorName(): string {
+  const cpu = fs.readFileSync('/proc/cpuinfo', 'utf8');
+  const field = (name: string): string => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(cpu)?.[1] ?? '?';
+  return `${field('model name')} (${field('vendor_id')} family ${field('cpu family')} model ${field('model')} stepping ${field('stepping')})`;
+}
+
+function generate(harness: string, mode: ModeName, folder: string): void {
+  const shapes: GeneratedShape[] = [...generateSingles(mode), ...generateUndefined(mode), ...generateSequences(mode, sequences[mode], CASES_OF_A_SEQUENCE)];
+  const writer = new Writer();
+  const input = makeInput();
+  let cases = 0;
+  for (let start = 0; start < shapes.length; start += SHAPES_AT_ONCE) {
+    const batch = shapes.slice(start, start + SHAPES_AT_ONCE);
+    runNatively(harness, batch, (shape, index, outcome) => {
+      if (index === 0) writeShape(writer, shape);
+      writeOutcome(writer, shape, expand(shape, index, input), outcome);
+      cases++;
+    });
+  }
+  const file = packData({ version: DATA_VERSION, mode, processor: processorName(), shapes: shapes.length, cases }, writer);
+  fs.writeFileSync(path.join(folder, `${mode}.bin.gz`), file);
+  console.log(`${mode}: ${shapes.length} shapes, ${cases} cases, ${(file.length / 1024).toFixed(0)} KiB`);
+}
+
+const [harnessSource, folder] = process.argv.slice(2);
+const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-silicon-'));
+try {
+  const harness = path.join(scratch, 'harness');
+  compileHarness(harnessSource, harness);
+  fs.mkdirSync(folder, { recursive: true });
+  for (const mode of modeNames) generate(harness, mode, folder);
+} finally {
+  fs.rmSync(scratch, { recursive: true, force: true });
+}
