@@ -25,6 +25,8 @@ DEMAND_TABLE    equ 0x27000             ; for 4 MiB at DEMAND, empty
 DEMAND          equ 0x40000000
 IDT             equ 0x28000
 DATA            equ 0x200000
+STACK           equ 0x90000             ; pages without code; the kernel beside-code is about the others
+USER_STACK      equ 0x80000
 CODE32          equ 0x08
 DATA32          equ 0x10
 USER_CODE       equ 0x1b
@@ -48,7 +50,7 @@ gdt_register:
 idt_register:
         dw 0x7ff
         dd IDT
-tss:    dd 0, 0x7c00, DATA32
+tss:    dd 0, STACK, DATA32
         times 22 dd 0
         dw 0, tss_end - tss
 tss_end:
@@ -58,7 +60,7 @@ flat:   mov ax, DATA32
         mov ds, ax
         mov es, ax
         mov ss, ax
-        mov esp, 0x7c00
+        mov esp, STACK
         cld
         mov edi, PAGE_DIRECTORY
         mov ecx, (IDT + 0x800 - PAGE_DIRECTORY) / 4
@@ -226,7 +228,7 @@ prepare:
         mov ebx, system_call
         call set_gate
         push dword USER_DATA
-        push dword 0x80000
+        push dword USER_STACK
         push dword 0x3002               ; IOPL 3: ring 3 ends the batches
         push dword USER_CODE
         push dword user
@@ -288,6 +290,18 @@ batch:  mov [.constant], ecx
         dec ecx
         jnz batch
         jmp batch_done`,
+  },
+  {
+    name: 'beside-code', title: 'loads and stores in the page of the code', iterations: 50_000,
+    source: `${nothing}
+batch:  mov eax, [.value]
+        add eax, ecx
+        mov [.value], eax
+        dec ecx
+        jnz batch
+        jmp batch_done
+        times 64 nop
+.value  dd 0`,
   },
   {
     name: 'ports', title: 'port reads (IN AL, 0x61)', iterations: 50_000,
