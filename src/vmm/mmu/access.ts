@@ -7,7 +7,7 @@
 import { RAM, SCRATCH } from '../cpu/layout';
 import { EventCounters } from './events';
 import { INVALID, type LookupTables } from './lookup';
-import { ACCESS_USER, ACCESS_WRITE, MODE_PAGING, MODE_USER } from './page-walk';
+import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, MODE_NO_EXECUTE, MODE_PAGING, MODE_USER } from './page-walk';
 import { INTERCEPT_WATCH, KIND_MMIO, KIND_RAM, type PhysicalMemory } from './physical-memory';
 import type { ShadowPaging } from './shadow';
 import type { Traces } from './traces';
@@ -36,12 +36,12 @@ export class MemoryAccess implements LinearMemory {
   ) {}
 
   private userAccess(): number {
-    return (this.shadow.mode & MODE_USER) !== 0 ? ACCESS_USER : 0;
+    return (this.shadow.paging.mode & MODE_USER) !== 0 ? ACCESS_USER : 0;
   }
 
   /** ACCESS_USER, or 0 with paging off, where privilege means nothing. */
   private accessOf(user: boolean): number {
-    return user && (this.shadow.mode & MODE_PAGING) !== 0 ? ACCESS_USER : 0;
+    return user && (this.shadow.paging.mode & MODE_PAGING) !== 0 ? ACCESS_USER : 0;
   }
 
   // Threaded code.
@@ -126,7 +126,9 @@ export class MemoryAccess implements LinearMemory {
 
   /** The page that instruction bytes at `linear` come from, checked with the privilege in force. Throws PageFault. */
   fetchPage(linear: number): FetchPage {
-    const page = this.shadow.resolve(linear >>> 0, this.userAccess());
+    // Without EFER.NXE a fetch is a read, in its rights and in its error code.
+    const fetch = (this.shadow.paging.mode & MODE_NO_EXECUTE) !== 0 ? ACCESS_FETCH : 0;
+    const page = this.shadow.resolve(linear >>> 0, this.userAccess() | fetch);
     const frame = this.physical.frameOf(page);
     return frame < 0 ? { hostPage: -1, gpaPage: this.physical.busPage(page) } : { hostPage: RAM + frame * 4096, gpaPage: frame };
   }

@@ -14,7 +14,9 @@ import { LOOKUP, LOOKUP_SPACES, LOOKUP_TABLE_SIZE, RAM } from '../cpu/layout';
 export const INVALID = -1;
 
 const PAGE_COUNT = 0x100000;
-const DIRECTORY_SLOTS = 1024;
+/** Pages that a stretch has: what one directory entry of PAE paging maps, half of what one of 32-bit paging does. */
+const STRETCH_PAGES = 512;
+const STRETCHES = PAGE_COUNT / STRETCH_PAGES;
 /** Entries that one frame may have: a guest that maps one frame everywhere must not make a trace on it slow. */
 const MOST_ENTRIES_PER_FRAME = 4096;
 
@@ -26,8 +28,10 @@ export class LookupTables {
   /** Per node: neighbour + 1, or 0. Untouched stretches of these arrays cost address space only. */
   private readonly next = new Int32Array(LOOKUP_SPACES * PAGE_COUNT);
   private readonly previous = new Int32Array(LOOKUP_SPACES * PAGE_COUNT);
-  /** Valid read entries per space and 4 MiB stretch, so that emptying a space visits only what was used. */
-  private readonly filled = new Uint16Array(LOOKUP_SPACES * DIRECTORY_SLOTS);
+  /** Per node: 1 while the entry is one of a page that the guest's tables forbid to execute. */
+  private readonly noExecute = new Uint8Array(LOOKUP_SPACES * PAGE_COUNT);
+  /** Valid read entries per space and stretch, so that emptying a space visits only what was used. */
+  private readonly filled = new Uint16Array(LOOKUP_SPACES * STRETCHES);
   private readonly prepared = new Uint8Array(LOOKUP_SPACES);
 
   constructor(memory: WebAssembly.Memory, frameCount: number) {
@@ -65,14 +69,14 @@ export class LookupTables {
   /** Number of valid read entries of a space. */
   filledPages(space: number): number {
     let sum = 0;
-    for (let slot = 0; slot < DIRECTORY_SLOTS; slot++) {
-      sum += this.filled[space * DIRECTORY_SLOTS + slot];
+    for (let stretch = 0; stretch < STRETCHES; stretch++) {
+      sum += this.filled[space * STRETCHES + stretch];
     }
     return sum;
   }
 
   /** Makes a page readable, and writable if told so. True when an entry became valid that was not. */
-  enter(space: number, linearPage: number, frame: number, writable: boolean): boolean {
+  enter(space: number, linearPage: number, frame: number, writable: boolean, executable: boolean): boolean {
     const read = (this.readTable(space) >>> 2) + linearPage;
     const write = (this.writeTable(space) >>> 2) + linearPage;
     const entry = (RAM + frame * 4096) ^ (linearPage << 12);
@@ -92,7 +96,8 @@ export class LookupTables {
         this.previous[head - 1] = node + 1;
       }
       this.heads[frame] = node + 1;
-      this.filled[node >>> 10]++;
+      this.noExecute[node] = executable ? 0 : 1;
+      this.filled[node >>> 9]++;
       changed = true;
     }
     if (writable && this.words[write] !== entry) {
@@ -120,23 +125,23 @@ export class LookupTables {
     if (next !== 0) {
       this.previous[next - 1] = previous;
     }
-    this.filled[node >>> 10]--;
+    this.filled[node >>> 9]--;
     this.entriesOfFrame[frame]--;
     this.words[read] = INVALID;
     this.words[(this.writeTable(space) >>> 2) + linearPage] = INVALID;
   }
 
-  /** Drops the 4 MiB that one directory entry maps. */
-  dropDirectorySlot(space: number, slot: number): void {
-    const count = space * DIRECTORY_SLOTS + slot;
-    for (let page = slot * 1024; this.filled[count] !== 0; page++) {
+  /** Drops a stretch: 2 MiB, by number. */
+  dropStretch(space: number, stretch: number): void {
+    const count = space * STRETCHES + stretch;
+    for (let page = stretch * STRETCH_PAGES; this.filled[count] !== 0; page++) {
       this.drop(space, page);
     }
   }
 
   dropSpace(space: number): void {
-    for (let slot = 0; slot < DIRECTORY_SLOTS; slot++) {
-      this.dropDirectorySlot(space, slot);
+    for (let stretch = 0; stretch < STRETCHES; stretch++) {
+      this.dropStretch(space, stretch);
     }
   }
 
@@ -154,6 +159,17 @@ export class LookupTables {
     for (let node = this.heads[frame]; node !== 0; node = this.next[node - 1]) {
       const space = (node - 1) >>> 20, linearPage = (node - 1) & 0xfffff;
       this.words[(this.writeTable(space) >>> 2) + linearPage] = INVALID;
+    }
+  }
+
+  /** Withdraws a frame from the tables wherever it may not be executed. */
+  withholdNoExecute(frame: number): void {
+    let next: number;
+    for (let node = this.heads[frame]; node !== 0; node = next) {
+      next = this.next[node - 1];
+      if (this.noExecute[node - 1] !== 0) {
+        this.drop((node - 1) >>> 20, (node - 1) & 0xfffff);
+      }
     }
   }
 

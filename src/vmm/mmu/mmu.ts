@@ -5,7 +5,8 @@
 import { MemoryAccess, type FetchPage } from './access';
 import { EventCounters, FaultHistogram } from './events';
 import { LookupTables } from './lookup';
-import { reservedLargePageBits, translateForDebugger, type DebugTranslation } from './page-walk';
+import { translateForDebugger, type DebugTranslation } from './debug-walk';
+import { PagingRegisters } from './page-walk';
 import { PhysicalMemory, type PhysicalOptions } from './physical-memory';
 import { ShadowPaging, type SpaceSummary } from './shadow';
 import { Traces, type TraceHandle, type TraceHandler } from './traces';
@@ -13,7 +14,7 @@ import type { AccessBytes, LinearMemory, PagingState, TraceKind } from './types'
 import { LinearWatches, type WatchHandle, type WatchHandler } from './watches';
 
 export interface MmuOptions extends PhysicalOptions {
-  /** 32 (default): no PSE-36. 36 to 40: PSE-36 with that many physical address bits. */
+  /** 32: no PSE-36. 36 (default) to 40: PSE-36 with that many physical address bits. */
   readonly physicalAddressBits?: number;
 }
 
@@ -25,17 +26,17 @@ export class Mmu implements LinearMemory {
   readonly shadow: ShadowPaging;
   readonly access: MemoryAccess;
   private readonly histogram = new FaultHistogram();
-  private readonly reservedLarge: number;
 
   /** Starts with paging off and those lookup tables in force. Throws RangeError for regions that make no sense. */
   constructor(memory: WebAssembly.Memory, options: MmuOptions) {
-    this.reservedLarge = reservedLargePageBits(options.physicalAddressBits ?? 32);
     const counters = new EventCounters(memory);
     this.physical = new PhysicalMemory(memory, options);
     this.lookup = new LookupTables(memory, this.physical.frameCount);
     this.traces = new Traces(this.physical, this.lookup);
     this.watches = new LinearWatches(this.lookup);
-    this.shadow = new ShadowPaging(memory, this.physical, this.lookup, this.traces, this.watches, counters, this.histogram, this.reservedLarge);
+    this.shadow = new ShadowPaging(
+      memory, this.physical, this.lookup, this.traces, this.watches, counters, this.histogram, new PagingRegisters(options.physicalAddressBits ?? 36),
+    );
     this.access = new MemoryAccess(this.physical, this.lookup, this.shadow, this.traces, this.watches, counters);
   }
 
@@ -49,7 +50,7 @@ export class Mmu implements LinearMemory {
     this.traces.onCodeWrite = callback;
   }
 
-  /** To be called whenever CR0, CR3, CR4 or CPL may have changed; cheap when the tables in force stay. */
+  /** To be called whenever CR0, CR3, CR4, EFER, the PDPTE registers or CPL may have changed; cheap when the tables in force stay. */
   activate(state: PagingState): void {
     this.shadow.activate(state);
   }
@@ -122,7 +123,7 @@ export class Mmu implements LinearMemory {
   // For people who look: nothing here sets an A bit, fills a table or reaches a device.
 
   translateForDebugger(linear: number): DebugTranslation {
-    return translateForDebugger(this.physical, this.shadow.cr3, this.shadow.mode, linear, this.reservedLarge);
+    return translateForDebugger(this.physical, this.shadow.paging, linear);
   }
 
   /** Up to `count` bytes of linear memory: fewer when a page is unmapped or not memory. */

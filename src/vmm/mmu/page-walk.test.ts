@@ -184,8 +184,8 @@ describe('page walk', () => {
     guest.paging(DIRECTORY);
     assert.deepEqual(guest.mmu.translateForDebugger(LINEAR), {
       gpa: PAGE + 0x123,
-      levels: [{ name: 'PDE', address: PDE, entry: TABLE | P | RW | US }, { name: 'PTE', address: PTE, entry: PAGE | P | US }],
-      writable: false, user: true, accessed: false, dirty: false, large: false,
+      levels: [{ name: 'PDE', address: PDE, entry: BigInt(TABLE | P | RW | US) }, { name: 'PTE', address: PTE, entry: BigInt(PAGE | P | US) }],
+      writable: false, user: true, executable: true, accessed: false, dirty: false, large: false,
     });
     assert.deepEqual(guest.mmu.translateForDebugger(0x800000).levels.length, 1);
     assert.equal(guest.mmu.translateForDebugger(0x800000).problem, 'not present');

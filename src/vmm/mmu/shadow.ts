@@ -8,6 +8,8 @@
  *  - An entry in a table says what the guest's tables say now. Every frame that a live space used as directory or page table is traced;
  *    a write to one of its entries drops exactly what was derived from that entry, in every space.
  *  - A write entry exists only if the guest's D bit is set, the page is RAM, and nothing intercepts its frame.
+ *  - A frame that code was translated from has no entry where the guest forbids to execute it: a jump into translated code is taken when
+ *    the entry of its page is what it was, and must not be taken there.
  * From the first follows that neither a CR3 load nor INVLPG has to drop anything: a processor may forget a cached translation at any time
  * (SDM Vol. 3, 4.10.2.3), and this one never remembers a stale one. Global pages need no care for the same reason. What does void
  * everything is a change below the guest's tables: the A20 gate, a device window, memory restored behind the traces' back (flush).
@@ -16,9 +18,10 @@ import { LOOKUP_SPACES, READ_TABLE, WRITE_TABLE } from '../cpu/layout';
 import { EventCounters, type FaultHistogram } from './events';
 import type { LookupTables } from './lookup';
 import {
-  ACCESS_USER, MODE_PAGING, MODE_USER, MODE_WRITE_PROTECT, pagingMode, Walk, walk32, walkIdentity,
+  ACCESS_USER, MODE_PAE, MODE_PAGING, MODE_USER, MODE_WRITE_PROTECT, pagingMode, Walk, walk32, walkIdentity, type PagingRegisters,
 } from './page-walk';
-import { INTERCEPT_WATCH, KIND_RAM, type PhysicalMemory } from './physical-memory';
+import { pdptePresent, pdptePage, PDPTE_COUNT, walkPae } from './page-walk-pae';
+import { INTERCEPT_CODE, INTERCEPT_WATCH, KIND_RAM, type PhysicalMemory } from './physical-memory';
 import type { Traces } from './traces';
 import { PageFault, type PagingState } from './types';
 import type { LinearWatches } from './watches';
@@ -27,7 +30,12 @@ const HIDDEN_PAGE_FAULTS = EventCounters.index('hiddenPageFaults');
 const TRUE_PAGE_FAULTS = EventCounters.index('truePageFaults');
 const ADDRESS_SPACE_SWITCHES = EventCounters.index('addressSpaceSwitches');
 
-const DIRECTORY_SLOTS = 1024;
+/**
+ * Directory slots of a space: the directory entries that its linear addresses have, in order. 32-bit paging has 1024, of 4 MiB each, in one
+ * directory; PAE paging 2048, of 2 MiB each, in the four directories that the PDPTE registers name.
+ */
+const DIRECTORY_SLOTS = 2048;
+const SLOTS_PER_PAE_DIRECTORY = 512;
 /** Directory slots that may share one page table: a guest that uses one table everywhere must not make a write to it slow. */
 const MOST_SLOTS_PER_TABLE = 64;
 /** Writes to the tables of an idle space before it is taken for dead: its tables' memory probably serves other purposes by now. */
@@ -49,8 +57,10 @@ interface Space {
   lastUsed: number;
   /** Writes to its tables since it was last in force. */
   idleWrites: number;
-  /** Frame of the directory, or -1 (paging off, or outside memory). */
-  directoryFrame: number;
+  /** Frames of the directories, each -1 if there is none (paging off, outside memory, PDPTE not present). 32-bit paging has the first only. */
+  readonly directoryFrames: Int32Array;
+  /** The PDPTE registers that its entries were derived with (PAE). */
+  readonly pdptes: Uint32Array;
 }
 
 export class ShadowPaging {
@@ -58,24 +68,21 @@ export class ShadowPaging {
   instructionAddress: () => number = () => 0;
   /** The space in force. */
   active = 0;
-  /** CR3 and paging mode in force, as walks need them. */
-  cr3 = 0;
-  mode = 0;
-
   private readonly words: Uint32Array;
   private readonly walk = new Walk();
   private readonly spaces: readonly Space[] = Array.from({ length: LOOKUP_SPACES }, () => ({
-    used: false, cr3: 0, mode: 0, lastUsed: 0, idleWrites: 0, directoryFrame: -1,
+    used: false, cr3: 0, mode: 0, lastUsed: 0, idleWrites: 0,
+    directoryFrames: new Int32Array(PDPTE_COUNT).fill(-1), pdptes: new Uint32Array(2 * PDPTE_COUNT),
   }));
   private clock = 0;
 
-  // Directory slots (space * 1024 + directory index) that use a page table, listed by its frame; nodes as in LookupTables.
+  // Directory slots (space * DIRECTORY_SLOTS + slot) that use a page table, listed by its frame; nodes as in LookupTables.
   private readonly tableOfSlot = new Int32Array(LOOKUP_SPACES * DIRECTORY_SLOTS).fill(-1);
   private readonly nextSlot = new Int32Array(LOOKUP_SPACES * DIRECTORY_SLOTS);
   private readonly previousSlot = new Int32Array(LOOKUP_SPACES * DIRECTORY_SLOTS);
   private readonly firstSlot: Int32Array;
   private readonly slotsOfTable: Uint8Array;
-  /** How many spaces use a frame as directory. */
+  /** How often spaces use a frame as directory. */
   private readonly directoryUses: Uint8Array;
 
   constructor(
@@ -86,7 +93,8 @@ export class ShadowPaging {
     private readonly watches: LinearWatches,
     private readonly counters: EventCounters,
     private readonly histogram: FaultHistogram,
-    private readonly reservedLarge: number,
+    /** The registers in force, as walks need them. */
+    readonly paging: PagingRegisters,
   ) {
     this.words = new Uint32Array(memory.buffer);
     this.firstSlot = new Int32Array(physical.frameCount);
@@ -99,18 +107,27 @@ export class ShadowPaging {
 
   /** Puts the lookup tables of a processor state in force. */
   activate(state: PagingState): void {
-    this.mode = pagingMode(state.cr0, state.cr4, state.cpl);
-    this.cr3 = state.cr3 >>> 0;
+    const { paging } = this;
+    paging.mode = pagingMode(state.cr0, state.cr4, state.efer, state.cpl);
+    paging.cr3 = state.cr3 >>> 0;
+    const pae = (paging.mode & MODE_PAE) !== 0;
+    if (pae) {
+      for (let i = 0; i < paging.pdptes.length; i++) {
+        paging.pdptes[i] = state.pdptes?.[i] ?? 0;
+      }
+    }
     // What makes no difference to translations is left out of the key.
-    let key = this.mode;
+    let key = paging.mode;
     if ((key & MODE_USER) !== 0) {
       key &= ~MODE_WRITE_PROTECT;
     }
-    const cr3 = key === 0 ? 0 : this.cr3 & 0xfffff000;
+    const cr3 = key === 0 ? 0 : paging.cr3 & (pae ? 0xffffffe0 : 0xfffff000);
     const space = this.spaces[this.active];
     if (space.cr3 !== cr3 >>> 0 || space.mode !== key) {
       this.counters.count(ADDRESS_SPACE_SWITCHES);
       this.enterSpace(cr3 >>> 0, key);
+    } else if (pae) {
+      this.adoptPdptes(this.active);
     }
   }
 
@@ -119,6 +136,9 @@ export class ShadowPaging {
     for (let i = 0; i < LOOKUP_SPACES; i++) {
       const space = this.spaces[i];
       if (space.used && space.cr3 === cr3 && space.mode === mode) {
+        if ((mode & MODE_PAE) !== 0) {
+          this.adoptPdptes(i);
+        }
         this.useSpace(i);
         return;
       }
@@ -135,11 +155,42 @@ export class ShadowPaging {
     space.used = true;
     space.cr3 = cr3;
     space.mode = mode;
-    space.directoryFrame = (mode & MODE_PAGING) !== 0 ? this.physical.frameOf(cr3 >>> 12) : -1;
-    if (space.directoryFrame >= 0 && this.directoryUses[space.directoryFrame]++ === 0) {
-      this.traces.tracePageTable(space.directoryFrame);
+    if ((mode & MODE_PAE) !== 0) {
+      space.pdptes.fill(0);
+      this.adoptPdptes(chosen);
+    } else if ((mode & MODE_PAGING) !== 0) {
+      this.setDirectory(space, 0, this.physical.frameOf(cr3 >>> 12));
     }
     this.useSpace(chosen);
+  }
+
+  /** Drops what a space derived from PDPTE registers that have other values now. The table in memory that they came from is not traced. */
+  private adoptPdptes(index: number): void {
+    const space = this.spaces[index], { pdptes } = this.paging;
+    for (let n = 0; n < PDPTE_COUNT; n++) {
+      const low = 2 * n, high = low + 1;
+      if (space.pdptes[low] === pdptes[low] && space.pdptes[high] === pdptes[high]) {
+        continue;
+      }
+      space.pdptes[low] = pdptes[low];
+      space.pdptes[high] = pdptes[high];
+      for (let slot = n * SLOTS_PER_PAE_DIRECTORY; slot < (n + 1) * SLOTS_PER_PAE_DIRECTORY; slot++) {
+        this.dropSlot(index * DIRECTORY_SLOTS + slot);
+      }
+      this.setDirectory(space, n, pdptePresent(pdptes, n) ? this.physical.frameOf(pdptePage(pdptes, n)) : -1);
+    }
+  }
+
+  private setDirectory(space: Space, n: number, frame: number): void {
+    const old = space.directoryFrames[n];
+    space.directoryFrames[n] = frame;
+    if (frame >= 0 && this.directoryUses[frame]++ === 0) {
+      this.traces.tracePageTable(frame);
+    }
+    if (old >= 0) {
+      this.directoryUses[old]--;
+      this.releaseIfUnused(old);
+    }
   }
 
   private useSpace(index: number): void {
@@ -156,12 +207,9 @@ export class ShadowPaging {
     for (let slot = 0; slot < DIRECTORY_SLOTS; slot++) {
       this.unlinkTable(index * DIRECTORY_SLOTS + slot);
     }
-    const frame = space.directoryFrame;
     space.used = false;
-    space.directoryFrame = -1;
-    if (frame >= 0) {
-      this.directoryUses[frame]--;
-      this.releaseIfUnused(frame);
+    for (let n = 0; n < PDPTE_COUNT; n++) {
+      this.setDirectory(space, n, -1);
     }
   }
 
@@ -178,23 +226,28 @@ export class ShadowPaging {
 
   // Coherence.
 
-  /** The guest (or a device) wrote entries first…last of a frame that serves as directory or page table. */
+  /** The guest (or a device) wrote words first…last of a frame that serves as directory or page table; an entry is one word or, with PAE, two. */
   private pageTableWritten(frame: number, first: number, last: number): void {
     let touched = 0;
     for (let node = this.firstSlot[frame]; node !== 0; node = this.nextSlot[node - 1]) {
       const slot = node - 1;
-      touched |= 1 << (slot >>> 10);
-      for (let index = first; index <= last; index++) {
-        this.lookup.drop(slot >>> 10, ((slot & 0x3ff) << 10) | index);
+      const index = slot >>> 11;
+      const shift = this.entryShift(index);
+      touched |= 1 << index;
+      for (let entry = first >> shift; entry <= last >> shift; entry++) {
+        this.lookup.drop(index, ((slot & 0x7ff) << (10 - shift)) | entry);
       }
     }
     if (this.directoryUses[frame] !== 0) {
       for (let i = 0; i < LOOKUP_SPACES; i++) {
-        if (this.spaces[i].directoryFrame === frame) {
-          touched |= 1 << i;
-          for (let index = first; index <= last; index++) {
-            this.lookup.dropDirectorySlot(i, index);
-            this.unlinkTable(i * DIRECTORY_SLOTS + index);
+        const { directoryFrames } = this.spaces[i];
+        const shift = this.entryShift(i);
+        for (let n = 0; n < PDPTE_COUNT; n++) {
+          if (directoryFrames[n] === frame) {
+            touched |= 1 << i;
+            for (let entry = first >> shift; entry <= last >> shift; entry++) {
+              this.dropSlot(i * DIRECTORY_SLOTS + n * SLOTS_PER_PAE_DIRECTORY + entry);
+            }
           }
         }
       }
@@ -208,15 +261,30 @@ export class ShadowPaging {
     }
   }
 
+  /** Words that an entry of a space's tables has, as a shift. */
+  private entryShift(space: number): 0 | 1 {
+    return (this.spaces[space].mode & MODE_PAE) !== 0 ? 1 : 0;
+  }
+
+  /** Drops what was derived from one directory entry. */
+  private dropSlot(slot: number): void {
+    const space = slot >>> 11, within = slot & 0x7ff;
+    if (this.entryShift(space) === 1) {
+      this.lookup.dropStretch(space, within);
+    } else {
+      this.lookup.dropStretch(space, 2 * within);
+      this.lookup.dropStretch(space, 2 * within + 1);
+    }
+    this.unlinkTable(slot);
+  }
+
   private linkTable(slot: number, frame: number): void {
     if (this.tableOfSlot[slot] === frame) {
       return;
     }
     this.unlinkTable(slot);
     if (this.slotsOfTable[frame] === MOST_SLOTS_PER_TABLE) {
-      const other = this.firstSlot[frame] - 1;
-      this.lookup.dropDirectorySlot(other >>> 10, other & 0x3ff);
-      this.unlinkTable(other);
+      this.dropSlot(this.firstSlot[frame] - 1);
     }
     this.slotsOfTable[frame]++;
     this.tableOfSlot[slot] = frame;
@@ -265,13 +333,14 @@ export class ShadowPaging {
    * supervisor accesses while CPL is 3), nothing is filled.
    */
   resolve(linear: number, access: number): number {
-    const { walk, mode } = this;
+    const { walk, paging } = this;
+    const { mode } = paging;
     if ((mode & MODE_PAGING) === 0) {
-      walkIdentity(this.physical, 0, mode, linear, access, 0, walk);
+      walkIdentity(this.physical, paging, linear, access, walk);
       this.fill(linear);
       return walk.page;
     }
-    if (!walk32(this.physical, this.cr3, mode, linear, access, this.reservedLarge, walk)) {
+    if (!((mode & MODE_PAE) !== 0 ? walkPae : walk32)(this.physical, paging, linear, access, walk)) {
       this.counters.count(TRUE_PAGE_FAULTS);
       throw new PageFault(linear >>> 0, walk.errorCode);
     }
@@ -291,14 +360,17 @@ export class ShadowPaging {
     const linearPage = linear >>> 12;
     // Tracing the table comes first: it may be the very frame that is being entered (a recursive mapping).
     if (walk.tableFrame >= 0) {
-      this.linkTable(active * DIRECTORY_SLOTS + (linear >>> 22), walk.tableFrame);
+      this.linkTable(active * DIRECTORY_SLOTS + (linear >>> (22 - this.entryShift(active))), walk.tableFrame);
     }
     const intercepts = this.physical.intercepts[frame];
     if ((intercepts & INTERCEPT_WATCH) !== 0 || (this.watches.count !== 0 && this.watches.covers(linearPage))) {
       return;
     }
+    if (!walk.executable && (intercepts & INTERCEPT_CODE) !== 0) {
+      return;
+    }
     const writable = intercepts === 0 && walk.writable && walk.dirty && this.physical.kindOf(walk.page) === KIND_RAM;
-    if (this.lookup.enter(active, linearPage, frame, writable)) {
+    if (this.lookup.enter(active, linearPage, frame, writable, walk.executable)) {
       this.counters.count(HIDDEN_PAGE_FAULTS);
       this.histogram.add(this.instructionAddress());
     }

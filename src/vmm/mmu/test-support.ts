@@ -33,7 +33,7 @@ export interface Guest {
 export function createGuest(options: Partial<MmuOptions> = {}): Guest {
   new Uint8Array(memory.buffer).fill(0, RAM);
   new Uint8Array(memory.buffer).fill(0, COUNTERS, COUNTERS + COUNTERS_MAX);
-  const mmu = new Mmu(memory, { ramBytes: TEST_RAM, ...options });
+  const mmu = new Mmu(memory, { ramBytes: TEST_RAM, physicalAddressBits: 32, ...options });
   const entry = (table: number, linear: number): number => view.getUint32(view.getUint32(table, true) + (linear >>> 12) * 4, true);
   const hits = (found: number, linear: number, size: number): boolean =>
     size === 1 ? (found & 0xfff) === 0 : ((found | linear) & 0xfff) <= 0x1000 - size;

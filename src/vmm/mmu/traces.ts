@@ -57,6 +57,10 @@ export class Traces implements WriteObserver {
     } else if (before === 0) {
       this.lookup.withholdWrites(frame);
     }
+    if (bit === INTERCEPT_CODE && (before & bit) === 0) {
+      // A jump to translated code asks only whether its page can be read: where it may not be executed, it must not be.
+      this.lookup.withholdNoExecute(frame);
+    }
   }
 
   private release(frame: number, bit: number): void {

@@ -16,6 +16,8 @@ export interface PagingState {
   readonly cr4: number;
   readonly efer: number;
   readonly cpl: number;
+  /** The four PDPTE registers of PAE paging, low and high words in turn; looked at in that mode only. */
+  readonly pdptes?: ArrayLike<number>;
 }
 
 export type AccessBytes = 1 | 2 | 4 | 8;
