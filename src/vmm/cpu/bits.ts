@@ -54,6 +54,8 @@ export const enum Attribute {
 
 /** Present, read/write data, accessed, byte granular: what a segment holds in real mode. */
 export const REAL_MODE_ATTRIBUTES = 0x93;
+/** The same with DPL 3: what every segment holds in virtual-8086 mode, with limit FFFFh. */
+export const VIRTUAL_8086_ATTRIBUTES = 0xf3;
 
 /** Types of system descriptors (SDM Vol. 3, table 3-2). */
 export const enum SystemType {

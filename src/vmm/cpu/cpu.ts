@@ -3,7 +3,7 @@
  * about it is in the rooms beside this file; here are only the primitives they share, power-on, and the entry points for interrupts.
  */
 import type { LinearMemory, PageFault, PagingState } from '../mmu/types';
-import { Attribute, Cr0, REAL_MODE_ATTRIBUTES, SystemType } from './bits';
+import { Attribute, Cr0, Flag, REAL_MODE_ATTRIBUTES, SystemType, VIRTUAL_8086_ATTRIBUTES } from './bits';
 import { cpuModels, type CpuModel } from './cpuid';
 import { deliver, raise, type DeliveryKind, type DeliveryOutcome } from './deliver';
 import { debugTrap } from './debug';
@@ -40,6 +40,11 @@ export class Cpu {
   readonly state: CpuState;
   /** DR6 bits of data, I/O and task-switch traps that the present instruction earned; the engine delivers them after it with debugTrap(). */
   pendingDebug = 0;
+  /**
+   * Whether every entry through the IDT clears VIF and VIP behind the image that it pushes. The architecture's pseudo-code leaves them alone,
+   * so that they stay set while the handler of an interrupted virtual-8086 program runs; some systems then find VIF where they do not expect it.
+   */
+  clearVirtualInterruptFlagOnEntry = false;
 
   constructor(
     /** Holds the state page (layout.ts). */
@@ -105,9 +110,13 @@ export class Cpu {
 
   /**
    * Base from the selector; limit and default size stay what they were ("unreal mode" depends on it), except that a segment which
-   * protected mode left unusable becomes an ordinary one.
+   * protected mode left unusable becomes an ordinary one. In virtual-8086 mode all of it is fixed.
    */
   setRealModeSegment(n: Segment, selector: number): void {
+    if (this.state.systemFlags & Flag.VM) {
+      this.setSegment(n, selector, (selector & 0xffff) << 4, 0xffff, VIRTUAL_8086_ATTRIBUTES);
+      return;
+    }
     const old = this.state.attributes(n);
     const usable = !(old & Attribute.Unusable);
     const attributes = REAL_MODE_ATTRIBUTES | (usable ? old & (Attribute.DB | Attribute.G) : 0);

@@ -41,10 +41,10 @@ export const cpuModels = {
     name: 'p6',
     title: 'P6-class, 32-bit, without x87',
     signature: P6_SIGNATURE,
-    cr4: Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PCE,
+    cr4: Cr4.VME | Cr4.PVI | Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PCE,
     leaves: [
       vendor(0, 2, 'GenuineIntel'),
-      { leaf: 1, eax: P6_SIGNATURE, ebx: 0, ecx: 0, edx: features('de', 'pse', 'tsc', 'msr', 'cx8', 'sep', 'cmov') },
+      { leaf: 1, eax: P6_SIGNATURE, ebx: 0, ecx: 0, edx: features('vme', 'de', 'pse', 'tsc', 'msr', 'cx8', 'sep', 'cmov') },
       // One round of descriptors; 40h: no second-level cache.
       { leaf: 2, eax: 0x00000001, ebx: 0, ecx: 0, edx: 0x00000040 },
     ],

@@ -34,7 +34,7 @@ describe('real-mode delivery', () => {
   it('INT n returns behind the instruction', () => {
     const t = real();
     t.cpu.state.eip = 0;
-    callouts.softwareInterrupt(t.cpu, t.site(16), 0x21);
+    callouts.softwareInterrupt(t.cpu, t.site(16), 0x21, 1);
     assert.deepEqual(t.stack(1, 2), [0x7c02]);
   });
 
@@ -68,7 +68,7 @@ describe('protected-mode frames', () => {
     t.idtGate(0x80, 0xf, CODE[0], 0x100, 3);
     t.cpu.state.eflags = 0x202;
     const { esp } = t.cpu.state;
-    callouts.softwareInterrupt(t.cpu, t.site(), 0x80);
+    callouts.softwareInterrupt(t.cpu, t.site(), 0x80, 1);
     assert.deepEqual(t.stack(5), [0x7c02, CODE[3] | 3, 0x202, esp, DATA[3] | 3]);
     const { state } = t.cpu;
     assert.deepEqual([state.cpl, state.selector(Segment.CS), state.selector(Segment.SS), state.esp], [0, CODE[0], DATA[0], STACKS + 0x1000 - 20]);

@@ -6,7 +6,7 @@
  */
 import { PageFault } from '../mmu/types';
 import type { Cpu } from './cpu';
-import { Flag, SystemType } from './bits';
+import { Cr0, Flag, SystemType } from './bits';
 import { describeType, fault, faultName, hex4, hex8, isCode, isConforming, isNull, markAccessed, parseDescriptor, readDescriptor, type Descriptor } from './descriptors';
 import { enterDebugHandler } from './debug';
 import { combine, exceptions, generalProtection, GuestFault, selectorError, Vector, vectorName, type ExceptionClass } from './exceptions';
@@ -106,7 +106,7 @@ function run(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | u
 
 /** One delivery. Throws GuestFault or PageFault with nothing changed (a task switch past its commit point excepted). */
 export function enter(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode?: number): void {
-  if (cpu.protectedMode) enterProtected(cpu, vector, kind, errorCode);
+  if (cpu.state.cr0 & Cr0.PE) enterProtected(cpu, vector, kind, errorCode);
   else enterReal(cpu, vector, kind);
   if (vector === Vector.DB && kind === 'exception') enterDebugHandler(cpu);
   cpu.state.interruptShadow = false;
@@ -156,13 +156,17 @@ function enterProtected(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode:
   if (!isCode(d)) throw fault(Vector.GP, selector, ext, `in ${name} is ${describeType(d.attributes)}`);
   if (d.dpl > state.cpl) throw fault(Vector.GP, selector, ext, `in ${name} has DPL ${d.dpl}, CPL is ${state.cpl}`);
   if (!d.present) throw fault(Vector.NP, selector, ext, `in ${name} is not present`);
+  if (state.systemFlags & Flag.VM && (isConforming(d) || d.dpl !== 0)) {
+    throw fault(Vector.GP, selector, ext, `in ${name} would not run in ring 0, as a handler for virtual-8086 mode must`);
+  }
   const bytes = type & 8 ? 4 : 2;
   const target = bytes === 4 ? ((gate.high & 0xffff0000) | (gate.low & 0xffff)) >>> 0 : gate.low & 0xffff;
   const frame = [pushedFlags(cpu, vector, kind), state.selector(Segment.CS), state.eip];
   if (errorCode !== undefined) frame.push(errorCode);
   if (!isConforming(d) && d.dpl < state.cpl) toInner(cpu, d, target, bytes, frame, ext);
   else toSame(cpu, d, target, bytes, frame, ext);
-  state.systemFlags &= ~(Flag.TF | Flag.NT | Flag.RF | Flag.VM | (type & 1 ? 0 : Flag.IF));
+  state.systemFlags &= ~(Flag.TF | Flag.NT | Flag.RF | Flag.VM | (type & 1 ? 0 : Flag.IF)
+    | (cpu.clearVirtualInterruptFlagOnEntry ? Flag.VIF | Flag.VIP : 0));
 }
 
 function toSame(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, frame: readonly number[], ext: 0 | 1): void {
@@ -174,22 +178,34 @@ function toSame(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, frame: re
   commitCode(cpu, d, cpu.state.cpl, target);
 }
 
+/** The data segments of a virtual-8086 program, in the order in which they lie under SS. */
+const virtualDataSegments = [Segment.GS, Segment.FS, Segment.DS, Segment.ES] as const;
+
 function toInner(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, frame: readonly number[], ext: 0 | 1): void {
   const { state } = cpu;
+  const fromVirtual = (state.systemFlags & Flag.VM) !== 0;
+  const whole = [
+    ...(fromVirtual ? virtualDataSegments.map((n) => state.selector(n)) : []),
+    state.selector(Segment.SS), state.esp, ...frame,
+  ];
   const inner = innerStack(cpu, d.dpl, ext);
-  checkPush(cpu, inner.stack, frame.length + 2, bytes, selectorError(inner.selector, ext));
+  checkPush(cpu, inner.stack, whole.length, bytes, selectorError(inner.selector, ext));
   checkTarget(d, target, ext);
   markAccessed(cpu, d);
   markAccessed(cpu, inner.descriptor);
-  const pointer = pushValues(cpu, inner.stack, [state.selector(Segment.SS), state.esp, ...frame], bytes);
+  const pointer = pushValues(cpu, inner.stack, whole, bytes);
   commitCode(cpu, d, d.dpl, target);
   commitStack(cpu, inner.selector, inner.descriptor, pointer);
+  if (fromVirtual) {
+    for (const n of virtualDataSegments) cpu.setNullSegment(n, 0);
+    cpu.hooks.contextChanged();
+  }
 }
 
 /** What stands at a vector's place in the IDT or IVT, in one sentence part. Never throws. */
 export function describeGate(cpu: Cpu, vector: number): string {
   const { state, memory } = cpu;
-  const protectedMode = cpu.protectedMode;
+  const protectedMode = (state.cr0 & Cr0.PE) !== 0;
   const size = protectedMode ? 8 : 4;
   const linear = (state.idtrBase + vector * size) >>> 0;
   const name = `${protectedMode ? 'IDT' : 'IVT'} entry ${vector} at ${hex8(linear)}`;

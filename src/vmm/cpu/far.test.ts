@@ -252,12 +252,6 @@ describe('far return and IRET', () => {
     });
   }
 
-  it('IRET to virtual-8086 mode is refused with #GP(0)', () => {
-    const t = new TestCpu().protect();
-    t.push([0x100, 0x1234, 0x20202, 0, 0, 0, 0, 0, 0]);
-    assert.equal(outcome(() => callouts.interruptReturn(t.cpu, t.site())), '13:0');
-  });
-
   it('in real mode IRET takes all 16 flags and keeps the upper half', () => {
     const t = new TestCpu();
     t.cpu.state.set32(4, 0x8000);

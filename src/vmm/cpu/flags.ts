@@ -4,6 +4,7 @@ import type { Cpu } from './cpu';
 import { Flag } from './bits';
 import { enter } from './deliver';
 import { generalProtection, Vector } from './exceptions';
+import { fromVirtualImage, hasVirtualFlags, hasVirtualInterruptFlag, isRestricted, redirectInterrupt, virtualImage } from './virtual8086';
 
 function requireIopl(cpu: Cpu, name: string): void {
   const { state } = cpu;
@@ -12,14 +13,23 @@ function requireIopl(cpu: Cpu, name: string): void {
 
 /** STI: interrupts are taken from the boundary behind the next instruction on, when they were off. */
 export function setInterruptFlag(cpu: Cpu): number {
-  requireIopl(cpu, 'STI');
   const { state } = cpu;
+  if (hasVirtualInterruptFlag(state)) {
+    if (state.systemFlags & Flag.VIP) throw generalProtection(0, 'STI sets VIF while an interrupt is pending (VIP)');
+    state.systemFlags |= Flag.VIF;
+    return 0;
+  }
+  requireIopl(cpu, 'STI');
   if (!(state.systemFlags & Flag.IF)) state.interruptShadow = true;
   state.systemFlags |= Flag.IF;
   return 0;
 }
 
 export function clearInterruptFlag(cpu: Cpu): number {
+  if (hasVirtualInterruptFlag(cpu.state)) {
+    cpu.state.systemFlags &= ~Flag.VIF;
+    return 0;
+  }
   requireIopl(cpu, 'CLI');
   cpu.state.systemFlags &= ~Flag.IF;
   return 0;
@@ -37,23 +47,32 @@ export function popFlagsMask(bytes: number, cpl: number, iopl: number): number {
 /** POPF with the value from the stack; `bytes` is 2 or 4. */
 export function popFlags(cpu: Cpu, _site: CalloutSite, value: number, bytes: number): number {
   const { state } = cpu;
-  if (state.systemFlags & Flag.VM && state.iopl < 3) throw generalProtection(0, 'POPF in virtual-8086 mode with IOPL below 3');
+  if (hasVirtualFlags(state, bytes)) {
+    state.eflags = fromVirtualImage(state, value, 'POPF');
+    return 0;
+  }
+  if (isRestricted(state)) throw generalProtection(0, 'POPF in virtual-8086 mode with IOPL below 3');
   const mask = popFlagsMask(bytes, state.cpl, state.iopl);
   const cleared = bytes === 4 ? Flag.RF : 0;
   state.eflags = (value & mask) | (state.eflags & ~mask & ~cleared);
   return 0;
 }
 
-/** The image that PUSHF pushes: VM and RF read as zero. */
-export function pushFlagsValue(cpu: Cpu): number {
+/** The image that PUSHF pushes: VM and RF read as zero. `bytes` is 2 or 4. */
+export function pushFlagsValue(cpu: Cpu, _site: CalloutSite, bytes: number): number {
   const { state } = cpu;
-  if (state.systemFlags & Flag.VM && state.iopl < 3) throw generalProtection(0, 'PUSHF in virtual-8086 mode with IOPL below 3');
+  if (hasVirtualFlags(state, bytes)) return virtualImage(state);
+  if (isRestricted(state)) throw generalProtection(0, 'PUSHF in virtual-8086 mode with IOPL below 3');
   return state.eflags & ~(Flag.VM | Flag.RF);
 }
 
-/** INT n, INT3, INTO: what is pushed points behind the instruction. A failure is a fault of the instruction itself. */
-export function softwareInterrupt(cpu: Cpu, site: CalloutSite, vector: number): number {
+/**
+ * INT n (`numbered` is 1), INT3, INTO: what is pushed points behind the instruction. A failure is a fault of the instruction itself.
+ * Of the three only INT n depends on IOPL and the redirection bitmap in virtual-8086 mode.
+ */
+export function softwareInterrupt(cpu: Cpu, site: CalloutSite, vector: number, numbered: number): number {
   cpu.state.eip = site.nextEip;
+  if (numbered && cpu.state.systemFlags & Flag.VM && redirectInterrupt(cpu, vector & 0xff)) return 0;
   enter(cpu, vector & 0xff, 'software');
   return 0;
 }

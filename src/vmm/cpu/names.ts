@@ -41,7 +41,7 @@ row('eip', 32, (cpu) => cpu.state.eip, (cpu, value) => { cpu.state.eip = value; 
 row('ip', 16, (cpu) => cpu.state.eip & 0xffff, (cpu, value) => { cpu.state.eip = (cpu.state.eip & 0xffff0000) | value; });
 
 function writeFlags(cpu: Cpu, value: number): string | undefined {
-  if ((value ^ cpu.state.eflags) & Flag.VM) return 'VM cannot be changed: this processor model has no virtual-8086 mode';
+  if ((value ^ cpu.state.eflags) & Flag.VM) return 'VM changes with all segments and the privilege level only: by IRET, interrupts and task switches';
   cpu.state.eflags = value;
   return undefined;
 }

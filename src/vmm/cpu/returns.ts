@@ -10,6 +10,7 @@ import { checkTarget, commitCode, commitStack } from './rings';
 import { dropInnerSegments } from './segments';
 import { peek } from './stack';
 import { returnToLinkedTask } from './tasks';
+import { fromVirtualImage, hasVirtualFlags, isRestricted, returnToVirtual8086 } from './virtual8086';
 
 /** Code segment to return to. */
 function checkReturnCode(cpu: Cpu, selector: number): Descriptor {
@@ -95,22 +96,26 @@ export function interruptReturn(cpu: Cpu, site: CalloutSite): number {
     returnToLinkedTask(cpu);
     return 0;
   }
+  const virtualFlags = hasVirtualFlags(state, bytes);
+  if (isRestricted(state) && !virtualFlags) throw generalProtection(0, 'IRET in virtual-8086 mode with IOPL below 3');
   const flags = peek(cpu, 2 * bytes, bytes);
   const selector = peek(cpu, bytes, bytes) & 0xffff;
   const target = peek(cpu, 0, bytes);
   if (!state.protectedMode) {
-    if (state.systemFlags & Flag.VM && state.iopl < 3) throw generalProtection(0, 'IRET in virtual-8086 mode with IOPL below 3');
     checkRealTarget(cpu, target);
+    // In virtual-8086 mode IOPL is not the program's to change (SDM Vol. 2, IRET, RETURN-FROM-VIRTUAL-8086-MODE).
+    const kept = (bytes === 2 ? 0xffff0000 : Flag.VIP | Flag.VIF | Flag.VM) | (state.systemFlags & Flag.VM ? Flag.IOPL : 0);
+    const eflags = virtualFlags ? fromVirtualImage(state, flags, 'IRET') : (flags & ~kept) | (state.eflags & kept);
     cpu.setRealModeSegment(Segment.CS, selector);
     state.stackPointer = state.stackPointer + 3 * bytes;
     state.eip = target;
-    const kept = bytes === 2 ? 0xffff0000 : Flag.VIP | Flag.VIF | Flag.VM;
-    state.eflags = (flags & ~kept) | (state.eflags & kept);
+    state.eflags = eflags;
     return 0;
   }
   const { cpl } = state;
   if (bytes === 4 && flags & Flag.VM && cpl === 0) {
-    throw generalProtection(0, 'IRET to virtual-8086 mode, which this processor model does not have');
+    returnToVirtual8086(cpu);
+    return 0;
   }
   const d = checkReturnCode(cpu, selector);
   const mask = interruptReturnMask(site.operandSize, cpl, state.iopl);

@@ -76,7 +76,7 @@ describe('control registers', () => {
     ['CR0.PG without PE', 0, 0x80000000, '13:0'],
     ['CR0.NW without CD', 0, 0x20000001, '13:0'],
     ['CR4 with PAE', 4, 0x20, '13:0'],
-    ['CR4 with VME', 4, 0x01, '13:0'],
+    ['CR4 with VME and PVI', 4, 0x03, 'ok'],
     ['CR4 with PSE, DE, TSD', 4, 0x1c, 'ok'],
   ];
   for (const [title, n, value, expected] of cr) {
@@ -218,7 +218,7 @@ describe('flags', () => {
   it('PUSHF shows neither RF nor VM', () => {
     const t = new TestCpu();
     t.cpu.state.eflags = 0x10246;
-    assert.equal(callouts.pushFlagsValue(t.cpu), 0x246);
+    assert.equal(callouts.pushFlagsValue(t.cpu, t.site(), 4), 0x246);
   });
 });
 
@@ -227,8 +227,8 @@ describe('CPUID, MSRs and time', () => {
     const leaf = cpuidLeaf(cpuModels.p6, 1);
     assert.equal((leaf.eax >>> 8) & 15, 6);
     assert.equal(leaf.edx & 1, 0, 'FPU');
-    for (const bit of [2, 3, 4, 5, 8, 11, 15]) assert.ok(leaf.edx & (1 << bit));
-    for (const bit of [1, 6, 9, 12, 13]) assert.equal(leaf.edx & (1 << bit), 0);
+    for (const bit of [1, 2, 3, 4, 5, 8, 11, 15]) assert.ok(leaf.edx & (1 << bit));
+    for (const bit of [6, 9, 12, 13]) assert.equal(leaf.edx & (1 << bit), 0);
   });
   it('CPUID 0 names the vendor; a leaf too high answers like the last', () => {
     const t = new TestCpu();
@@ -308,7 +308,7 @@ describe('registers by name', () => {
     ['cs', BigInt(CODE[3] | 3), 'cs: selector 0x0023 has DPL 3, but the processor runs at level 0; the debugger does not change the level'],
     ['ss', 0n, 'ss: the processor would raise #GP(0x0000): null selector for SS'],
     ['cr4', 0x20n, 'cr4: the processor would raise #GP(0x0000): a CR4 bit that this processor model does not have'],
-    ['vm', 1n, 'vm: VM cannot be changed: this processor model has no virtual-8086 mode'],
+    ['vm', 1n, 'vm: VM changes with all segments and the privilege level only: by IRET, interrupts and task switches'],
     ['cpl', 1n, 'cpl: the privilege level changes with CS only'],
   ];
   for (const [name, value, message] of refusals) {

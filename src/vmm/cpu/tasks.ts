@@ -13,6 +13,7 @@ import { generalProtection, GuestFault, Vector } from './exceptions';
 import { Segment } from './layout';
 import { tssIs32 } from './rings';
 import { checkPush, currentStack, pushValues } from './stack';
+import { loadVirtualSegments } from './virtual8086';
 
 export type TaskSwitchCause = 'jump' | 'call' | 'return' | 'interrupt';
 
@@ -101,7 +102,6 @@ export function switchToTss(cpu: Cpu, selector: number, d: Descriptor, cause: Ta
   else memory.probeWrite((oldDescriptor + 5) >>> 0, 1, false);
   if (cause !== 'return') memory.probeWrite((d.linear + 5) >>> 0, 1, false);
   const image = readTask(cpu, d.base, next);
-  if (image.eflags & Flag.VM) throw fault(Vector.TS, selector, ext, '(TSS) describes a virtual-8086 task, which this processor model does not run');
 
   saveTask(cpu, oldBase, old, event?.flags ?? (cause === 'return' ? state.eflags & ~Flag.NT : state.eflags));
   if (!nested) setBusy(cpu, oldDescriptor, false);
@@ -175,13 +175,18 @@ function setBusy(cpu: Cpu, descriptor: number, busy: boolean): void {
 function loadTaskSegments(cpu: Cpu, image: TaskImage, ext: 0 | 1): void {
   const { state } = cpu;
   const [es, cs, ss, ds, fs, gs] = image.selectors;
-  cpu.setCpl(rpl(cs));
+  const virtual = (state.systemFlags & Flag.VM) !== 0;
+  cpu.setCpl(virtual ? 3 : rpl(cs));
   if (!isNull(image.ldt)) {
     const d = image.ldt & 4 ? undefined : findDescriptor(cpu, image.ldt);
     if (!d || d.attributes & Attribute.S || d.type !== SystemType.Ldt || !d.present) {
       throw fault(Vector.TS, image.ldt, ext, '(LDT of the task) is no present LDT');
     }
     cpu.setSegment(Segment.LDTR, image.ldt, d.base, d.limit, d.attributes);
+  }
+  if (virtual) {
+    loadVirtualSegments(cpu, image.selectors);
+    return;
   }
 
   if (isNull(cs)) throw fault(Vector.TS, cs, ext, '(CS) is null');
