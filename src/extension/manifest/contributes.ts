@@ -64,6 +64,8 @@ export function contributes(): Record<string, unknown> {
     ],
     grammars: [{ language: 'x86asm', scopeName: 'source.asm.x86.nasm', path: './syntaxes/x86asm.tmLanguage.json' }],
     snippets: [{ language: 'x86asm', path: './syntaxes/snippets.json' }],
+    // The minimap would lie over the values that stand behind the lines being stepped.
+    configurationDefaults: { '[x86asm]': { 'editor.minimap.enabled': false } },
     breakpoints: languages.map((language) => ({ language })),
     debuggers: [
       {
