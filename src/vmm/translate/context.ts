@@ -10,6 +10,8 @@ import { Stack } from './forms';
 /** How units are cut: as long as they may be; one instruction each; one instruction each and blind to breakpoints (stepping over one). */
 export type Cut = 'full' | 'single' | 'step';
 
+const CUTS: readonly Cut[] = ['full', 'single', 'step'];
+
 export interface TranslationContext {
   readonly id: number;
   readonly codeSize: 16 | 32;
@@ -34,7 +36,8 @@ function isFlatData(state: CpuState, n: Segment): boolean {
 }
 
 export class ContextTable {
-  private readonly byKey = new Map<string, TranslationContext>();
+  /** By CS base and kind, then by CS limit. Real-mode code changes CS with every interrupt: this is asked often. */
+  private readonly byKey = new Map<number, Map<number, TranslationContext>>();
   private readonly list: TranslationContext[] = [];
 
   /** The context of the present processor state. Undefined when the table is full: forget all translations and `clear`. */
@@ -46,13 +49,18 @@ export class ContextTable {
     const flat = codeSize === 32 && stackBig && csBase === 0 && csLimit === FLAT_LIMIT
       && isFlatData(state, Segment.ES) && isFlatData(state, Segment.SS) && isFlatData(state, Segment.DS);
     const stack = flat ? Stack.Flat : stackBig ? Stack.Segmented32 : Stack.Segmented16;
-    const key = `${codeSize} ${stack} ${csBase} ${csLimit} ${cut}`;
-    const known = this.byKey.get(key);
+    const key = ((csBase * CUTS.length + CUTS.indexOf(cut)) * 4 + stack) * 2 + (codeSize === 32 ? 1 : 0);
+    let byLimit = this.byKey.get(key);
+    const known = byLimit?.get(csLimit);
     if (known) return known;
     if (this.list.length >= CONTEXTS_MAX) return undefined;
     const made: TranslationContext = { id: this.list.length + 1, codeSize, stack, flat, csBase, csLimit, cut };
     this.list.push(made);
-    this.byKey.set(key, made);
+    if (!byLimit) {
+      byLimit = new Map();
+      this.byKey.set(key, byLimit);
+    }
+    byLimit.set(csLimit, made);
     return made;
   }
 
