@@ -3,21 +3,13 @@ import assert from 'node:assert/strict';
 import type { TestMachine } from '../support/guest';
 import { machine, program } from '../support/guest';
 
-/**
- * The monitor: flat protected mode, identity paging (all pages for the user but 30000h), a TSS with a redirection bitmap that leaves INT 21h to
- * the program, an I/O bitmap that permits port 40h. #GP logs the opcode and skips the instruction; HLT ends. INT 21h and #PF log too.
- */
-const monitor = (iopl: number, cr4: number, virtual: string) => `
+/** From power-on to flat protected mode with the guest's own GDT, IDT and TSS. */
+const toProtected = `
 bits 16
 org 0x7c00
   cli
   xor ax, ax
   mov ds, ax
-  mov es, ax
-  mov ss, ax
-  mov sp, 0x7c00
-  mov word [0x21*4], own_21
-  mov word [0x21*4+2], 0
   lgdt [gdtr]
   mov eax, cr0
   or al, 1
@@ -33,6 +25,25 @@ protected:
   lidt [idtr]
   mov ax, 0x28
   ltr ax
+`;
+
+/** Code 8h and data 10h of ring 0, 18h and 20h of ring 3, the TSS 28h. */
+const descriptors = `
+align 8
+gdt: dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00cff3000000ffff
+  dw tss_end-tss-1, tss, 0x8900, 0
+gdtr: dw $-gdt-1
+  dd gdt
+`;
+
+/**
+ * The monitor: flat protected mode, identity paging (all pages for the user but 30000h), a TSS with a redirection bitmap that leaves INT 21h to
+ * the program, an I/O bitmap that permits port 40h. #GP logs the opcode and skips the instruction; HLT ends. INT 21h and #PF log too.
+ */
+const monitor = (iopl: number, cr4: number, virtual: string) => `
+${toProtected}
+  mov word [0x21*4], own_21
+  mov word [0x21*4+2], 0
   mov edi, 0x100000
   mov ecx, 0x800
   xor eax, eax
@@ -155,12 +166,7 @@ own_21:                     ; the program's own handler
   pop word [cs:handler_flags]
   iret
 
-align 8
-gdt: dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00cff3000000ffff
-  dw tss_end-tss-1, tss, 0x8900, 0
-gdtr: dw $-gdt-1
-  dd gdt
-align 8
+${descriptors}align 8
 idt: times 13 dq 0
   dw general_protection, 8, 0x8e00, 0
   dw page_fault, 8, 0x8e00, 0
@@ -222,6 +228,156 @@ const runs: readonly Expected[] = [
   { iopl: 3, cr4: 1, log: 'e6 7 f4', eflags: '33002', sp: 'ffe', top: '3202', seen: '3002', inHandler: '3002' },
 ];
 
+/**
+ * What FreeBSD does around a BIOS call in virtual-8086 mode: the clock interrupts the call while VIF is set; the kernel takes the flags of the
+ * thread that it switches to from its own present ones, puts them into a signal frame, and runs the signal's handler in ring 3. sigreturn then
+ * compares the frame with the flags of the system call: only those that a user may change (PSL_USERCHANGE) may differ.
+ */
+const sigreturn = `${toProtected}
+  mov al, 0x11
+  out 0x20, al
+  mov al, 0x20
+  out 0x21, al
+  mov al, 4
+  out 0x21, al
+  mov al, 1
+  out 0x21, al
+  mov al, 0xfe
+  out 0x21, al
+  mov al, 0x34
+  out 0x43, al
+  mov al, 100
+  out 0x40, al
+  mov al, 0
+  out 0x40, al
+  mov eax, 1
+  mov cr4, eax
+  push dword 0
+  push dword 0
+  push dword 0
+  push dword 0
+  push dword 0x6000
+  push dword 0x1000
+  push dword 0x20202
+  push dword 0
+  push dword bios_call
+  iretd
+
+clock:
+  mov al, 0x20
+  out 0x20, al
+  mov ax, 0x10
+  mov ds, ax
+  pushfd
+  pop eax
+  mov [kernel_flags], eax
+  and eax, ~0x8d5             ; the thread's own: IF, ZF, PF and CF
+  or eax, 0x247
+  mov [frame_flags], eax
+  push dword 0x23
+  push dword 0x6800
+  push dword 0x247
+  push dword 0x1b
+  push dword handler
+  iretd
+
+system_call:                  ; sigreturn, with the frame's flags in EAX
+  mov ebx, [esp+8]
+  xor ebx, eax
+  test ebx, ~0x244dd5         ; PSL_USERCHANGE
+  jz .good
+  mov [refused], eax
+.good:
+  mov dword [done], 1
+stop: hlt
+  jmp stop
+
+handler:
+  mov ax, 0x23
+  mov ds, ax
+  mov eax, [frame_flags]
+  int 0x80
+
+bits 16
+bios_call:
+  sti
+  jmp $
+
+${descriptors}
+align 8
+idt: times 0x20 dq 0
+  dw clock, 8, 0x8e00, 0
+  times 0x80-0x21 dq 0
+  dw system_call, 8, 0xee00, 0
+idtr: dw $-idt-1
+  dd idt
+align 4
+tss: dd 0, 0x7000, 0x10
+  times 0x66-12 db 0
+  dw tss_end-tss-1
+  times 32 db 0
+tss_end: db 0xff
+kernel_flags: dd 0
+frame_flags: dd 0
+refused: dd 0
+done: dd 0
+`;
+
+/** Ring 3 of protected mode under PVI: STI and CLI move VIF, PUSHFD shows it; with VIP set STI is #GP(0). */
+const virtualInterrupts = `${toProtected}
+  mov eax, 2
+  mov cr4, eax
+  push dword 0x23
+  push dword 0x6800
+  push dword 0x202
+  push dword 0x1b
+  push dword user
+  iretd
+user:
+  mov ax, 0x23
+  mov ds, ax
+  pushfd
+  pop dword [flags]
+  sti
+  pushfd
+  pop dword [flags+4]
+  cli
+  pushfd
+  pop dword [flags+8]
+  int 0x80                    ; sets VIP
+  cli
+faulting: sti
+  jmp $
+set_pending:
+  or dword [esp+8], 0x100000
+  iretd
+general_protection:
+  mov ax, 0x10
+  mov ds, ax
+  pop dword [error]
+  pop dword [error+4]
+  mov eax, [esp+4]
+  mov [error+8], eax
+  mov dword [done], 1
+stop: hlt
+  jmp stop
+${descriptors}
+align 8
+idt: times 13 dq 0
+  dw general_protection, 8, 0x8e00, 0
+  times 0x80-14 dq 0
+  dw set_pending, 8, 0xee00, 0
+idtr: dw $-idt-1
+  dd idt
+align 4
+tss: dd 0, 0x7000, 0x10
+  times 0x68-12 db 0
+tss_end:
+flags: dd 0, 0, 0
+error: dd 0, 0, 0
+done: dd 0
+`;
+
 /** Runs until the guest has set `done`. */
 function toEnd(source: string, prepare: (m: TestMachine) => void = () => undefined): { m: TestMachine; at: (label: string) => number } {
   const assembled = program(source);
@@ -246,4 +402,30 @@ describe('virtual-8086 mode on the machine', () => {
       assert.deepEqual([m.word(at('seen_flags')).toString(16), m.word(at('handler_flags')).toString(16)], [seen, inHandler]);
     });
   }
+});
+
+describe('VIF in the kernel that interrupted a virtual-8086 program', () => {
+  const run = (clear: boolean): { kernel: string; refused: string } => {
+    const { m, at } = toEnd(sigreturn, (made) => { made['engine'].cpu.clearVirtualInterruptFlagOnEntry = clear; });
+    return { kernel: m.dword(at('kernel_flags')).toString(16), refused: m.dword(at('refused')).toString(16) };
+  };
+  it('stays set as the architecture has it, and sigreturn refuses eflags 0x80247', () => {
+    const { kernel, refused } = run(false);
+    assert.equal(parseInt(kernel, 16) & 0x80200, 0x80000);
+    assert.equal(refused, '80247');
+  });
+  it('is gone with clearVirtualInterruptFlagOnEntry, and sigreturn is content', () => {
+    const { kernel, refused } = run(true);
+    assert.equal(parseInt(kernel, 16) & 0x80200, 0);
+    assert.equal(refused, '0');
+  });
+});
+
+describe('protected-mode virtual interrupts on the machine', () => {
+  it('CLI and STI in ring 3 move VIF; STI with VIP is #GP(0)', () => {
+    const { m, at } = toEnd(virtualInterrupts);
+    assert.deepEqual([0, 4, 8].map((n) => m.dword(at('flags') + n).toString(16)), ['202', '80202', '202']);
+    assert.deepEqual([m.dword(at('error')), m.dword(at('error') + 4)], [0, at('faulting')]);
+    assert.equal((m.dword(at('error') + 8) & 0x180200).toString(16), '100200');
+  });
 });
