@@ -1,11 +1,12 @@
 /**
  * The shadow against a model that walks the guest's tables on every access and knows no lookup tables: random edits of page tables
- * (through linear addresses, recursive mappings and devices) and random accesses must give the same values, faults, memory, A and D bits
+ * (32-bit and PAE; through linear addresses, recursive mappings and devices) and random accesses must give the same values, faults, memory, A and D bits
  * and code-write reports.
  */
 import assert from 'node:assert/strict';
 import { RAM } from '../cpu/layout';
-import { CR0_PG, CR0_WP, CR4_PSE, createGuest, sharedMemory, type Guest } from './test-support';
+import { INTERCEPT_CODE } from './physical-memory';
+import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, createGuest, EFER_NXE, sharedMemory, type Guest } from './test-support';
 import { PageFault } from './types';
 
 const RAM_BYTES = 0x200000;
@@ -29,12 +30,16 @@ class Model {
   wp = false;
   pse = false;
   cpl = 0;
+  pae = false;
+  nx = false;
+  /** The PDPTE registers, low and high words in turn. */
+  pdptes = new Array<number>(8).fill(0);
   /** Traced code granules by number (gpa >>> 6), and whether one was written. */
   readonly code = new Set<number>();
   codeWritten = false;
 
   private bus(gpa: number): number {
-    return this.a20 ? gpa : (gpa & ~0x100000) >>> 0;
+    return this.a20 ? gpa : gpa - (gpa & 0x100000);
   }
 
   private entry(gpa: number): number {
@@ -65,9 +70,46 @@ class Model {
     }
   }
 
-  translate(linear: number, write: boolean, user = this.cpl === 3): number {
+  private translatePae(linear: number, write: boolean, user: boolean, fetch: boolean): number {
+    const code = (write ? 2 : 0) | (user ? 4 : 0) | (fetch && this.nx ? 16 : 0);
+    let [low, high] = [this.pdptes[(linear >>> 30) * 2], this.pdptes[(linear >>> 30) * 2 + 1]];
+    if (!(low & 1)) {
+      throw new PageFault(linear, code);
+    }
+    const used: number[] = [];
+    let all = 6, never = 0, size = 4096;
+    for (const shift of [21, 12]) {
+      const at = (high & 15) * 0x100000000 + ((low & ~0xfff) >>> 0) + ((linear >>> shift) & 511) * 8;
+      used.push(at);
+      [low, high] = [this.entry(at), this.entry(at + 4)];
+      if (!(low & 1)) {
+        throw new PageFault(linear, code);
+      }
+      const big = shift === 21 && (low & 0x80) !== 0;
+      if (high & 0x7ffffff0 || (high >>> 31 && !this.nx) || (big && low & 0x1fe000)) {
+        throw new PageFault(linear, code | 9);
+      }
+      all &= low;
+      never |= high >>> 31;
+      if (big) {
+        size = 0x200000;
+        break;
+      }
+    }
+    if ((user && !(all & 4)) || (write && !(all & 2) && (user || this.wp)) || (fetch && this.nx && never)) {
+      throw new PageFault(linear, code | 1);
+    }
+    used.forEach((at, i) => this.orEntry(at, write && i === used.length - 1 ? 0x60 : 0x20));
+    const base = (high & 15) * 0x100000000 + ((low & ~0xfff) >>> 0);
+    return base - (base % size) + (linear % size);
+  }
+
+  translate(linear: number, write: boolean, user = this.cpl === 3, fetch = false): number {
     if (!this.paging) {
       return linear;
+    }
+    if (this.pae) {
+      return this.translatePae(linear, write, user, fetch);
     }
     const code = (write ? 2 : 0) | (user ? 4 : 0);
     const pdeAt = (this.cr3 & ~0xfff) + (linear >>> 22) * 4;
@@ -129,37 +171,51 @@ function outcome(action: () => number | void): string {
   }
 }
 
-function run(seed: number, steps: number): Guest {
+function run(seed: number, steps: number, pae: boolean): { guest: Guest; codeEntries: number } {
   const random = generator(seed);
   const pick = <T>(values: readonly T[]): T => values[random(values.length)];
-  const guest = createGuest({ ramBytes: RAM_BYTES, rom: [{ first: ROM_FIRST, last: ROM_LAST }] });
+  const guest = createGuest({ ramBytes: RAM_BYTES, physicalAddressBits: pae ? 36 : 32, rom: [{ first: ROM_FIRST, last: ROM_LAST }] });
   const model = new Model();
   let codeWritten = false;
+  let codeEntries = 0;
   guest.mmu.onCodeWrite = () => {
     codeWritten = true;
   };
   // Few frames serve as directories, tables, code and data at once, on both sides of the A20 line.
   const frames = [0, 1, 2, 3, 4, 5, 6, 7, 8, 0x100, 0x101, 0x102, 0x108, 0x1ff, 0x300, 0xfffff];
-  const slots = [0, 1, 2, 0x3ff];
-  const pages = [0, 1, 2, 3, 4, 0x3ff];
-  const randomEntry = (): number => {
+  const slots = pae ? [0, 1, 2, 0x1ff] : [0, 1, 2, 0x3ff];
+  const pages = pae ? [0, 1, 2, 3, 4, 0x1ff] : [0, 1, 2, 3, 4, 0x3ff];
+  const entryBytes = pae ? 8 : 4;
+  const lowWord = (): number => {
     const flags = random(8) === 0 ? random(0x1000) : 1 | (random(4) === 0 ? 0 : 2) | (random(4) === 0 ? 0 : 4) | (random(5) === 0 ? 0x80 : 0) | random(4) * 0x20;
-    const frame = (flags & 0x80) !== 0 && random(3) !== 0 ? random(2) * 0x400 : pick(frames);
+    const frame = (flags & 0x80) !== 0 && random(3) !== 0 ? random(2) * (pae ? 0x200 : 0x400) : pick(frames);
     return (frame * 4096 | flags) >>> 0;
   };
-  const randomLinear = (): number => ((pick(slots) << 22) | (pick(pages) << 12) | (random(4) === 0 ? 0xff8 + random(8) : random(3) === 0 ? random(4096) : pick(random(2) === 0 ? slots : pages) * 4)) >>> 0;
+  /** The upper half of a PAE entry: mostly nothing, execute-disable, an address above 4 GiB, a reserved bit. */
+  const highWord = (): number => [0, 0, 0, 0, 0x80000000, 0x80000000, 1, random(8) === 0 ? 0x10 : 0][random(8)];
+  /** A value that suits address `at` as (half of) an entry. */
+  const randomEntry = (at: number): number => (pae && (at & 4) !== 0 && random(16) !== 0 ? highWord() : lowWord());
+  const offsetOfEntry = (): number => pick(random(2) === 0 ? slots : pages) * entryBytes + (pae ? random(2) * 4 : 0);
+  const randomLinear = (): number => ((pae ? pick([0, 0, 1, 3]) << 30 | pick(slots) << 21 : pick(slots) << 22) | (pick(pages) << 12)
+    | (random(4) === 0 ? 0xff8 + random(8) : random(3) === 0 ? random(4096) : offsetOfEntry())) >>> 0;
   const activate = (): void => guest.mmu.activate({
-    cr0: model.paging ? CR0_PG | (model.wp ? CR0_WP : 0) : 1, cr3: model.cr3, cr4: model.pse ? CR4_PSE : 0, efer: 0, cpl: model.cpl,
+    cr0: model.paging ? CR0_PG | (model.wp ? CR0_WP : 0) : 1, cr3: model.cr3, cr4: (model.pse ? CR4_PSE : 0) | (model.pae ? CR4_PAE : 0),
+    efer: model.nx ? EFER_NXE : 0, cpl: model.cpl, pdptes: model.pdptes,
   });
   for (const frame of frames) {
     for (const index of [...slots, ...pages]) {
-      const entry = Uint8Array.from(new Uint8Array(new Uint32Array([randomEntry()]).buffer));
-      if ((frame + 1) * 4096 <= RAM_BYTES) {
-        model.ram.set(entry, frame * 4096 + index * 4);
-        guest.mmu.physical.patch(frame * 4096 + index * 4, entry);
+      for (let at = index * entryBytes; at < (index + 1) * entryBytes; at += 4) {
+        const entry = new Uint8Array(new Uint32Array([randomEntry(at)]).buffer);
+        if ((frame + 1) * 4096 <= RAM_BYTES) {
+          model.ram.set(entry, frame * 4096 + at);
+          guest.mmu.physical.patch(frame * 4096 + at, entry);
+        }
       }
     }
   }
+  frames.slice(0, 4).forEach((frame, n) => {
+    model.pdptes[2 * n] = frame * 4096 | 1;
+  });
   activate();
   for (let step = 0; step < steps; step++) {
     const what = `seed ${seed}, step ${step}`;
@@ -167,20 +223,34 @@ function run(seed: number, steps: number): Guest {
     if (choice < 35) {
       const linear = randomLinear(), size = pick([1, 2, 4] as const);
       assert.equal(outcome(() => guest.load(linear, size)), outcome(() => model.load(linear, size)), `${what}: load ${size} at ${linear.toString(16)}`);
+      if (guest.readHits(linear)) {
+        // The translator takes a valid entry of a frame with code for leave to execute.
+        const page = Math.floor(model.translate(linear, false) / 4096);
+        if ((guest.mmu.physical.intercepts[guest.mmu.physical.frameOf(page)] & INTERCEPT_CODE) !== 0) {
+          codeEntries++;
+          assert.doesNotThrow(() => model.translate(linear, false, undefined, true), `${what}: entry of code at ${linear.toString(16)}`);
+        }
+      }
     } else if (choice < 75) {
       const linear = randomLinear(), size = pick([1, 2, 4, 4, 4] as const);
-      const value = randomEntry();
+      const value = randomEntry(linear);
       assert.equal(outcome(() => guest.store(linear, value, size)), outcome(() => model.store(linear, value, size)), `${what}: store ${size} at ${linear.toString(16)}`);
     } else if (choice < 85) {
-      const gpa = pick(frames) * 4096 + pick(random(2) === 0 ? slots : pages) * 4, value = randomEntry();
+      const gpa = pick(frames) * 4096 + offsetOfEntry(), value = randomEntry(gpa);
       guest.mmu.physical.write32(gpa, value);
       [0, 1, 2, 3].forEach((i) => model.writeByte(gpa + i, (value >>> (8 * i)) & 0xff));
     } else if (choice < 93) {
       model.paging = random(10) !== 0;
       model.wp = random(2) === 0;
-      model.pse = random(3) === 0;
+      model.pae = pae && random(5) !== 0;
+      model.nx = random(3) !== 0;
+      model.pse = !pae && random(3) === 0;
       model.cpl = random(3) === 0 ? 3 : 0;
-      model.cr3 = random(2) === 0 ? model.cr3 : pick(frames) * 4096;
+      model.cr3 = random(2) === 0 ? model.cr3 : pick(frames) * 4096 + (model.pae ? random(2) * 0x20 : 0);
+      for (let n = random(8); n < 4; n++) {
+        model.pdptes[2 * n] = (pick(frames) * 4096 | (random(10) === 0 ? 0 : 1)) >>> 0;
+        model.pdptes[2 * n + 1] = random(20) === 0 ? 1 : 0;
+      }
       activate();
     } else if (choice < 95) {
       const gpa = pick(frames.slice(0, 14)) * 4096 + pick(pages) * 4, last = gpa + random(200);
@@ -205,7 +275,7 @@ function run(seed: number, steps: number): Guest {
       const linear = randomLinear();
       const fetched = outcome(() => guest.mmu.fetchPage(linear).gpaPage);
       const expected = outcome(() => {
-        const page = model.translate(linear, false) >>> 12;
+        const page = Math.floor(model.translate(linear, false, undefined, true) / 4096);
         return model.a20 ? page : page & ~0x100;
       });
       assert.equal(fetched, expected, `${what}: fetch at ${linear.toString(16)}`);
@@ -216,19 +286,22 @@ function run(seed: number, steps: number): Guest {
       assert.equal(Buffer.compare(new Uint8Array(sharedMemory.buffer, RAM, RAM_BYTES), model.ram), 0, `${what}: memory`);
     }
   }
-  return guest;
+  return { guest, codeEntries };
 }
 
 describe('shadow paging against a model that always walks', () => {
-  it('gives the same values, faults, memory and code-write reports', () => {
-    let hidden = 0, faults = 0, traces = 0;
-    for (let seed = 1; seed <= 24; seed++) {
-      const guest = run(seed, 4000);
-      hidden += guest.counter('hiddenPageFaults');
-      faults += guest.counter('truePageFaults');
-      traces += guest.counter('traceFaults');
-    }
-    // The run would prove nothing if one of these hardly happened.
-    assert.ok(hidden > 5000 && faults > 5000 && traces > 5000, `${hidden} hidden, ${faults} true, ${traces} trace faults`);
-  });
+  for (const pae of [false, true]) {
+    it(`gives the same values, faults, memory and code-write reports with ${pae ? 'PAE' : '32-bit'} paging`, () => {
+      let hidden = 0, faults = 0, traces = 0, code = 0;
+      for (let seed = 1; seed <= 24; seed++) {
+        const { guest, codeEntries } = run(seed, 4000, pae);
+        code += codeEntries;
+        hidden += guest.counter('hiddenPageFaults');
+        faults += guest.counter('truePageFaults');
+        traces += guest.counter('traceFaults');
+      }
+      // The run would prove nothing if one of these hardly happened.
+      assert.ok(hidden > 5000 && faults > 5000 && traces > 3000 && code > 500, `${hidden} hidden, ${faults} true, ${traces} trace faults, ${code} entries of code`);
+    });
+  }
 });

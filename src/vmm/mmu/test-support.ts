@@ -12,12 +12,14 @@ const view = new DataView(memory.buffer);
 
 // Page-table entry bits.
 export const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80;
-export const CR0_PG = 0x80000001 | 0, CR0_WP = 0x10000, CR4_PSE = 0x10;
+export const CR0_PG = 0x80000001 | 0, CR0_WP = 0x10000, CR4_PSE = 0x10, CR4_PAE = 0x20, EFER_NXE = 0x800;
 
 export interface Guest {
   readonly mmu: Mmu;
   /** Paging on, directory at `cr3`. */
   paging(cr3: number, how?: { wp?: boolean; pse?: boolean; cpl?: number }): void;
+  /** PAE paging on, with the PDPTE registers loaded from the table at `cr3`. */
+  pae(cr3: number, how?: { wp?: boolean; pse?: boolean; nx?: boolean; cpl?: number }): void;
   /** Guest-physical word, straight from RAM. */
   word(gpa: number): number;
   /** Changes RAM behind the traces: only to build tables before they are used. */
@@ -41,6 +43,10 @@ export function createGuest(options: Partial<MmuOptions> = {}): Guest {
     mmu,
     paging(cr3, { wp = false, pse = false, cpl = 0 } = {}) {
       mmu.activate({ cr0: CR0_PG | (wp ? CR0_WP : 0), cr3, cr4: pse ? CR4_PSE : 0, efer: 0, cpl });
+    },
+    pae(cr3, { wp = false, pse = false, nx = false, cpl = 0 } = {}) {
+      const pdptes = Array.from({ length: 8 }, (_, i) => view.getUint32(RAM + cr3 + i * 4, true));
+      mmu.activate({ cr0: CR0_PG | (wp ? CR0_WP : 0), cr3, cr4: CR4_PAE | (pse ? CR4_PSE : 0), efer: nx ? EFER_NXE : 0, cpl, pdptes });
     },
     word: (gpa) => view.getUint32(RAM + gpa, true),
     setWord(gpa, value) {
