@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import type { TestMachine } from '../support/guest';
 import { machine, program } from '../support/guest';
 
-/** From power-on to flat protected mode with the guest's own GDT, IDT and TSS. */
-const toProtected = `
+/** From power-on (and `first` in real mode) to flat protected mode with the guest's own GDT, IDT and TSS. */
+const toProtected = (first = '') => `
 bits 16
 org 0x7c00
   cli
   xor ax, ax
   mov ds, ax
+  ${first}
   lgdt [gdtr]
   mov eax, cr0
   or al, 1
@@ -40,8 +41,8 @@ gdtr: dw $-gdt-1
  * The monitor: flat protected mode, identity paging (all pages for the user but 30000h), a TSS with a redirection bitmap that leaves INT 21h to
  * the program, an I/O bitmap that permits port 40h. #GP logs the opcode and skips the instruction; HLT ends. INT 21h and #PF log too.
  */
-const monitor = (iopl: number, cr4: number, virtual: string) => `
-${toProtected}
+const monitor = (iopl: number, cr4: number, virtual: string, first = '') => `
+${toProtected(first)}
   mov word [0x21*4], own_21
   mov word [0x21*4+2], 0
   mov edi, 0x100000
@@ -133,10 +134,12 @@ page_fault:
   push ds
   push dword 0x10
   pop ds
-  mov eax, [esp+8]
-  call log
   mov eax, cr2
   mov [fault_at], eax
+  mov eax, [esp+8]
+  call log
+  cmp al, 5                 ; not a store: code could not be fetched
+  je general_protection.end
   add dword [esp+12], 3     ; the store is three bytes long
   pop ds
   pop eax
@@ -233,7 +236,7 @@ const runs: readonly Expected[] = [
  * thread that it switches to from its own present ones, puts them into a signal frame, and runs the signal's handler in ring 3. sigreturn then
  * compares the frame with the flags of the system call: only those that a user may change (PSL_USERCHANGE) may differ.
  */
-const sigreturn = `${toProtected}
+const sigreturn = `${toProtected()}
   mov al, 0x11
   out 0x20, al
   mov al, 0x20
@@ -324,7 +327,7 @@ done: dd 0
 `;
 
 /** Ring 3 of protected mode under PVI: STI and CLI move VIF, PUSHFD shows it; with VIP set STI is #GP(0). */
-const virtualInterrupts = `${toProtected}
+const virtualInterrupts = `${toProtected()}
   mov eax, 2
   mov cr4, eax
   push dword 0x23
@@ -388,12 +391,17 @@ function toEnd(source: string, prepare: (m: TestMachine) => void = () => undefin
   return { m, at: (label) => assembled.label(label) };
 }
 
+/** Bytes that the monitor logged, in hexadecimal. */
+function logged(m: TestMachine, at: (label: string) => number): string {
+  const count = m.dword(at('log_at')) - at('log_bytes');
+  return [...m.bytes(at('log_bytes'), count)].map((byte) => byte.toString(16)).join(' ');
+}
+
 describe('virtual-8086 mode on the machine', () => {
   for (const { iopl, cr4, log, eflags, sp, top, seen, inHandler } of runs) {
     it(`IOPL ${iopl}${cr4 ? ' with VME' : ''}: the monitor sees ${log}`, () => {
       const { m, at } = toEnd(monitor(iopl, cr4, sensitive));
-      const count = m.dword(at('log_at')) - at('log_bytes');
-      assert.equal([...m.bytes(at('log_bytes'), count)].map((byte) => byte.toString(16)).join(' '), log);
+      assert.equal(logged(m, at), log);
       const final = Array.from({ length: 9 }, (_, n) => m.dword(at('final') + 4 * n).toString(16));
       // RF is set in the image of a fault; ESP's upper half is the one that IRETD loaded.
       assert.deepEqual(final.slice(1), ['0', eflags, sp, '6000', '1234', '3000', 'e03', 'f04']);
@@ -402,6 +410,22 @@ describe('virtual-8086 mode on the machine', () => {
       assert.deepEqual([m.word(at('seen_flags')).toString(16), m.word(at('handler_flags')).toString(16)], [seen, inHandler]);
     });
   }
+
+  it('runs no code of the supervisor, even what real mode has run at the same address', () => {
+    const inRealMode = `
+      mov ax, 0x3000
+      mov es, ax
+      mov byte [es:0], 0xea
+      mov word [es:1], back
+      mov word [es:3], 0
+      jmp 0x3000:0
+    back:
+      inc word [0x500]`;
+    const { m, at } = toEnd(monitor(0, 0, '  jmp 0x3000:0', inRealMode));
+    assert.equal(m.word(0x500), 1);
+    assert.equal(logged(m, at), '5');
+    assert.deepEqual([m.dword(at('fault_at')), m.dword(at('final')), m.dword(at('final') + 4)], [0x30000, 0, 0x3000]);
+  });
 });
 
 describe('VIF in the kernel that interrupted a virtual-8086 program', () => {

@@ -3,7 +3,7 @@ import { CODE, DATA, FREE, image, outcome, STACKS, TestCpu, TSS } from './test-c
 import { callouts } from './callouts';
 import { enter } from './deliver';
 import { generalProtection, undefinedOpcode } from './exceptions';
-import { Segment } from './layout';
+import { Segment, SYSENTER_CS, SYSENTER_EIP } from './layout';
 
 const VM = 0x20000, VIF = 0x80000, VIP = 0x100000, IOPL3 = 0x3000;
 const VME = 1, PVI = 2;
@@ -144,6 +144,16 @@ describe('interrupts out of virtual-8086 mode', () => {
       assert.equal(image(t), before);
     });
   }
+
+  it('SYSENTER leaves to ring 0 with flat segments', () => {
+    const t = virtual(VIF | 0x3202, VME);
+    t.cpu.state.u32[SYSENTER_CS >> 2] = CODE[0];
+    t.cpu.state.u32[SYSENTER_EIP >> 2] = 0x400;
+    callouts.sysenter(t.cpu);
+    const { state } = t.cpu;
+    assert.deepEqual([state.mode, state.cpl, state.eip, flags(t), state.selector(Segment.DS)], ['protected32', 0, 0x400, '83002', 0x0d02]);
+    assert.ok(t.events.includes('context'));
+  });
 
   it('the handler keeps VIF and VIP, unless the processor is told to clear them', () => {
     for (const [clear, expected] of [[false, '180002'], [true, '2']] as const) {
