@@ -44,6 +44,7 @@ export class Board {
   readonly dma = new Dma();
   readonly ports = new PortMap();
   readonly devices: readonly Device[];
+  private readonly atPowerOn: string;
 
   constructor(options: BoardOptions, hooks: BoardHooks) {
     const { clock, memory } = options;
@@ -64,6 +65,14 @@ export class Board {
       new DebugPort((bytes) => hooks.debugPort(bytes)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
     ];
     for (const device of this.devices) this.ports.add(device);
+    this.atPowerOn = JSON.stringify(this.devices.map((device) => device.save()));
+  }
+
+  /** What a reset leaves alone (the battery-backed clock and its memory) is as it was when the board was made, so that runs repeat. */
+  powerOn(): void {
+    const states = JSON.parse(this.atPowerOn) as unknown[];
+    this.devices.forEach((device, n) => device.restore(states[n]));
+    this.reset();
   }
 
   reset(): void {

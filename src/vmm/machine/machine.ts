@@ -106,7 +106,7 @@ export class Machine implements MachineApi {
   private start(): void {
     this.clock.restart(0);
     this.engine.reset();
-    this.board.reset();
+    this.board.powerOn();
     this.halted = false;
     this.skippedTicks = 0;
     this.end = undefined;
