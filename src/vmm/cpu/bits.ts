@@ -18,6 +18,12 @@ export const enum Cr4 {
   VME = 1 << 0, PVI = 1 << 1, TSD = 1 << 2, DE = 1 << 3, PSE = 1 << 4, PAE = 1 << 5, MCE = 1 << 6, PGE = 1 << 7, PCE = 1 << 8,
 }
 
+/** IA32_EFER. */
+export const enum Efer {
+  /** Execute-disable in PAE paging. */
+  NXE = 1 << 11,
+}
+
 export const enum Dr6 {
   B0 = 1 << 0, B1 = 1 << 1, B2 = 1 << 2, B3 = 1 << 3,
   /** Debug-register access detected. */

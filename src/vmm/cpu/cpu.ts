@@ -11,7 +11,7 @@ import type { GuestFault } from './exceptions';
 import { Segment, TSC_OFFSET } from './layout';
 import { CpuState, type CpuSnapshot } from './state';
 
-export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'privilege' | 'reset';
+export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'privilege' | 'reset';
 
 /** What the processor asks of the machine around it. */
 export interface CpuHooks {
@@ -25,6 +25,8 @@ export interface CpuHooks {
    */
   setPaging(state: PagingState, cause: PagingCause): void;
   invlpg(linear: number): void;
+  /** A word of a paging structure at a guest-physical address (a multiple of 4), as page walks read it. */
+  readTable(address: number): number;
   /**
    * CS, SS, the form of a data segment, or the mode changed: the translation context must be interned again before the next unit.
    * May come several times within one callout: note it and act afterwards.
@@ -83,8 +85,8 @@ export class Cpu {
   }
 
   pagingChanged(cause: PagingCause): void {
-    const { cr0, cr3, cr4, efer, cpl } = this.state;
-    this.hooks.setPaging({ cr0, cr3, cr4, efer, cpl }, cause);
+    const { cr0, cr3, cr4, efer, cpl, pdptes } = this.state;
+    this.hooks.setPaging({ cr0, cr3, cr4, efer, cpl, pdptes }, cause);
   }
 
   setCpl(cpl: number): void {

@@ -99,6 +99,10 @@ export const BRANCH_RING = 0x800;
 export const BRANCH_RING_ENTRIES = 32;
 export const BRANCH_RING_NEXT = 0x900;
 
+/** The four PDPTE registers of PAE paging (SDM Vol. 3, 4.4.1), u64 each. */
+export const PDPTES = 0x910;
+export const PDPTES_END = PDPTES + 32;
+
 /** End of the architectural and bookkeeping state. */
 export const STATE_END = 0x1000;
 

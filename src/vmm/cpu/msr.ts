@@ -1,5 +1,6 @@
 /** Model-specific registers, one row each. Reading or writing an undeclared one is #GP(0). */
 import type { Cpu } from './cpu';
+import { generalProtection } from './exceptions';
 import { SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, TSC_OFFSET } from './layout';
 
 export interface MsrRow {
@@ -35,6 +36,17 @@ export const msrs: readonly MsrRow[] = [
   { address: 0x174, name: 'IA32_SYSENTER_CS', description: 'Code selector that SYSENTER loads; SS and the SYSEXIT selectors follow from it', ...stored(SYSENTER_CS) },
   { address: 0x175, name: 'IA32_SYSENTER_ESP', description: 'ESP that SYSENTER loads', ...stored(SYSENTER_ESP) },
   { address: 0x176, name: 'IA32_SYSENTER_EIP', description: 'EIP that SYSENTER loads', ...stored(SYSENTER_EIP) },
+  {
+    // NXE 11. SCE, LME and LMA do not exist without long mode.
+    address: 0xc0000080, name: 'IA32_EFER', description: 'Extended features: execute-disable',
+    read: (cpu) => BigInt(cpu.state.efer),
+    write: (cpu, value) => {
+      if (value & ~BigInt(cpu.model.efer)) throw generalProtection(0, 'an EFER bit that this processor model does not have');
+      const changed = cpu.state.efer ^ Number(value);
+      cpu.state.efer = Number(value);
+      if (changed) cpu.pagingChanged('efer');
+    },
+  },
 ];
 
 const byAddress: ReadonlyMap<number, MsrRow> = new Map(msrs.map((row) => [row.address, row]));

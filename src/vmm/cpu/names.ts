@@ -8,6 +8,7 @@ import type { Cpu } from './cpu';
 import { commitSegment, describeType, faultName, findDescriptor, hex4, hex8, isCode, isConforming, isNull } from './descriptors';
 import { GuestFault } from './exceptions';
 import { Segment } from './layout';
+import { findMsr } from './msr';
 import { loadSegment } from './segments';
 import { lldt, ltr, movToCr } from './system';
 
@@ -138,7 +139,7 @@ for (const n of [0, 1, 2, 3, 6, 7]) {
     cpu.hooks.debugRegistersChanged();
   });
 }
-row('efer', 32, (cpu) => cpu.state.efer, () => 'EFER does not exist on this processor model');
+row('efer', 32, (cpu) => cpu.state.efer, (cpu, value) => findMsr(0xc0000080)?.write(cpu, BigInt(value >>> 0)));
 row('cpl', 2, (cpu) => cpu.state.cpl, () => 'the privilege level changes with CS only');
 
 const byName: ReadonlyMap<string, RegisterRow> = new Map(rows.map((r) => [r.name, r]));

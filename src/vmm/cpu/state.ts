@@ -4,7 +4,7 @@
  */
 import {
   CONTEXT, COUNTERS, COUNTERS_MAX, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
-  LAZY_ZERO, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, SYSENTER_CS,
+  LAZY_ZERO, PDPTES, PDPTES_END, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, SYSENTER_CS,
   SYSTEM_FLAGS,
 } from './layout';
 import { Attribute, Cr0, Flag } from './bits';
@@ -67,6 +67,8 @@ export class CpuState {
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   readonly u64: BigUint64Array;
+  /** The PDPTE registers, low and high words in turn. */
+  readonly pdptes: Uint32Array;
 
   /** The memory must be as large as it will ever be: growing it would detach the views. */
   constructor(memory: { readonly buffer: ArrayBufferLike }) {
@@ -74,6 +76,7 @@ export class CpuState {
     this.u16 = new Uint16Array(memory.buffer, 0, STATE_END / 2);
     this.u32 = new Uint32Array(memory.buffer, 0, STATE_END / 4);
     this.u64 = new BigUint64Array(memory.buffer, 0, STATE_END / 8);
+    this.pdptes = new Uint32Array(memory.buffer, PDPTES, (PDPTES_END - PDPTES) / 4);
   }
 
   // General registers, by the encoding's numbers.
@@ -195,6 +198,7 @@ export class CpuState {
   get cr4(): number { return this.u32[CR4 >> 2]; }
   set cr4(value: number) { this.set64Slot(CR4, value); }
   get efer(): number { return this.u32[EFER >> 2]; }
+  set efer(value: number) { this.set64Slot(EFER, value); }
   dr(n: number): number { return this.u32[(DR >> 2) + 2 * n]; }
   setDr(n: number, value: number): void { this.set64Slot(DR + 8 * n, value); }
   /** Writing CPL alone does not tell paging; see Cpu.setCpl. */
@@ -253,6 +257,7 @@ export class CpuState {
   clear(): void {
     this.u8.fill(0, GPR, CONTEXT);
     this.u8.fill(0, SYSENTER_CS, COUNTERS);
+    this.u8.fill(0, PDPTES, PDPTES_END);
     this.interruptShadow = false;
   }
 }

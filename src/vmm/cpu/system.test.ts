@@ -75,7 +75,8 @@ describe('control registers', () => {
     ['CR5', 5, 0, '6'],
     ['CR0.PG without PE', 0, 0x80000000, '13:0'],
     ['CR0.NW without CD', 0, 0x20000001, '13:0'],
-    ['CR4 with PAE', 4, 0x20, '13:0'],
+    ['CR4 with PAE and PGE', 4, 0xa0, 'ok'],
+    ['CR4 with MCE', 4, 0x40, '13:0'],
     ['CR4 with VME and PVI', 4, 0x03, 'ok'],
     ['CR4 with PSE, DE, TSD', 4, 0x1c, 'ok'],
   ];
@@ -102,7 +103,7 @@ describe('control registers', () => {
     callouts.movToCr(t.cpu, t.site(), 3, 0x12345fff);
     callouts.movToCr(t.cpu, t.site(), 3, 0x12345fff);
     assert.deepEqual(t.events, ['paging cr3 cpl0', 'paging cr3 cpl0'], 'every load of CR3 flushes');
-    assert.equal(t.cpu.state.cr3, 0x12345018);
+    assert.equal(t.cpu.state.cr3, 0x12345fff, 'without PAE bits 11:5 have no meaning, but PAE may come later');
   });
   it('LMSW sets PE and never clears it', () => {
     const t = new TestCpu();
@@ -227,8 +228,8 @@ describe('CPUID, MSRs and time', () => {
     const leaf = cpuidLeaf(cpuModels.p6, 1);
     assert.equal((leaf.eax >>> 8) & 15, 6);
     assert.equal(leaf.edx & 1, 0, 'FPU');
-    for (const bit of [1, 2, 3, 4, 5, 8, 11, 15]) assert.ok(leaf.edx & (1 << bit));
-    for (const bit of [6, 9, 12, 13]) assert.equal(leaf.edx & (1 << bit), 0);
+    for (const bit of [1, 2, 3, 4, 5, 6, 8, 11, 13, 15, 17]) assert.ok(leaf.edx & (1 << bit));
+    for (const bit of [7, 9, 12, 14, 16]) assert.equal(leaf.edx & (1 << bit), 0);
   });
   it('CPUID 0 names the vendor; a leaf too high answers like the last', () => {
     const t = new TestCpu();
@@ -236,7 +237,31 @@ describe('CPUID, MSRs and time', () => {
     callouts.cpuid(t.cpu);
     const text = [3, 2, 1].map((n) => Buffer.from(new Uint32Array([t.cpu.state.get32(n)]).buffer).toString()).join('');
     assert.equal(text, 'GenuineIntel');
-    assert.deepEqual(cpuidLeaf(cpuModels.p6, 0x80000000), cpuidLeaf(cpuModels.p6, 2));
+    for (const leaf of [3, 0x7fffffff, 0x80000009, 0xffffffff]) assert.deepEqual(cpuidLeaf(cpuModels.p6, leaf), cpuidLeaf(cpuModels.p6, 2));
+  });
+  it('extended leaves tell of NX, the name and the address sizes; those between are zero', () => {
+    const leaf = (n: number) => cpuidLeaf(cpuModels.p6, n | 0);
+    assert.equal(leaf(0x80000000).eax >>> 0, 0x80000008);
+    assert.equal(leaf(0x80000001).edx, 1 << 20);
+    const name = [2, 3, 4].flatMap((n) => [leaf(0x80000000 + n)]).map(({ eax, ebx, ecx, edx }) => Buffer.from(new Int32Array([eax, ebx, ecx, edx]).buffer).toString());
+    assert.equal(name.join('').replace(/\0+$/, ''), 'Ringside P6-class processor');
+    assert.deepEqual(leaf(0x80000006), { leaf: 0x80000006, eax: 0, ebx: 0, ecx: 0, edx: 0 });
+    assert.equal(leaf(0x80000008).eax, 0x2024);
+  });
+  it('EFER has NXE and nothing else', () => {
+    const t = new TestCpu();
+    const write = (low: number, high = 0): string => {
+      t.cpu.state.set32(0, low);
+      t.cpu.state.set32(1, 0xc0000080);
+      t.cpu.state.set32(2, high);
+      return outcome(() => callouts.wrmsr(t.cpu));
+    };
+    assert.equal(write(0x800), 'ok');
+    assert.equal(t.cpu.state.efer, 0x800);
+    assert.deepEqual(t.events, ['paging efer cpl0']);
+    for (const [low, high] of [[0x801, 0], [0x900, 0], [0, 1]]) assert.equal(write(low, high), '13:0');
+    callouts.rdmsr(t.cpu);
+    assert.deepEqual([t.cpu.state.get32(2), t.cpu.state.get32(0)], [0, 0x800]);
   });
   it('RDTSC counts instructions and can be written', () => {
     const t = new TestCpu();
@@ -307,8 +332,9 @@ describe('registers by name', () => {
     ['cs', BigInt(DATA[0]), 'cs: selector 0x0028 is a writable data segment, not a code segment'],
     ['cs', BigInt(CODE[3] | 3), 'cs: selector 0x0023 has DPL 3, but the processor runs at level 0; the debugger does not change the level'],
     ['ss', 0n, 'ss: the processor would raise #GP(0x0000): null selector for SS'],
-    ['cr4', 0x20n, 'cr4: the processor would raise #GP(0x0000): a CR4 bit that this processor model does not have'],
+    ['cr4', 0x40n, 'cr4: the processor would raise #GP(0x0000): a CR4 bit that this processor model does not have'],
     ['vm', 1n, 'vm: VM changes with all segments and the privilege level only: by IRET, interrupts and task switches'],
+    ['efer', 1n, 'efer: the processor would raise #GP(0x0000): an EFER bit that this processor model does not have'],
     ['cpl', 1n, 'cpl: the privilege level changes with CS only'],
   ];
   for (const [name, value, message] of refusals) {

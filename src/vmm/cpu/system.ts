@@ -8,6 +8,7 @@ import { describeType, fault, isNull, readDescriptor } from './descriptors';
 import { generalProtection, undefinedOpcode, Vector } from './exceptions';
 import { Segment, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP } from './layout';
 import { findMsr, timeStamp } from './msr';
+import { loadCr3, loadPdptes, usesPae } from './pdptes';
 
 function privileged(cpu: Cpu, name: string): void {
   if (cpu.state.cpl !== 0) throw generalProtection(0, `${name} with CPL ${cpu.state.cpl}`);
@@ -63,17 +64,20 @@ export function ltr(cpu: Cpu, _site: CalloutSite, value: number): number {
 // CR0: PG 31, CD 30, NW 29, AM 18, WP 16, NE 5, ET 4 (always 1), TS 3, EM 2, MP 1, PE 0. Other bits cannot be set and are ignored.
 const CR0_WRITABLE = Cr0.PG | Cr0.CD | Cr0.NW | Cr0.AM | Cr0.WP | Cr0.NE | Cr0.TS | Cr0.EM | Cr0.MP | Cr0.PE;
 const CR0_PAGING = Cr0.PG | Cr0.WP | Cr0.PE;
-// CR3 without PAE: page-directory base 31:12, PCD 4, PWT 3.
-const CR3_WRITABLE = 0xfffff018;
+// Changes that load the PDPTE registers when PAE paging is in use afterwards (SDM Vol. 3, 4.4.1).
+const CR0_LOADS_PDPTES = Cr0.PG | Cr0.CD | Cr0.NW;
+const CR4_LOADS_PDPTES = Cr4.PAE | Cr4.PGE | Cr4.PSE;
 
 function writeCr0(cpu: Cpu, value: number): void {
   const { state } = cpu;
   if (value & Cr0.PG && !(value & Cr0.PE)) throw generalProtection(0, 'CR0.PG without CR0.PE');
   if (value & Cr0.NW && !(value & Cr0.CD)) throw generalProtection(0, 'CR0.NW without CR0.CD');
-  const old = state.cr0;
-  state.cr0 = (value & CR0_WRITABLE) | Cr0.ET;
-  const changed = old ^ state.cr0;
-  if (changed & CR0_PAGING) cpu.pagingChanged('cr0');
+  const cr0 = (value & CR0_WRITABLE) | Cr0.ET;
+  const changed = state.cr0 ^ cr0;
+  const loads = (changed & CR0_LOADS_PDPTES) !== 0 && usesPae(cr0, state.cr4);
+  if (loads) loadPdptes(cpu, state.cr3);
+  state.cr0 = cr0;
+  if (loads || changed & CR0_PAGING) cpu.pagingChanged('cr0');
   if (changed & Cr0.PE) cpu.hooks.contextChanged();
 }
 
@@ -89,14 +93,15 @@ export function movToCr(cpu: Cpu, _site: CalloutSite, n: number, value: number):
       state.cr2 = value;
       break;
     case 3:
-      state.cr3 = value & CR3_WRITABLE;
-      cpu.pagingChanged('cr3');
+      loadCr3(cpu, value);
       break;
     default: {
       if (value & ~cpu.model.cr4) throw generalProtection(0, 'a CR4 bit that this processor model does not have');
       const changed = state.cr4 ^ value;
+      if (changed & CR4_LOADS_PDPTES && usesPae(state.cr0, value)) loadPdptes(cpu, state.cr3);
       state.cr4 = value;
-      if (changed & Cr4.PSE) cpu.pagingChanged('cr4');
+      // PGE makes no difference: global or not, no translation outlives its table entry here.
+      if (changed & CR4_LOADS_PDPTES) cpu.pagingChanged('cr4');
       if (changed & Cr4.DE) cpu.hooks.debugRegistersChanged();
     }
   }

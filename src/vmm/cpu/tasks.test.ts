@@ -159,7 +159,7 @@ describe('task switch', () => {
     };
     assert.throws(() => callouts.farJump(t.cpu, t.site(), FREE, 0), (error: GuestFault) =>
       error.vector === 14 && error.linear === GDT + CODE[0] && error.afterTaskSwitch);
-    assert.equal(t.cpu.state.cr3, 0x6018);
+    assert.equal(t.cpu.state.cr3, 0x6fff);
     assert.ok(t.events.includes('paging cr3 cpl0'));
   });
 });

@@ -11,6 +11,7 @@ import {
 } from './descriptors';
 import { generalProtection, GuestFault, Vector } from './exceptions';
 import { Segment } from './layout';
+import { loadCr3 } from './pdptes';
 import { tssIs32 } from './rings';
 import { checkPush, currentStack, pushValues } from './stack';
 import { loadVirtualSegments } from './virtual8086';
@@ -120,12 +121,9 @@ export function switchToTss(cpu: Cpu, selector: number, d: Descriptor, cause: Ta
     state.setDr(7, state.dr(7) & ~LOCAL_BREAKPOINTS);
     cpu.hooks.debugRegistersChanged();
   }
-  if (image.wide && state.cr0 & Cr0.PG) {
-    state.cr3 = image.cr3;
-    cpu.pagingChanged('cr3');
-  }
   if (image.trap) cpu.pendingDebug |= Dr6.BT;
   try {
+    if (image.wide && state.cr0 & Cr0.PG) loadCr3(cpu, image.cr3);
     loadTaskSegments(cpu, image, ext);
     if (event?.errorCode !== undefined) {
       const stack = currentStack(cpu);
@@ -150,7 +148,7 @@ function readTask(cpu: Cpu, base: number, form: TssLayout): TaskImage {
     general: Array.from({ length: 8 }, (_, n) => at(form.general + n * form.bytes, form.bytes)),
     selectors: Array.from({ length: 6 }, (_, n) => (n < form.segmentCount ? at(form.segments + n * form.segmentStep, 2) : 0)),
     ldt: at(form.ldt, 2),
-    cr3: wide ? at(CR3_OFFSET, 4) & 0xfffff018 : 0,
+    cr3: wide ? at(CR3_OFFSET, 4) : 0,
     trap: wide && (at(TRAP_OFFSET, 2) & 1) !== 0,
   };
 }

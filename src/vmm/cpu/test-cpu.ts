@@ -58,6 +58,7 @@ export class TestCpu {
       portRead: (port, bytes) => { this.events.push(`in ${port.toString(16)} ${bytes}`); return 0x12345678; },
       portWrite: (port, bytes, value) => { this.events.push(`out ${port.toString(16)} ${bytes} ${value.toString(16)}`); },
       setPaging: (state, cause) => { this.events.push(`paging ${cause} cpl${state.cpl}`); },
+      readTable: (address) => this.memory.read(address, 4, false),
       invlpg: (linear) => { this.events.push(`invlpg ${linear.toString(16)}`); },
       contextChanged: () => { this.events.push('context'); },
       debugRegistersChanged: () => { this.events.push('debug'); },

@@ -183,6 +183,11 @@ export class PhysicalMemory {
     return frame < 0 ? -1 : this.words[(RAM >>> 2) + frame * 1024 + index];
   }
 
+  /** Unsigned; `address` is a multiple of 4. */
+  tableWord(address: number): number {
+    return this.tableEntry(this.frameOf(address >>> 12), (address & 0xfff) >>> 2) >>> 0;
+  }
+
   /** Sets A and D bits of an entry, as the processor does. Page-table traces are not told: lookups derived from the entry stay right. */
   setTableBits(page: number, frame: number, index: number, bits: number): void {
     if (frame >= 0 && this.kindOf(page) === KIND_RAM) {

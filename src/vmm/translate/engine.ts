@@ -445,6 +445,7 @@ export class Engine {
       portRead: (port, bytes) => this.hooks.portRead(port, bytes),
       portWrite: (port, bytes, value) => this.hooks.portWrite(port, bytes, value),
       setPaging: (paging) => this.mmu.activate(paging),
+      readTable: (address) => this.mmu.physical.tableWord(address),
       // The shadow is coherent at all times: there is nothing stale to drop.
       invlpg: () => {},
       contextChanged: () => { this.contextStale = true; },
