@@ -1,5 +1,5 @@
 /** Instructions of the operating system: descriptor tables, control and debug registers, MSRs, identification, fast system calls. */
-import type { Semantics } from '../builder';
+import type { Builder, Semantics } from '../builder';
 import type { InstructionSpec } from '../types';
 
 const UNDEFINED_OPCODE = 6;
@@ -21,7 +21,17 @@ const storeTable = (register: 'gdtr' | 'idtr'): Semantics => (b) => {
   b.store(base, 32, b.descriptorTable(register, 'base'));
 };
 
+/** The check of privilege comes before the operand is read: outside level 0 the callout refuses, whatever it is given. */
+const refuseUnprivileged = (b: Builder, name: 'lgdt' | 'lidt' | 'lldt' | 'ltr' | 'lmsw'): void =>
+  b.if(b.privilegeLevel(), () => { b.callout(name, b.constant(0), b.constant(0)); });
+
+const loadSelector = (name: 'lldt' | 'ltr'): Semantics => protectedOnly((b) => {
+  refuseUnprivileged(b, name);
+  b.callout(name, b.read(0));
+});
+
 const loadTable = (name: 'lgdt' | 'lidt'): Semantics => (b) => {
+  refuseUnprivileged(b, name);
   const address = b.address(0);
   const limit = b.load(address, 16);
   const base = b.load(b.offsetBy(address, 2), 32);
@@ -58,8 +68,8 @@ const calloutAt = (name: string): Semantics => (b) => {
 export const systemRows: readonly InstructionSpec[] = [
   { mnemonic: 'sldt', title: 'Store local descriptor table register', encodings: ['0F 00 /0 : Rv', '0F 00 /0 : Mw'], feature: '286', access: ['w'], privilege: 'protected', semantics: protectedOnly(storeWord((b) => b.selector(6))) },
   { mnemonic: 'str', title: 'Store task register', encodings: ['0F 00 /1 : Rv', '0F 00 /1 : Mw'], feature: '286', access: ['w'], privilege: 'protected', semantics: protectedOnly(storeWord((b) => b.selector(7))) },
-  { mnemonic: 'lldt', title: 'Load local descriptor table register', encodings: ['0F 00 /2 : Ew'], feature: '286', access: ['r'], privilege: 'cpl0', semantics: protectedOnly((b) => { b.callout('lldt', b.read(0)); }) },
-  { mnemonic: 'ltr', title: 'Load task register', encodings: ['0F 00 /3 : Ew'], feature: '286', access: ['r'], privilege: 'cpl0', semantics: protectedOnly((b) => { b.callout('ltr', b.read(0)); }) },
+  { mnemonic: 'lldt', title: 'Load local descriptor table register', encodings: ['0F 00 /2 : Ew'], feature: '286', access: ['r'], privilege: 'cpl0', semantics: loadSelector('lldt') },
+  { mnemonic: 'ltr', title: 'Load task register', encodings: ['0F 00 /3 : Ew'], feature: '286', access: ['r'], privilege: 'cpl0', semantics: loadSelector('ltr') },
   { mnemonic: 'verr', title: 'Verify a segment for reading', encodings: ['0F 00 /4 : Ew'], feature: '286', access: ['r'], flags: { writes: 'Z' }, privilege: 'protected', semantics: verify('verr') },
   { mnemonic: 'verw', title: 'Verify a segment for writing', encodings: ['0F 00 /5 : Ew'], feature: '286', access: ['r'], flags: { writes: 'Z' }, privilege: 'protected', semantics: verify('verw') },
   { mnemonic: 'sgdt', title: 'Store global descriptor table register', encodings: ['0F 01 /0 : Ms'], feature: '286', access: ['w'], semantics: storeTable('gdtr') },
@@ -70,6 +80,7 @@ export const systemRows: readonly InstructionSpec[] = [
   {
     mnemonic: 'lmsw', title: 'Load machine status word', encodings: ['0F 01 /6 : Ew'], feature: '286', access: ['r'], privilege: 'cpl0', ends: true,
     semantics: (b) => {
+      refuseUnprivileged(b, 'lmsw');
       b.callout('lmsw', b.read(0));
       b.leaveToNext();
     },
