@@ -23,7 +23,8 @@ interface Effort {
 
 function effortFor(encoding: Encoding): Effort {
   const { mnemonic, privilege, control } = encoding.instruction;
-  if (privilege === 'cpl0' || privilege === 'iopl' || mnemonic === 'nop' || mnemonic.startsWith('prefetch')) return { cases: 2, shapes: 1 };
+  if (privilege === 'cpl0' || privilege === 'iopl') return { cases: 6, shapes: 2 };
+  if (mnemonic === 'nop' || mnemonic.startsWith('prefetch')) return { cases: 2, shapes: 1 };
   if (/^set|^cmov/.test(mnemonic)) return { cases: 24, shapes: 1 };
   if (control === 'condition') return { cases: 32, shapes: 2 };
   if (control || mnemonic === 'push') return { cases: 16, shapes: 4 };
