@@ -1,7 +1,7 @@
 /** Guests whose every instruction counts: timer interrupts at short distance, repeated strings, faults, self-modifying code, page tables. */
 
 /** PICs at vectors 20h and 28h, IRQ 0 open, PIT channel 0 with the given divisor. */
-const timer = (divisor: number) => `
+export const timer = (divisor: number) => `
   mov al, 0x11
   out 0x20, al
   out 0xa0, al
