@@ -162,4 +162,25 @@ describe('task switch', () => {
     assert.equal(t.cpu.state.cr3, 0x6fff);
     assert.ok(t.events.includes('paging cr3 cpl0'));
   });
+
+  it('with PAE paging loads the PDPTE registers; reserved bits are the new task\'s #GP(0)', () => {
+    for (const [entry, expected] of [[0x7001, 'ok'], [0x7003, '13:0']] as const) {
+      const t = withTask((u) => u.memory.write(NEXT + 0x1c, 4, 0x6020, false));
+      t.memory.write(0x6028, 4, entry, false);
+      t.cpu.state.cr0 |= 0x80000000;
+      t.cpu.state.cr4 = 0x20;
+      t.cpu.state.cr3 = 0x5000;
+      let after = false;
+      assert.equal(outcome(() => {
+        try {
+          callouts.farJump(t.cpu, t.site(), FREE, 0);
+        } catch (error) {
+          after = error instanceof GuestFault && error.afterTaskSwitch === true;
+          throw error;
+        }
+      }), expected);
+      assert.equal(after, expected !== 'ok');
+      assert.deepEqual([t.cpu.state.pdptes[2], t.cpu.state.cr3, t.cpu.state.eip], expected === 'ok' ? [0x7001, 0x6020, 0x2000] : [0, 0x5000, 0x2000]);
+    }
+  });
 });
