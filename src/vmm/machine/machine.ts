@@ -5,6 +5,7 @@
 import type { AddressSpace, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText } from '../../protocol/messages';
 import { Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
+import { cpuModels } from '../cpu/cpuid';
 import { debugFault, enabledBreakpoints, matchingBreakpoints, SINGLE_STEP } from '../cpu/debug';
 import type { DeliveryOutcome } from '../cpu/deliver';
 import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
@@ -63,7 +64,7 @@ export class Machine implements MachineApi {
     } catch {
       throw new MachineError('memory', `The host has no room for a machine with ${configuration.memoryMiB} MiB.`, 'Use a smaller memory size.');
     }
-    this.mmu = new Mmu(memory, { ramBytes, ...Firmware.memoryMap() });
+    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: cpuModels.p6.physicalAddressBits, ...Firmware.memoryMap() });
     this.engine = new Engine(memory, this.mmu, {
       portRead: (port, bytes) => this.board.ports.read(port, bytes),
       portWrite: (port, bytes, value) => this.portWrite(port, bytes, value),
