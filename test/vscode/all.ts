@@ -4,4 +4,5 @@ import './manifest.test';
 import './language.test';
 import './debugging.test';
 import './views.test';
+import './guests.test';
 import './samples.test';

@@ -2,8 +2,7 @@
 import * as vscode from 'vscode';
 import { equal, eventually, match } from './check';
 import { hook } from './hook';
-import { api, breakAt, closeEditors, endAll, folder, open, Stops, picture } from './session';
-import { screenLines } from '../../src/protocol/codepage437';
+import { api, breakAt, closeEditors, endAll, open, Stops, picture } from './session';
 import { echoProgram, stepProgram, tripleFaultProgram } from './programs';
 
 describe('views of a machine', () => {
@@ -110,34 +109,5 @@ describe('views of a machine', () => {
     match(text, /#UD/);
     equal((await ringside.screenViewText())?.trim(), '', 'text of the machine before on the screen');
     await picture('post-mortem');
-  });
-
-  it('plays Space Invaders', async function () {
-    const uri = vscode.Uri.joinPath(folder(), 'guests', 'invaders.exec');
-    try {
-      await vscode.workspace.fs.stat(uri);
-    } catch {
-      this.skip(); // The guest comes from a Debian package, which cannot be had everywhere (tools/guests.mjs says why).
-    }
-    const ringside = await api();
-    const lines = () => {
-      const screen = ringside.screen();
-      return screen ? screenLines(screen.columns, screen.rows, screen.cells) : [];
-    };
-    const ship = () => lines().at(-1)?.indexOf('/') ?? -1;
-    await vscode.commands.executeCommand('ringside.run', uri);
-    await eventually('the ship', () => ship() > 0, 30_000);
-    await picture('invaders-title');
-    await vscode.commands.executeCommand('ringside.typeText', ' ');
-    await eventually('a shot', () => lines().some((line) => line.includes('|')));
-    await vscode.commands.executeCommand('ringside.focusScreen');
-    await hook.waitText({ selector: '#keyboard-state', webview: true }, /Keys go to the guest/);
-    for (const [key, direction] of [['ArrowLeft', -1], ['ArrowRight', 1]] as const) {
-      const from = ship();
-      await hook.press(key, 300);
-      await eventually(`the ship moves with ${key}`, () => (ship() - from) * direction > 0);
-    }
-    await hook.press('Space', 100);
-    await picture('invaders');
   });
 });
