@@ -23,7 +23,7 @@ const rows = [
   { id: 'indirectMisses', title: 'Indirect misses', definition: 'Transfers through the dispatcher that had to ask the translator for the target.' },
   { id: 'hiddenPageFaults', title: 'Hidden page faults', definition: 'Lookup-table misses that the guest\'s page tables allow: filled by the monitor, never seen by the guest.' },
   { id: 'truePageFaults', title: 'True page faults', definition: 'Lookup-table misses that the guest\'s page tables forbid: delivered to the guest as #PF.' },
-  { id: 'traceFaults', title: 'Trace faults', definition: 'Guest writes intercepted because their page is traced (page tables, code), whether or not they touched the traced bytes.' },
+  { id: 'traceFaults', title: 'Trace faults', definition: 'Guest writes that the monitor intercepted because memory is traced: into pages that hold page tables, or into 64 bytes that hold translated code.' },
   { id: 'codeInvalidations', title: 'Code invalidations', definition: 'Translation units discarded because the guest wrote over their code.' },
   { id: 'callouts', title: 'Callouts', definition: 'Instructions executed by the monitor\'s runtime instead of in threaded code.' },
   { id: 'interrupts', title: 'Interrupts', definition: 'External interrupts delivered to the guest.' },

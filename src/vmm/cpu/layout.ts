@@ -112,8 +112,14 @@ export const JUMP_CACHE_ENTRIES = 4096;
 /** Threaded code (records of 32 bytes). */
 export const CODE_CACHE = 0x100000;
 export const CODE_CACHE_SIZE = 0x2000000;
+/**
+ * Which 64-byte granules of a frame of RAM hold translated code: one u64 a frame, bit n for bytes 64n … 64n+63. Threaded code that stores
+ * into a page with code looks here before it asks the monitor.
+ */
+export const CODE_GRANULES = CODE_CACHE + CODE_CACHE_SIZE;
+const CODE_GRANULES_SIZE = 0x400000;
 /** Lookup tables: {@link LOOKUP_SPACES} address spaces, each a read and a write table of 2^20 entries of 4 bytes. */
-export const LOOKUP = CODE_CACHE + CODE_CACHE_SIZE;
+export const LOOKUP = CODE_GRANULES + CODE_GRANULES_SIZE;
 export const LOOKUP_TABLE_SIZE = 0x400000;
 export const LOOKUP_SPACES = 8;
 /** Guest RAM begins here (page-aligned). */

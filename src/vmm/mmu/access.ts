@@ -110,7 +110,7 @@ export class MemoryAccess implements LinearMemory {
     const access = this.accessOf(user);
     if ((linear & 0xfff) <= 0x1000 - bytes && access === this.userAccess()) {
       const entry = this.lookup.writeEntry(this.shadow.active, linear >>> 12);
-      if (entry !== INVALID) {
+      if ((entry & 0xfff) === 0) {
         this.physical.store((entry ^ linear) >>> 0, bytes, value);
         return;
       }

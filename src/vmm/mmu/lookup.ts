@@ -5,6 +5,8 @@
  * hostPage ^ linearPage (both byte addresses, so its low 12 bits are zero) and the host address of a byte is entry ^ linear. An invalid
  * entry is all ones. A write entry is valid only where the read entry is.
  * Threaded code tests `((entry | linear) & 0xfff) > 0x1000 - size` for sizes above 1; a byte must test `entry & 0xfff` by itself.
+ * A *guarded* write entry is a valid one with its low 12 bits set: it fails those tests, and stands for a page that may be written where it
+ * holds no translated code (CODE_GRANULES in cpu/layout.ts), which threaded code finds out without the monitor.
  *
  * Every valid read entry stands in a doubly linked list of its frame, so that a trace on the frame finds the entries to withdraw. Nodes
  * are the entries themselves (slot << 20 | linear page): nothing is allocated, nothing grows, whatever the guest maps.
@@ -12,6 +14,11 @@
 import { LOOKUP, LOOKUP_SPACES, LOOKUP_TABLE_SIZE, RAM } from '../cpu/layout';
 
 export const INVALID = -1;
+/** Low bits of a guarded write entry. */
+const GUARD = 0xfff;
+
+/** How a page may be written through its write entry. */
+export const enum Writing { No, Yes, Guarded }
 
 const PAGE_COUNT = 0x100000;
 /** Pages that a stretch has: what one directory entry of PAE paging maps, half of what one of 32-bit paging does. */
@@ -75,8 +82,8 @@ export class LookupTables {
     return sum;
   }
 
-  /** Makes a page readable, and writable if told so. True when an entry became valid that was not. */
-  enter(space: number, linearPage: number, frame: number, writable: boolean, executable: boolean): boolean {
+  /** Makes a page readable, and writable as told. True when an entry became valid that was not. */
+  enter(space: number, linearPage: number, frame: number, writing: Writing, executable: boolean): boolean {
     const read = (this.readTable(space) >>> 2) + linearPage;
     const write = (this.writeTable(space) >>> 2) + linearPage;
     const entry = (RAM + frame * 4096) ^ (linearPage << 12);
@@ -100,8 +107,9 @@ export class LookupTables {
       this.filled[node >>> 9]++;
       changed = true;
     }
-    if (writable && this.words[write] !== entry) {
-      this.words[write] = entry;
+    const writeEntry = writing === Writing.Guarded ? entry | GUARD : entry;
+    if (writing !== Writing.No && this.words[write] !== writeEntry) {
+      this.words[write] = writeEntry;
       changed = true;
     }
     return changed;
@@ -151,6 +159,14 @@ export class LookupTables {
       if (this.prepared[space] !== 0) {
         this.drop(space, linearPage);
       }
+    }
+  }
+
+  /** Guards a frame wherever it may be written. */
+  guardWrites(frame: number): void {
+    for (let node = this.heads[frame]; node !== 0; node = this.next[node - 1]) {
+      // An invalid entry stays what it is: all ones.
+      this.words[(this.writeTable((node - 1) >>> 20) >>> 2) + ((node - 1) & 0xfffff)] |= GUARD;
     }
   }
 

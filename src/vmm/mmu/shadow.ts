@@ -7,7 +7,8 @@
  * What must hold:
  *  - An entry in a table says what the guest's tables say now. Every frame that a live space used as directory or page table is traced;
  *    a write to one of its entries drops exactly what was derived from that entry, in every space.
- *  - A write entry exists only if the guest's D bit is set, the page is RAM, and nothing intercepts its frame.
+ *  - A write entry exists only if the guest's D bit is set, the page is RAM, and nothing intercepts its frame; one that only code traces
+ *    intercept has a guarded write entry.
  *  - A frame that code was translated from has no entry where the guest forbids to execute it: a jump into translated code is taken when
  *    the entry of its page is what it was, and must not be taken there.
  * From the first follows that neither a CR3 load nor INVLPG has to drop anything: a processor may forget a cached translation at any time
@@ -16,7 +17,7 @@
  */
 import { LOOKUP_SPACES, READ_TABLE, WRITE_TABLE } from '../cpu/layout';
 import { EventCounters, type FaultHistogram } from './events';
-import type { LookupTables } from './lookup';
+import { Writing, type LookupTables } from './lookup';
 import {
   ACCESS_USER, MODE_PAE, MODE_PAGING, MODE_USER, MODE_WRITE_PROTECT, pagingMode, Walk, walk32, walkIdentity, type PagingRegisters,
 } from './page-walk';
@@ -369,8 +370,9 @@ export class ShadowPaging {
     if (!walk.executable && (intercepts & INTERCEPT_CODE) !== 0) {
       return;
     }
-    const writable = intercepts === 0 && walk.writable && walk.dirty && this.physical.kindOf(walk.page) === KIND_RAM;
-    if (this.lookup.enter(active, linearPage, frame, writable, walk.executable)) {
+    const writable = walk.writable && walk.dirty && this.physical.kindOf(walk.page) === KIND_RAM;
+    const writing = !writable || (intercepts & ~INTERCEPT_CODE) !== 0 ? Writing.No : intercepts === 0 ? Writing.Yes : Writing.Guarded;
+    if (this.lookup.enter(active, linearPage, frame, writing, walk.executable)) {
       this.counters.count(HIDDEN_PAGE_FAULTS);
       this.histogram.add(this.instructionAddress());
     }

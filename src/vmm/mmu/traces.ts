@@ -3,9 +3,11 @@
  * literature). A frame with a trace is withheld from every write table, so that its writes come to the slow path; there the trace's own
  * range, finer than the page, decides whether anybody is told. Whoever is told is told after the bytes have changed.
  *
- * Code has a form of its own, a bitmap of 64-byte granules per frame: thousands of traced ranges on a page cost nothing, and data next to
- * code costs a bitmap test. Page tables are whole frames, owned by the shadow.
+ * Code has a form of its own, a bitmap of 64-byte granules per frame: thousands of traced ranges on a page cost nothing. A frame with no
+ * other trace is guarded instead of withheld: threaded code tests the bitmap itself, and data next to code does not come here.
+ * Page tables are whole frames, owned by the shadow.
  */
+import { CODE_GRANULES } from '../cpu/layout';
 import type { LookupTables } from './lookup';
 import {
   INTERCEPT_CODE, INTERCEPT_PAGE_TABLE, INTERCEPT_RANGE, INTERCEPT_WATCH, type PhysicalMemory, type WriteObserver,
@@ -45,7 +47,8 @@ export class Traces implements WriteObserver {
   private readonly ranges = new Map<number, RangeTrace[]>();
 
   constructor(private readonly physical: PhysicalMemory, private readonly lookup: LookupTables) {
-    this.codeGranules = new Int32Array(physical.frameCount * 2);
+    this.codeGranules = physical.words.subarray(CODE_GRANULES >>> 2, (CODE_GRANULES >>> 2) + physical.frameCount * 2);
+    this.codeGranules.fill(0);
     physical.observer = this;
   }
 
@@ -54,7 +57,11 @@ export class Traces implements WriteObserver {
     this.physical.intercepts[frame] = before | bit;
     if (bit === INTERCEPT_WATCH) {
       this.lookup.withhold(frame);
-    } else if (before === 0) {
+    } else if (bit === INTERCEPT_CODE) {
+      if (before === 0) {
+        this.lookup.guardWrites(frame);
+      }
+    } else if ((before & ~INTERCEPT_CODE) === 0) {
       this.lookup.withholdWrites(frame);
     }
     if (bit === INTERCEPT_CODE && (before & bit) === 0) {

@@ -4,7 +4,10 @@
  */
 import { callouts } from '../cpu/callouts';
 import { counterAddress } from '../cpu/counters';
-import { BUDGET, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_ENTRIES, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE } from '../cpu/layout';
+import {
+  BUDGET, CODE_GRANULES, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_ENTRIES, RAM, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
+  WRITE_TABLE,
+} from '../cpu/layout';
 import type { InstructionTable } from '../isa/types';
 import { ModuleWriter, type FunctionBody } from '../wasm/module';
 import { enumerateForms, type FormIndex } from './forms';
@@ -55,10 +58,12 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const segmentCheck = module.importFunction('memory', 'segmentCheck', four);
   const calloutIndex = new Map(names.map((name) => [name, module.importFunction('callout', name, four)]));
 
+  const writeTracedSlow = module.declare(stored);
+  const readGuardedSlow = module.declare(three);
   const dispatch = module.declare(plain);
   const lookupSlow = module.declare(plain);
   const imports: HandlerImports = {
-    handlerType, dispatch, readSlow, readForWriteSlow, writeSlow, segmentCheck,
+    handlerType, dispatch, readSlow, readForWriteSlow: readGuardedSlow, writeSlow: writeTracedSlow, segmentCheck,
     callout: (name) => calloutIndex.get(name) ?? fail(`callout ${name} was not imported`),
   };
 
@@ -177,6 +182,9 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   }
   module.define(dispatch, dispatcher);
 
+  module.define(writeTracedSlow, guardedWrite(module.body(stored), writeSlow));
+  module.define(readGuardedSlow, guardedRead(module.body(three), readForWriteSlow));
+
   const slow = module.body(plain);
   {
     const record = slow.local('i32');
@@ -189,6 +197,58 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   module.export('run', run);
   module.table(functions.length + 1, 1, functions);
   return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names };
+}
+
+/** Parameters of the memory slow paths. */
+const LINEAR = 1, BYTES = 2, VALUE = 3;
+
+/**
+ * Opens a block that is left when the write table's entry is not a guarded one, or the access crosses the page; inside, `host` is the
+ * host address. See mmu/lookup.ts for guarded entries.
+ */
+function openGuarded(body: FunctionBody, host: number): void {
+  const entry = body.local('i32');
+  body.open('block');
+  body.i32(0).memory('i32.load', WRITE_TABLE).index('local.get', LINEAR).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0);
+  body.index('local.tee', entry).i32(12).op('i32.shr_u').i32(0xfffff).op('i32.eq');
+  body.index('local.get', entry).i32(0xfff).op('i32.and').i32(0xfff).op('i32.ne').op('i32.or');
+  body.index('local.get', LINEAR).i32(0xfff).op('i32.and').i32(0x1000).index('local.get', BYTES).op('i32.sub').op('i32.gt_u').op('i32.or');
+  body.index('br_if', 0);
+  body.index('local.get', entry).i32(-0x1000).op('i32.and').index('local.get', LINEAR).op('i32.xor').index('local.set', host);
+}
+
+/** Stores into a page with translated code: done here when the 64 bytes around hold none, else by the monitor. */
+function guardedWrite(body: FunctionBody, monitor: number): FunctionBody {
+  const host = body.local('i32');
+  const granule = body.local('i32');
+  openGuarded(body, host);
+  body.index('local.get', LINEAR).i32(0xfff).op('i32.and').i32(6).op('i32.shr_u').index('local.set', granule);
+  // The bits of the first and, if the access reaches into it, the next granule.
+  body.index('local.get', host).i32(RAM).op('i32.sub').i32(12).op('i32.shr_u').i32(3).op('i32.shl').memory('i64.load', CODE_GRANULES);
+  body.index('local.get', granule).op('i64.extend_i32_u').op('i64.shr_u').op('i32.wrap_i64');
+  body.i32(3).i32(1);
+  body.index('local.get', LINEAR).i32(63).op('i32.and').index('local.get', BYTES).op('i32.add').i32(64).op('i32.gt_u').op('select');
+  body.op('i32.and').index('br_if', 0);
+  const stores = [[1, 'i32.store8'], [2, 'i32.store16'], [4, 'i32.store']] as const;
+  for (const [bytes, store] of stores) {
+    body.index('local.get', BYTES).i32(bytes).op('i32.eq').open('if');
+    body.index('local.get', host).index('local.get', VALUE).memory(store, 0).op('return').op('end');
+  }
+  body.index('local.get', host).i32(0).memory('i64.load', SCRATCH).memory('i64.store', 0).op('return').op('end');
+  return body.index('local.get', 0).index('local.get', LINEAR).index('local.get', BYTES).index('local.get', VALUE).index('call', monitor);
+}
+
+/** Loads that a store follows, from a page with translated code: a guarded entry says that the store cannot fault. */
+function guardedRead(body: FunctionBody, monitor: number): FunctionBody {
+  const host = body.local('i32');
+  openGuarded(body, host);
+  const loads = [[1, 'i32.load8_u'], [2, 'i32.load16_u'], [4, 'i32.load']] as const;
+  for (const [bytes, load] of loads) {
+    body.index('local.get', BYTES).i32(bytes).op('i32.eq').open('if');
+    body.index('local.get', host).memory(load, 0).op('return').op('end');
+  }
+  body.i32(0).index('local.get', host).memory('i64.load', 0).memory('i64.store', SCRATCH).i32(0).op('return').op('end');
+  return body.index('local.get', 0).index('local.get', LINEAR).index('local.get', BYTES).index('call', monitor);
 }
 
 function fail(why: string): never {
