@@ -34,8 +34,8 @@ export type DeliveryOutcome =
 const delivered: DeliveryOutcome = { kind: 'delivered' };
 
 export function raise(cpu: Cpu, thrown: GuestFault | PageFault): DeliveryOutcome {
-  const first = asFault(thrown);
-  return run(cpu, first.vector, 'exception', first.errorCode, first);
+  const vector = thrown instanceof PageFault ? Vector.PF : thrown.vector;
+  return run(cpu, vector, 'exception', thrown.errorCode, thrown);
 }
 
 export function deliver(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode?: number): DeliveryOutcome {
@@ -53,55 +53,72 @@ function asFault(thrown: unknown): GuestFault {
   throw thrown;
 }
 
-/** The loop ends: a delivery fails at most three times before the class of its fault leads to shutdown (table 6-5). */
-function run(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | undefined, cause: GuestFault | undefined): DeliveryOutcome {
+/** One fault of the chain that ends in shutdown. */
+function chainEntry({ state }: Cpu, vector: number, errorCode: number | undefined, text: string): ChainEntry {
+  const cs = state.selector(Segment.CS);
+  const where = `${hex4(cs).slice(2)}:${hex8(state.eip).slice(2)}`;
+  return {
+    vector, name: vectorName(vector), ...(errorCode !== undefined && { errorCode }), eip: state.eip, cs,
+    text: `${faultName(vector, errorCode)} at ${where}: ${text}`,
+  };
+}
+
+/** Delivers at the first try nearly always: words are found when a delivery fails. */
+function run(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | undefined, cause: GuestFault | PageFault | undefined): DeliveryOutcome {
+  const { state } = cpu;
+  if (cause?.linear !== undefined) state.cr2 = cause.linear;
+  try {
+    enterCounted(cpu, vector, kind, errorCode);
+    return delivered;
+  } catch (error) {
+    const text = cause !== undefined ? asFault(cause).reason : kind === 'exception' ? exceptions[vector & 31].title : `${kind} interrupt`;
+    return combineFaults(cpu, { vector, kind, errorCode, text }, asFault(error));
+  }
+}
+
+interface Attempt {
+  readonly vector: number;
+  readonly kind: DeliveryKind;
+  readonly errorCode: number | undefined;
+  readonly text: string;
+}
+
+/** After a failed delivery. The loop ends: a delivery fails at most three times before the class of its fault leads to shutdown (table 6-5). */
+function combineFaults(cpu: Cpu, first: Attempt, failure: GuestFault): DeliveryOutcome {
   const { state } = cpu;
   const chain: ChainEntry[] = [];
   const gates: string[] = [];
-  const record = (text: string, of: number, code: number | undefined): void => {
-    const cs = state.selector(Segment.CS);
-    const where = `${hex4(cs).slice(2)}:${hex8(state.eip).slice(2)}`;
-    const name = vectorName(of);
-    chain.push({ vector: of, name, ...(code !== undefined && { errorCode: code }), eip: state.eip, cs, text: `${faultName(of, code)} at ${where}: ${text}` });
-  };
-  if (cause?.linear !== undefined) state.cr2 = cause.linear;
-  let currentVector = vector;
-  let currentKind = kind;
-  let code = errorCode;
-  let pendingClass: ExceptionClass = kind === 'exception' && vector < 32 ? exceptions[vector].class : 'benign';
-  let text = cause?.reason ?? (kind === 'exception' ? exceptions[vector & 31].title : `${kind} interrupt`);
+  let attempt = first;
+  let next = failure;
+  let pendingClass: ExceptionClass = first.kind === 'exception' && first.vector < 32 ? exceptions[first.vector].class : 'benign';
   for (;;) {
+    if (next.linear !== undefined) state.cr2 = next.linear;
+    chain.push(chainEntry(cpu, attempt.vector, attempt.errorCode, attempt.text));
+    gates.push(describeGate(cpu, attempt.vector));
+    const during = `while delivering ${faultName(attempt.vector, attempt.errorCode)}: ${next.reason}`;
+    const nextClass = exceptions[next.vector].class;
+    const outcome = combine(pendingClass, nextClass);
+    if (outcome !== 'serial') chain.push(chainEntry(cpu, next.vector, next.errorCode, during));
+    if (outcome === 'shutdown') return { kind: 'shutdown', chain, gate: gates.join('; ') };
+    if (outcome === 'doubleFault') {
+      attempt = { vector: Vector.DF, kind: 'exception', errorCode: 0, text: `${vectorName(next.vector)} while delivering ${vectorName(attempt.vector)}` };
+      pendingClass = 'doubleFault';
+    } else {
+      attempt = { vector: next.vector, kind: 'exception', errorCode: next.errorCode, text: during };
+      pendingClass = nextClass;
+    }
     try {
-      enter(cpu, currentVector, currentKind, code);
-      if (currentKind !== 'software') state.count(currentKind === 'external' ? 'interrupts' : 'exceptions');
+      enterCounted(cpu, attempt.vector, attempt.kind, attempt.errorCode);
       return delivered;
     } catch (error) {
-      const next = asFault(error);
-      if (next.linear !== undefined) state.cr2 = next.linear;
-      record(text, currentVector, code);
-      gates.push(describeGate(cpu, currentVector));
-      const during = `while delivering ${faultName(currentVector, code)}: ${next.reason}`;
-      const nextClass = exceptions[next.vector].class;
-      const outcome = combine(pendingClass, nextClass);
-      if (outcome === 'shutdown') {
-        record(during, next.vector, next.errorCode);
-        return { kind: 'shutdown', chain, gate: gates.join('; ') };
-      }
-      currentKind = 'exception';
-      if (outcome === 'doubleFault') {
-        record(during, next.vector, next.errorCode);
-        text = `${vectorName(next.vector)} while delivering ${vectorName(currentVector)}`;
-        currentVector = Vector.DF;
-        code = 0;
-        pendingClass = 'doubleFault';
-      } else {
-        text = during;
-        currentVector = next.vector;
-        code = next.errorCode;
-        pendingClass = nextClass;
-      }
+      next = asFault(error);
     }
   }
+}
+
+function enterCounted(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | undefined): void {
+  enter(cpu, vector, kind, errorCode);
+  if (kind !== 'software') cpu.state.count(kind === 'external' ? 'interrupts' : 'exceptions');
 }
 
 /** One delivery. Throws GuestFault or PageFault with nothing changed (a task switch past its commit point excepted). */
