@@ -66,6 +66,7 @@ export class BareMachine {
       },
       debugRegistersChanged: () => {},
       interruptRequested: () => false,
+      stopsAt: () => false,
     });
     this.engine.reset();
   }

@@ -92,7 +92,7 @@ export class BareEngine {
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.mmu = new Mmu(this.memory, { ramBytes: BARE_RAM });
     this.engine = new Engine(this.memory, this.mmu, {
-      portRead: () => 0, portWrite: () => undefined, debugRegistersChanged: () => undefined, interruptRequested: () => false,
+      portRead: () => 0, portWrite: () => undefined, debugRegistersChanged: () => undefined, interruptRequested: () => false, stopsAt: () => false,
       halt: () => {
         this.halted = true;
         this.engine.yield();

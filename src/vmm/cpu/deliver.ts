@@ -27,11 +27,10 @@ export interface ChainEntry {
   readonly text: string;
 }
 export type DeliveryOutcome =
-  | { readonly kind: 'delivered' }
+  /** The handler of `vector` runs: what was asked for, or a fault that its delivery raised. */
+  | { readonly kind: 'delivered'; readonly vector: number; readonly errorCode?: number }
   /** Triple fault. `chain` and `gate` are the words for the post-mortem. */
   | { readonly kind: 'shutdown'; readonly chain: readonly ChainEntry[]; readonly gate: string };
-
-const delivered: DeliveryOutcome = { kind: 'delivered' };
 
 export function raise(cpu: Cpu, thrown: GuestFault | PageFault): DeliveryOutcome {
   const vector = thrown instanceof PageFault ? Vector.PF : thrown.vector;
@@ -69,7 +68,7 @@ function run(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | u
   if (cause?.linear !== undefined) state.cr2 = cause.linear;
   try {
     enterCounted(cpu, vector, kind, errorCode);
-    return delivered;
+    return { kind: 'delivered', vector, errorCode };
   } catch (error) {
     const text = cause !== undefined ? asFault(cause).reason : kind === 'exception' ? exceptions[vector & 31].title : `${kind} interrupt`;
     return combineFaults(cpu, { vector, kind, errorCode, text }, asFault(error));
@@ -109,7 +108,7 @@ function combineFaults(cpu: Cpu, first: Attempt, failure: GuestFault): DeliveryO
     }
     try {
       enterCounted(cpu, attempt.vector, attempt.kind, attempt.errorCode);
-      return delivered;
+      return { kind: 'delivered', vector: attempt.vector, errorCode: attempt.errorCode };
     } catch (error) {
       next = asFault(error);
     }

@@ -74,6 +74,8 @@ export function softwareInterrupt(cpu: Cpu, site: CalloutSite, vector: number, n
   cpu.state.eip = site.nextEip;
   if (numbered && cpu.state.systemFlags & Flag.VM && redirectInterrupt(cpu, vector & 0xff)) return 0;
   enter(cpu, vector & 0xff, 'software');
+  // INT n is a call of the guest's own; #BP and #OF are exceptions.
+  if (!numbered) cpu.state.count('exceptions');
   return 0;
 }
 
@@ -81,5 +83,6 @@ export function softwareInterrupt(cpu: Cpu, site: CalloutSite, vector: number, n
 export function debugInterrupt(cpu: Cpu, site: CalloutSite): number {
   cpu.state.eip = site.nextEip;
   enter(cpu, Vector.DB, 'exception');
+  cpu.state.count('exceptions');
   return 0;
 }

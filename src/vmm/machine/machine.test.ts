@@ -224,6 +224,62 @@ describe('machine: exception stops', () => {
     assert.equal(guest.run(100).kind, 'slice');
   });
 
+  it('stop at INT3 before its handler begins, and again at the next one', () => {
+    const { guest, code } = real('mov word [12], handler\n mov word [14], 0\nfirst: int3\nsecond: int3\n jmp $\nhandler: iret');
+    guest.setExceptionStops([3]);
+    for (const label of ['first', 'second']) {
+      assert.deepEqual(guest.run(100), { kind: 'exception', vector: 3, name: '#BP' });
+      assert.equal(guest.register('eip'), code.label(label));
+    }
+    assert.equal(guest.run(100).kind, 'slice');
+    assert.equal(guest.counters().exceptions, 2);
+  });
+
+  it('do not take INT 3 with two bytes for the breakpoint instruction', () => {
+    const { guest } = real('mov word [12], handler\n mov word [14], 0\n db 0xcd, 3\n jmp $\nhandler: iret');
+    guest.setExceptionStops([3]);
+    assert.equal(guest.run(100).kind, 'slice');
+  });
+
+  it('stop behind an instruction that single step traps, before the handler', () => {
+    const { guest, code } = real('mov word [4], handler\n mov word [6], 0\n push word 0x102\n popf\nstepped: inc ax\nbehind: nop\n jmp $\nhandler: mov bp, sp\n and word [bp + 4], ~0x100\n iret');
+    guest.setExceptionStops([1]);
+    assert.deepEqual(guest.run(100), { kind: 'exception', vector: 1, name: '#DB' });
+    assert.equal(guest.register('eip'), code.label('behind'));
+    assert.equal(guest.step(1).kind, 'slice');
+    assert.equal(guest.register('eip'), code.label('handler') + 2, 'the trap was delivered, and its first instruction ran');
+    assert.equal(guest.run(100).kind, 'slice');
+  });
+
+  it('stop at the handler of a double fault', () => {
+    const { guest, code } = real(`lgdt [gdtr]
+      lidt [idtr]
+      mov eax, cr0
+      or al, 1
+      mov cr0, eax
+      jmp 8:protected
+    bits 32
+    protected: mov ax, 16
+      mov ss, ax
+      mov esp, 0x7000
+      ud2
+    double: jmp $
+      align 8
+    gdt: dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+    gdtr: dw 23
+      dd gdt
+    idt: times 8 dq 0
+      dw double, 8, 0x8e00, 0
+      times 5 dq 0
+    idtr: dw $ - idt - 1
+      dd idt`);
+    guest.setExceptionStops([8]);
+    // #UD has no gate, which raises #NP; #NP has none either, and two contributory exceptions make a double fault.
+    assert.deepEqual(guest.run(100), { kind: 'exception', vector: 8, name: '#DF', errorCode: 0 });
+    assert.equal(guest.register('eip'), code.label('double'));
+    assert.equal(guest.run(100).kind, 'slice');
+  });
+
   it('let the user repair what faulted', () => {
     const { guest } = dividing();
     guest.setExceptionStops([0]);

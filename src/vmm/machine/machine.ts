@@ -52,6 +52,8 @@ export class Machine implements MachineApi {
   private lastPostMortem: PostMortem | undefined;
   /** The exception that was reported as a stop: the same one is delivered when the machine goes on. */
   private reported: { readonly vector: number; readonly at: number } | undefined;
+  /** DR6 bits of a debug trap that was reported as a stop and is still to be delivered. */
+  private heldTrap: number | undefined;
 
   constructor(readonly configuration: MachineConfiguration, outputs: MachineOutputs) {
     const ramBytes = checkedMemory(configuration.memoryMiB);
@@ -74,6 +76,7 @@ export class Machine implements MachineApi {
       },
       debugRegistersChanged: () => this.updateWatches(),
       interruptRequested: () => this.board.pic.interruptRequested,
+      stopsAt: (vector) => this.stopsAt(vector),
     });
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
     this.clock.onEarlier = () => this.engine.yield();
@@ -112,6 +115,7 @@ export class Machine implements MachineApi {
     this.skippedTicks = 0;
     this.end = undefined;
     this.reported = undefined;
+    this.heldTrap = undefined;
     this.firmware.load();
     this.engine.stateChanged();
   }
@@ -153,6 +157,12 @@ export class Machine implements MachineApi {
         this.restartProcessor();
       }
       if (this.end) return { kind: 'ended', reason: this.end };
+      if (this.heldTrap !== undefined) {
+        const bits = this.heldTrap;
+        this.heldTrap = undefined;
+        const stop = this.delivered(this.engine.cpu.debugTrap(bits), Vector.DB);
+        if (stop) return stop;
+      }
       const requested = this.board.pic.interruptRequested && (state.systemFlags & Flag.IF) !== 0;
       if (this.halted && !requested) {
         if (!(state.systemFlags & Flag.IF)) {
@@ -173,15 +183,18 @@ export class Machine implements MachineApi {
       if (requested && !state.interruptShadow && !(pass && target - this.engine.now === 1)) {
         // Between iterations of a repeated string instruction the pushed image has RF set (SDM Vol. 3, 17.3.1.1).
         if (this.engine.repeating) state.systemFlags |= Flag.RF;
-        this.delivered(this.engine.cpu.deliver(this.board.pic.acknowledge(), 'external'));
+        const vector = this.board.pic.acknowledge();
+        const stop = this.delivered(this.engine.cpu.deliver(vector, 'external'), vector);
         // The handler's first instruction comes before another interrupt: a line that never falls cannot hold the clock.
         state.interruptShadow = true;
+        if (stop) return stop;
         continue;
       }
       if (this.engine.cpu.pendingDebug && !state.stackShadow) {
         // Earned by something other than an instruction: the frame of a delivery was pushed over a data breakpoint.
-        this.debugTrap(0);
+        const stop = this.debugTrap(0);
         this.skipTo(this.engine.now + 1);
+        if (stop) return stop;
         continue;
       }
       const limit = Math.min(target, this.clock.nextEvent() ?? Infinity) - this.engine.now;
@@ -197,15 +210,18 @@ export class Machine implements MachineApi {
     if (exit.kind === 'fault') return this.fault(exit.fault);
     if (exit.kind === 'breakpoint') return this.atBreakpoint(exit.linear);
     const { cpu } = this.engine;
-    if (cpu.pendingDebug && !cpu.state.stackShadow) this.debugTrap(0);
-    return undefined;
+    return cpu.pendingDebug && !cpu.state.stackShadow ? this.debugTrap(0) : undefined;
   }
 
   /** #DB as a trap behind an instruction, or behind an iteration of a repeated one (then RF is set in the pushed image). */
-  private debugTrap(bits: number): void {
+  private debugTrap(bits: number): RunOutcome | undefined {
     const { cpu, repeating } = this.engine;
     if (repeating) cpu.state.systemFlags |= Flag.RF;
-    this.delivered(cpu.debugTrap(bits));
+    if (this.stopsAt(Vector.DB)) {
+      this.heldTrap = bits;
+      return this.exceptionStop(Vector.DB, undefined, undefined);
+    }
+    return this.delivered(cpu.debugTrap(bits), Vector.DB);
   }
 
   /** One instruction with everything that hangs on a single boundary: TF, RF, the STI and MOV SS shadow, debug registers. */
@@ -226,8 +242,7 @@ export class Machine implements MachineApi {
     if (exit.kind === 'fault') return this.fault(exit.fault);
     if (flags & Flag.RF && !this.engine.interruptTaken && !this.engine.flagsReturned) state.systemFlags &= ~Flag.RF;
     const stepped = (flags & Flag.TF) !== 0 && !this.engine.interruptTaken && !state.stackShadow;
-    if (stepped || (cpu.pendingDebug && !state.stackShadow)) this.debugTrap(stepped ? SINGLE_STEP : 0);
-    return undefined;
+    return stepped || (cpu.pendingDebug && !state.stackShadow) ? this.debugTrap(stepped ? SINGLE_STEP : 0) : undefined;
   }
 
   /** A unit stopped in front of an instruction that DR0–DR3 or the debugger marks. */
@@ -240,31 +255,41 @@ export class Machine implements MachineApi {
 
   private fault(fault: GuestFault | PageFault): RunOutcome | undefined {
     const vector = fault instanceof PageFault ? Vector.PF : fault.vector;
-    const at = this.engine.now;
-    if (this.exceptionStops.has(vector) && !(this.reported?.vector === vector && this.reported.at === at)) {
-      this.reported = { vector, at };
-      return {
-        kind: 'exception', vector, name: vectorName(vector),
-        ...(fault.errorCode !== undefined && { errorCode: fault.errorCode }), ...(fault.linear !== undefined && { address: fault.linear }),
-      };
-    }
+    if (this.stopsAt(vector)) return this.exceptionStop(vector, fault.errorCode, fault.linear);
     this.reported = undefined;
     // What the abandoned instruction touched before it faulted counts for nothing.
     if (!(fault instanceof GuestFault && fault.afterTaskSwitch)) this.engine.cpu.pendingDebug = 0;
-    this.delivered(this.engine.cpu.raise(fault));
+    const stop = this.delivered(this.engine.cpu.raise(fault), vector);
     // A delivery takes one tick, so that a guest which only faults cannot hold the clock.
     this.skipTo(this.engine.now + 1);
-    return undefined;
+    return stop;
   }
 
-  private delivered(outcome: DeliveryOutcome): void {
+  /** Whether the debugger wants to see this exception and has not just been shown it. */
+  private stopsAt(vector: number): boolean {
+    return this.exceptionStops.has(vector) && !(this.reported?.vector === vector && this.reported.at === this.engine.now);
+  }
+
+  private exceptionStop(vector: number, errorCode: number | undefined, address: number | undefined): RunOutcome {
+    this.reported = { vector, at: this.engine.now };
+    return { kind: 'exception', vector, name: vectorName(vector), ...(errorCode !== undefined && { errorCode }), ...(address !== undefined && { address }) };
+  }
+
+  /**
+   * After a delivery of `asked`. When that raised another exception which the debugger wants to see (#DF above all), the machine stops at the
+   * first instruction of its handler.
+   */
+  private delivered(outcome: DeliveryOutcome, asked: number): RunOutcome | undefined {
     if (outcome.kind === 'delivered') {
       // A handler runs: a trap behind HLT has woken the processor.
       this.halted = false;
-      return;
+      const { vector, errorCode } = outcome;
+      if (vector === asked || !this.exceptionStops.has(vector)) return undefined;
+      return this.exceptionStop(vector, errorCode, vector === Vector.PF ? this.engine.cpu.state.cr2 : undefined);
     }
     this.lastPostMortem = { chain: outcome.chain, gate: outcome.gate, registers: this.registers(), lastBranches: this.lastBranches() };
     this.finish({ kind: 'tripleFault', postMortem: this.lastPostMortem });
+    return undefined;
   }
 
   private finish(reason: EndReason): void {

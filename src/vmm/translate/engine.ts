@@ -34,6 +34,8 @@ export interface EngineHooks {
   debugRegistersChanged(): void;
   /** An external interrupt is waiting at the processor's INTR pin. */
   interruptRequested(): boolean;
+  /** INT3, INTO or INT1 is about to enter its handler: true to have it reported as a fault instead, with nothing done. */
+  stopsAt(vector: number): boolean;
 }
 
 const RAN: EngineExit = { kind: 'ran' };
@@ -356,6 +358,8 @@ export class Engine {
       this.interruptTaken = entersHandler;
       this.flagsReturned = returnsFlags;
       try {
+        const trap = name === 'debugTrap' ? 1 : name === 'softwareInterrupt' && b === 0 ? a : -1;
+        if (trap >= 0 && this.hooks.stopsAt(trap)) throw new GuestFault(trap, undefined, 'the instruction raises it');
         const result = callout(cpu, site, a, b, c);
         this.afterCallout();
         return result;
