@@ -19,7 +19,7 @@ describe('real-mode delivery', () => {
 
   it('pushes FLAGS, CS, IP and clears IF, TF, AC', () => {
     const t = real();
-    assert.deepEqual(t.cpu.deliver(0x21, 'external'), { kind: 'delivered' });
+    assert.deepEqual(t.cpu.deliver(0x21, 'external'), { kind: 'delivered', vector: 0x21, errorCode: undefined });
     assert.deepEqual(t.stack(3, 2), [0x7c02, 0xf000, 0x346]);
     const { state } = t.cpu;
     assert.deepEqual([state.eip, state.selector(Segment.CS), state.base(Segment.CS), state.eflags], [0x5678, 0x1234, 0x12340, 0x46]);
