@@ -16,7 +16,7 @@ function unit(version: number, tables: number[]): number[] {
   return [...u32(body.length), ...body];
 }
 const files2 = [...text('lib'), 0, ...text('a.asm'), 0, 0, 0, ...text('b.inc'), 1, 0, 0, 0];
-const files5 = [1, 1, 0x08, 2, ...text('/work'), ...text('lib'), 2, 1, 0x1f, 2, 0x0b, 3, ...u32(0), 0, ...u32(0), 0, ...u32(6), 1];
+const files5 = [1, 1, 0x08, 2, ...text('/kernel'), ...text('lib'), 2, 1, 0x1f, 2, 0x0b, 3, ...u32(0), 0, ...u32(0), 0, ...u32(6), 1];
 const lineStrings: Section = { name: '.debug_line_str', type: 1, bytes: [...text('a.asm'), ...text('b.inc')] };
 
 describe('DWARF lines', () => {
@@ -30,7 +30,7 @@ describe('DWARF lines', () => {
 
   it('come out of version 5 with whole paths', () => {
     const rows = readDwarfLines(elf([{ name: '.debug_line', type: 1, bytes: unit(5, files5) }, lineStrings]));
-    assert.deepEqual(rows.map(({ path, line }) => `${path}:${line}`), ['/work/a.asm:5', '/work/a.asm:7', '/work/lib/b.inc:2']);
+    assert.deepEqual(rows.map(({ path, line }) => `${path}:${line}`), ['/kernel/a.asm:5', '/kernel/a.asm:7', '/kernel/lib/b.inc:2']);
   });
 
   it('end with a damaged unit, and go on with the next', () => {
