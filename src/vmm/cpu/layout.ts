@@ -92,7 +92,7 @@ export const COUNTERS = 0x400;
 export const COUNTERS_MAX = 0x100;
 
 /**
- * The last near control transfers: a ring of {@link BRANCH_RING_ENTRIES} pairs {EIP of the transfer, EIP of its target}, u32 each, and the
+ * The last control transfers: a ring of {@link BRANCH_RING_ENTRIES} pairs {linear address of the transfer, of its target}, u32 each, and the
  * byte offset of the next pair to write.
  */
 export const BRANCH_RING = 0x800;

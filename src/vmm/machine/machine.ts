@@ -184,7 +184,9 @@ export class Machine implements MachineApi {
         // Between iterations of a repeated string instruction the pushed image has RF set (SDM Vol. 3, 17.3.1.1).
         if (this.engine.repeating) state.systemFlags |= Flag.RF;
         const vector = this.board.pic.acknowledge();
+        const from = this.engine.instructionLinear();
         const stop = this.delivered(this.engine.cpu.deliver(vector, 'external'), vector);
+        this.engine.noteTransfer(from);
         // The handler's first instruction comes before another interrupt: a line that never falls cannot hold the clock.
         state.interruptShadow = true;
         if (stop) return stop;
@@ -259,7 +261,9 @@ export class Machine implements MachineApi {
     this.reported = undefined;
     // What the abandoned instruction touched before it faulted counts for nothing.
     if (!(fault instanceof GuestFault && fault.afterTaskSwitch)) this.engine.cpu.pendingDebug = 0;
+    const from = this.engine.instructionLinear();
     const stop = this.delivered(this.engine.cpu.raise(fault), vector);
+    if (!this.end) this.engine.noteTransfer(from);
     // A delivery takes one tick, so that a guest which only faults cannot hold the clock.
     this.skipTo(this.engine.now + 1);
     return stop;
@@ -424,14 +428,13 @@ export class Machine implements MachineApi {
 
   private lastBranches(): { from: number; to: number }[] {
     const { state } = this.engine.cpu;
-    const base = state.base(Segment.CS);
     const next = state.u32[BRANCH_RING_NEXT >> 2] / 8;
     const result: { from: number; to: number }[] = [];
     for (let i = 0; i < BRANCH_RING_ENTRIES; i++) {
       const at = (BRANCH_RING + 8 * ((next + i) % BRANCH_RING_ENTRIES)) >> 2;
       const from = state.u32[at];
       const to = state.u32[at + 1];
-      if (from || to) result.push({ from: (base + from) >>> 0, to: (base + to) >>> 0 });
+      if (from || to) result.push({ from, to });
     }
     return result;
   }

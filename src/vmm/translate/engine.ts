@@ -7,7 +7,10 @@ import { Flag } from '../cpu/bits';
 import { callouts, type Callout, type CalloutName, type CalloutSite } from '../cpu/callouts';
 import { Cpu, type CpuHooks } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
-import { BUDGET, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, RUN_BUDGET, SCRATCH, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
+import {
+  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
+  FAULT_VECTOR, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
+} from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
 import { table } from '../isa/table';
@@ -37,6 +40,8 @@ export interface EngineHooks {
   /** INT3, INTO or INT1 is about to enter its handler: true to have it reported as a fault instead, with nothing done. */
   stopsAt(vector: number): boolean;
 }
+
+const CS_BASE = SEGMENTS + SEGMENT_SIZE * Segment.CS + SEGMENT_FIELDS.base;
 
 const RAN: EngineExit = { kind: 'ran' };
 
@@ -189,6 +194,15 @@ export class Engine {
     return (state.base(Segment.CS) + eip) >>> 0;
   }
 
+  /** Notes a transfer from `from` (linear) to CS:EIP for the post-mortem; threaded code notes its own near ones. */
+  noteTransfer(from: number): void {
+    const at = (BRANCH_RING + this.u32[BRANCH_RING_NEXT >> 2]) >> 2;
+    const { state } = this.cpu;
+    this.u32[at] = from;
+    this.u32[at + 1] = state.base(Segment.CS) + state.eip;
+    this.u32[BRANCH_RING_NEXT >> 2] = (this.u32[BRANCH_RING_NEXT >> 2] + 8) % (8 * BRANCH_RING_ENTRIES);
+  }
+
   /** Registers were changed from outside: contexts are looked at again. */
   stateChanged(): void {
     this.contextStale = true;
@@ -202,6 +216,7 @@ export class Engine {
 
   reset(): void {
     this.retiredBefore = 0;
+    this.u8.fill(0, BRANCH_RING, BRANCH_RING_NEXT + 4);
     this.flush();
     this.cpu.reset();
   }
@@ -360,7 +375,9 @@ export class Engine {
       try {
         const trap = name === 'debugTrap' ? 1 : name === 'softwareInterrupt' && b === 0 ? a : -1;
         if (trap >= 0 && this.hooks.stopsAt(trap)) throw new GuestFault(trap, undefined, 'the instruction raises it');
+        const base = this.u32[CS_BASE >> 2];
         const result = callout(cpu, site, a, b, c);
+        if (cpu.state.eip !== site.nextEip) this.noteTransfer((base + site.eip) >>> 0);
         this.afterCallout();
         return result;
       } catch (failure) {

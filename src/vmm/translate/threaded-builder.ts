@@ -4,7 +4,7 @@
  * that this one builds upon; here is control: inside an instruction, out of it, and into the runtime.
  */
 import {
-  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS, WRITE_TABLE,
+  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, READ_TABLE, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS, WRITE_TABLE,
 } from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
 import type { Builder, StringRun, Value, Width } from '../isa/builder';
@@ -245,12 +245,15 @@ export class ThreadedBuilder extends ThreadedFlags implements Builder {
 
   /** Notes a transfer for the post-mortem. */
   protected remember(target: Value): void {
+    this.dependencies.targets = true;
     const at = this.store32(this.loadState(BRANCH_RING_NEXT));
+    const base = this.form.flat ? this.constant(0) : this.let(this.segmentField(Segment.CS, 'base'));
+    const linear = (offset: Value) => node(this.form.flat ? offset : this.op('add', offset, base));
     this.body.index('local.get', at);
-    this.field('eip').emit();
+    linear(this.field('eip')).emit();
     this.body.memory('i32.store', BRANCH_RING);
     this.body.index('local.get', at);
-    node(target).emit();
+    linear(target).emit();
     this.body.memory('i32.store', BRANCH_RING + 4);
     this.setState(BRANCH_RING_NEXT, this.op('and', this.op('add', this.localNode(at, 'i32'), this.constant(8)), this.constant(8 * BRANCH_RING_ENTRIES - 1)));
   }
