@@ -44,6 +44,11 @@ export class MemoryAccess implements LinearMemory {
     return user && (this.shadow.paging.mode & MODE_PAGING) !== 0 ? ACCESS_USER : 0;
   }
 
+  /** The space whose tables say what an access may do: the one in force, or the supervisor's for implicit accesses; -1 for none. */
+  private spaceFor(access: number): number {
+    return access === this.userAccess() ? this.shadow.active : access === 0 ? this.shadow.implicit : -1;
+  }
+
   // Threaded code.
 
   /** Value as a signed 32-bit number; 8 bytes: the low half, and both halves at SCRATCH. Throws PageFault. */
@@ -96,8 +101,9 @@ export class MemoryAccess implements LinearMemory {
   read(linear: number, bytes: 1 | 2 | 4, user: boolean): number {
     linear >>>= 0;
     const access = this.accessOf(user);
-    if ((linear & 0xfff) <= 0x1000 - bytes && access === this.userAccess()) {
-      const entry = this.lookup.readEntry(this.shadow.active, linear >>> 12);
+    const space = this.spaceFor(access);
+    if ((linear & 0xfff) <= 0x1000 - bytes && space >= 0) {
+      const entry = this.lookup.readEntry(space, linear >>> 12);
       if (entry !== INVALID) {
         return this.physical.load((entry ^ linear) >>> 0, bytes);
       }
@@ -108,8 +114,9 @@ export class MemoryAccess implements LinearMemory {
   write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void {
     linear >>>= 0;
     const access = this.accessOf(user);
-    if ((linear & 0xfff) <= 0x1000 - bytes && access === this.userAccess()) {
-      const entry = this.lookup.writeEntry(this.shadow.active, linear >>> 12);
+    const space = this.spaceFor(access);
+    if ((linear & 0xfff) <= 0x1000 - bytes && space >= 0) {
+      const entry = this.lookup.writeEntry(space, linear >>> 12);
       if ((entry & 0xfff) === 0) {
         this.physical.store((entry ^ linear) >>> 0, bytes, value);
         return;
@@ -182,6 +189,11 @@ export class MemoryAccess implements LinearMemory {
 
   private probeAs(linear: number, bytes: number, access: number): void {
     const pages = ((linear & 0xfff) + bytes - 1) >>> 12;
+    // A write entry, guarded or not, says that the guest's tables allow the write and that its D bit is set.
+    const space = pages === 0 ? this.spaceFor(access & ~ACCESS_WRITE) : -1;
+    if (space >= 0 && this.lookup.writeEntry(space, linear >>> 12) !== INVALID) {
+      return;
+    }
     this.shadow.resolve(linear, access);
     for (let i = 1; i <= pages; i++) {
       this.shadow.resolve((((linear >>> 12) + i) << 12) >>> 0, access);

@@ -144,19 +144,19 @@ class Model {
   }
 
   /** Guest-physical addresses of the bytes of an access. */
-  private addresses(linear: number, size: number, write: boolean): number[] {
-    const first = this.translate(linear, write);
+  private addresses(linear: number, size: number, write: boolean, user = this.cpl === 3): number[] {
+    const first = this.translate(linear, write, user);
     const left = 4096 - (linear & 0xfff);
-    const second = left < size ? this.translate((linear + left) >>> 0, write) : 0;
+    const second = left < size ? this.translate((linear + left) >>> 0, write, user) : 0;
     return Array.from({ length: size }, (_, i) => (i < left ? first + i : second + i - left));
   }
 
-  load(linear: number, size: number): number {
-    return this.addresses(linear, size, false).reduce((value, gpa, i) => value + this.readByte(gpa) * 256 ** i, 0);
+  load(linear: number, size: number, user = this.cpl === 3): number {
+    return this.addresses(linear, size, false, user).reduce((value, gpa, i) => value + this.readByte(gpa) * 256 ** i, 0);
   }
 
-  store(linear: number, value: number, size: number): void {
-    this.addresses(linear, size, true).forEach((gpa, i) => this.writeByte(gpa, (value >>> (8 * i)) & 0xff));
+  store(linear: number, value: number, size: number, user = this.cpl === 3): void {
+    this.addresses(linear, size, true, user).forEach((gpa, i) => this.writeByte(gpa, (value >>> (8 * i)) & 0xff));
   }
 }
 
@@ -220,7 +220,16 @@ function run(seed: number, steps: number, pae: boolean): { guest: Guest; codeEnt
   for (let step = 0; step < steps; step++) {
     const what = `seed ${seed}, step ${step}`;
     const choice = random(100);
-    if (choice < 35) {
+    if (choice < 6) {
+      // What the processor does by itself: with the supervisor's rights, whoever is executing.
+      const linear = randomLinear(), size = pick([1, 2, 4] as const), value = randomEntry(linear);
+      const where = `${what}: implicit access of ${size} at ${linear.toString(16)}`;
+      if (random(2) === 0) {
+        assert.equal(outcome(() => guest.mmu.read(linear, size, false) >>> 0), outcome(() => model.load(linear, size, false)), where);
+      } else {
+        assert.equal(outcome(() => guest.mmu.write(linear, size, value, false)), outcome(() => model.store(linear, value, size, false)), where);
+      }
+    } else if (choice < 35) {
       const linear = randomLinear(), size = pick([1, 2, 4] as const);
       assert.equal(outcome(() => guest.load(linear, size)), outcome(() => model.load(linear, size)), `${what}: load ${size} at ${linear.toString(16)}`);
       if (guest.readHits(linear)) {

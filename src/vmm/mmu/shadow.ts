@@ -69,6 +69,8 @@ export class ShadowPaging {
   instructionAddress: () => number = () => 0;
   /** The space in force. */
   active = 0;
+  /** While a user space is in force: the supervisor's space of the same tables, for the processor's implicit accesses, or -1. */
+  implicit = -1;
   private readonly words: Uint32Array;
   private readonly walk = new Walk();
   private readonly spaces: readonly Space[] = Array.from({ length: LOOKUP_SPACES }, () => ({
@@ -194,10 +196,26 @@ export class ShadowPaging {
     }
   }
 
+  /** PAE spaces keep their PDPTE registers only while they are in force, so they serve nobody else. */
+  private supervisorSpace({ cr3, mode }: Space): number {
+    if ((mode & MODE_USER) === 0 || (mode & MODE_PAE) !== 0) {
+      return -1;
+    }
+    const wanted = this.paging.mode & ~MODE_USER;
+    for (let i = 0; i < LOOKUP_SPACES; i++) {
+      const space = this.spaces[i];
+      if (space.used && space.cr3 === cr3 && space.mode === wanted) {
+        return i;
+      }
+    }
+    return -1;
+  }
+
   private useSpace(index: number): void {
     this.active = index;
     this.spaces[index].lastUsed = ++this.clock;
     this.spaces[index].idleWrites = 0;
+    this.implicit = this.supervisorSpace(this.spaces[index]);
     this.words[READ_TABLE >>> 2] = this.lookup.readTable(index);
     this.words[WRITE_TABLE >>> 2] = this.lookup.writeTable(index);
   }
@@ -209,6 +227,9 @@ export class ShadowPaging {
       this.unlinkTable(index * DIRECTORY_SLOTS + slot);
     }
     space.used = false;
+    if (index === this.implicit) {
+      this.implicit = -1;
+    }
     for (let n = 0; n < PDPTE_COUNT; n++) {
       this.setDirectory(space, n, -1);
     }
@@ -331,7 +352,7 @@ export class ShadowPaging {
   /**
    * Translates for an access (ACCESS bits) that the lookup tables did not serve; fills them if they may serve the next one. Returns the
    * guest-physical page. Throws PageFault, counted as true. With ACCESS_USER unlike the privilege in force (the processor's implicit
-   * supervisor accesses while CPL is 3), nothing is filled.
+   * supervisor accesses while CPL is 3), the supervisor's tables are filled, if they exist.
    */
   resolve(linear: number, access: number): number {
     const { walk, paging } = this;
@@ -347,13 +368,15 @@ export class ShadowPaging {
     }
     if (((access & ACCESS_USER) !== 0) === ((mode & MODE_USER) !== 0)) {
       this.fill(linear);
+    } else if (this.implicit >= 0) {
+      this.fill(linear, this.implicit);
     }
     return walk.page;
   }
 
   /** Enters the result of the walk in the tables of the active space. A miss that changes them was a hidden page fault. */
-  private fill(linear: number): void {
-    const { walk, active } = this;
+  private fill(linear: number, space = this.active): void {
+    const { walk } = this;
     const frame = this.physical.frameOf(walk.page);
     if (frame < 0) {
       return;
@@ -361,7 +384,7 @@ export class ShadowPaging {
     const linearPage = linear >>> 12;
     // Tracing the table comes first: it may be the very frame that is being entered (a recursive mapping).
     if (walk.tableFrame >= 0) {
-      this.linkTable(active * DIRECTORY_SLOTS + (linear >>> (22 - this.entryShift(active))), walk.tableFrame);
+      this.linkTable(space * DIRECTORY_SLOTS + (linear >>> (22 - this.entryShift(space))), walk.tableFrame);
     }
     const intercepts = this.physical.intercepts[frame];
     if ((intercepts & INTERCEPT_WATCH) !== 0 || (this.watches.count !== 0 && this.watches.covers(linearPage))) {
@@ -372,7 +395,7 @@ export class ShadowPaging {
     }
     const writable = walk.writable && walk.dirty && this.physical.kindOf(walk.page) === KIND_RAM;
     const writing = !writable || (intercepts & ~INTERCEPT_CODE) !== 0 ? Writing.No : intercepts === 0 ? Writing.Yes : Writing.Guarded;
-    if (this.lookup.enter(active, linearPage, frame, writing, walk.executable)) {
+    if (this.lookup.enter(space, linearPage, frame, writing, walk.executable)) {
       this.counters.count(HIDDEN_PAGE_FAULTS);
       this.histogram.add(this.instructionAddress());
     }
