@@ -21,10 +21,17 @@ export function folder(): vscode.Uri {
 /** Writes a source into the workspace and shows it in the first column. */
 export async function open(name: string, text: string): Promise<vscode.TextEditor> {
   const uri = vscode.Uri.joinPath(folder(), name);
-  await vscode.workspace.fs.writeFile(uri, new TextEncoder().encode(text));
+  // An open document follows its file in its own time and may see it empty while it is written: only what differs is written.
+  const present = await vscode.workspace.fs.readFile(uri).then((bytes) => new TextDecoder().decode(bytes), () => undefined);
+  if (present !== text) await vscode.workspace.fs.writeFile(uri, new TextEncoder().encode(text));
   const document = await vscode.workspace.openTextDocument(uri);
-  if (document.getText() !== text) await vscode.commands.executeCommand('workbench.action.files.revert');
-  return vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.One, preview: false });
+  const editor = await vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.One, preview: false });
+  await eventually(`${name} to show its text`, async () => {
+    if (document.getText() === text) return true;
+    await vscode.commands.executeCommand('workbench.action.files.revert');
+    return document.getText() === text;
+  });
+  return editor;
 }
 
 /** Line (from 0) that contains the text. */
