@@ -62,6 +62,6 @@ export interface MachineApi {
   serialInput(port: number, bytes: Uint8Array): number;
   /** Returns how many scan codes were taken. */
   keyboard(scancodes: readonly number[]): number;
-  /** Clears MaxListeners-like state and frees the WebAssembly memory reference. */
+  /** Ends the machine: what runs returns at the next instruction, and later runs report the end. */
   dispose(): void;
 }

@@ -52,7 +52,6 @@ export class Firmware {
     this.biosCpu = {
       getRegister: (n) => cpu.state.get32(n),
       setRegister: (n, value) => cpu.state.set32(n, value),
-      selector: (n) => cpu.state.selector(n),
       segmentBase: (n) => cpu.state.base(n),
       loadRealSegment: (n, selector) => cpu.setRealModeSegment(n, selector),
       getEip: () => cpu.state.eip,

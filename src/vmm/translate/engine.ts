@@ -83,7 +83,7 @@ export class Engine {
   repeating = false;
 
   /** `cacheBytes`: less than the whole translation cache, for tests. */
-  constructor(private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks, cacheBytes?: number) {
+  constructor(memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks, cacheBytes?: number) {
     this.u8 = new Uint8Array(memory.buffer);
     this.u32 = new Uint32Array(memory.buffer);
     this.i32 = new Int32Array(memory.buffer);
@@ -473,11 +473,6 @@ export class Engine {
       debugRegistersChanged: () => this.hooks.debugRegistersChanged(),
       halt: () => this.hooks.halt(),
     };
-  }
-
-  /** The memory everything lives in. */
-  get buffer(): ArrayBuffer {
-    return this.memory.buffer;
   }
 }
 

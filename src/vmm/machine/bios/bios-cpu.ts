@@ -11,7 +11,6 @@ export interface BiosCpu {
   getRegister(index: number): number;
   setRegister(index: number, value: number): void;
   /** ES CS SS DS FS GS. */
-  selector(segment: number): number;
   segmentBase(segment: number): number;
   /** As MOV to a segment register does in real mode. */
   loadRealSegment(segment: number, selector: number): void;
