@@ -19,7 +19,21 @@ export interface MachineConfiguration {
   readonly commandLine?: string;
   readonly modules?: readonly { readonly name: string; readonly bytes: Uint8Array }[];
   readonly floppy?: Uint8Array;
+  /** Raw, VDI, qcow2 or VMDK. */
   readonly hardDisk?: Uint8Array;
+  /** ISO 9660 image in the CD drive. */
+  readonly cdrom?: Uint8Array;
+  /** Initial ramdisk of a Linux kernel. */
+  readonly initrd?: Uint8Array;
+  /** Number of virtual processors, 1 to 8. */
+  readonly processors?: number;
+  /** A name of the processor models (vmm/cpu/cpuid.ts). */
+  readonly cpuModel?: string;
+  /** A BIOS image that takes the place of the built-in one, and a VGA BIOS for it. */
+  readonly bios?: Uint8Array;
+  readonly vgaBios?: Uint8Array;
+  /** Every entry through the IDT clears VIF and VIP (see Cpu.clearVirtualInterruptFlagOnEntry). */
+  readonly clearVirtualInterruptFlagOnEntry?: boolean;
   /** Virtual instructions per second of the machine's clock. */
   readonly instructionsPerSecond?: number;
   /** 'realtime': virtual time never runs ahead of the wall clock (interactive use). 'max': as fast as it goes, HLT skips to the next event. */

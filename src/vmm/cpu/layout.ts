@@ -103,6 +103,25 @@ export const BRANCH_RING_NEXT = 0x900;
 export const PDPTES = 0x910;
 export const PDPTES_END = PDPTES + 32;
 
+/**
+ * Long mode. CODE_HIGH: u32, bits 63–32 of RIP while 64-bit code runs: a record's EIP is the low half (units lie on one page). 0 otherwise.
+ * The MSRs are 64-bit slots.
+ */
+export const CODE_HIGH = 0x930;
+export const STAR = 0x938, LSTAR = 0x940, CSTAR = 0x948, SFMASK = 0x950, KERNEL_GS_BASE = 0x958, TSC_AUX = 0x960, PAT = 0x968, APIC_BASE = 0x970;
+
+/** XMM0–XMM15, 16 bytes each, and MXCSR (u32). */
+export const XMM = 0xa00;
+export const MXCSR = 0xb00;
+/**
+ * The x87 stack: physical registers R0–R7 in 16 bytes each, significand u64 at 0 (the MMX register of that number), sign and exponent u16
+ * at 8. ST(i) is R((TOP + i) & 7).
+ */
+export const X87 = 0xb10;
+/** u32 each: control word, status word without TOP, TOP, tags (bit n set: Rn is empty), last opcode; u64 each: last instruction and operand pointer; u32: their selectors. */
+export const FPU_CONTROL = 0xb90, FPU_STATUS = 0xb94, FPU_TOP = 0xb98, FPU_EMPTY = 0xb9c, FPU_OPCODE = 0xba0;
+export const FPU_IP = 0xba8, FPU_DP = 0xbb0, FPU_CS = 0xbb8, FPU_DS = 0xbbc;
+
 /** End of the architectural and bookkeeping state. */
 export const STATE_END = 0x1000;
 

@@ -82,3 +82,55 @@ export interface DiskImage {
   read(sector: number, count: number): Uint8Array;
   write(sector: number, bytes: Uint8Array): void;
 }
+
+/** A base address register's window. Handlers get the offset in the window. */
+export interface PciBar {
+  readonly kind: 'io' | 'memory';
+  /** A power of two: at least 4 for ports (at most 256), at least 16 for memory. */
+  readonly bytes: number;
+  readonly prefetchable?: boolean;
+  /** Where firmware puts it when the board boots without one of its own. */
+  readonly address?: number;
+  /** Plain memory behind the window (a frame buffer) instead of handlers: host address of its first byte. */
+  readonly backing?: number;
+  read(offset: number, size: AccessSize): number;
+  write(offset: number, value: number, size: AccessSize): void;
+}
+
+/** What the bus gives to a function. */
+export interface PciLink {
+  /** INTx as the function drives it; the bus routes it to interrupt controllers. */
+  readonly interrupt: Line;
+  /** Command register as software last wrote it: I/O 0, memory 1, bus master 2, INTx disable 10. */
+  command(): number;
+  /** Sends a message-signalled interrupt. */
+  message(address: number, data: number): void;
+}
+
+/** One function in PCI configuration space, type 0 header (PCI Local Bus Specification 3.0, chapter 6). */
+export interface PciFunction {
+  readonly device: Device;
+  /** Device and function number on bus 0. */
+  readonly slot: number;
+  readonly function: number;
+  readonly vendorId: number;
+  readonly deviceId: number;
+  /** Class, subclass, programming interface: 24 bits. */
+  readonly classCode: number;
+  readonly revision?: number;
+  readonly subsystemVendorId?: number;
+  readonly subsystemId?: number;
+  /** Bars 0–5 by index. */
+  readonly bars?: readonly (PciBar | undefined)[];
+  /** Expansion ROM image. */
+  readonly rom?: Uint8Array;
+  /** 1 to 4 for INTA# to INTD#, 0 for none. */
+  readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
+  /** Capabilities and device-specific bytes from 0x40 on, with the bits that software may write. */
+  readonly extra?: readonly { readonly offset: number; readonly bytes: readonly number[]; readonly writable?: readonly number[] }[];
+  /** Offset of the first capability, or absent. */
+  readonly capabilities?: number;
+  connect?(link: PciLink): void;
+  /** Told after software changed a byte of configuration space. */
+  configured?(offset: number, size: AccessSize): void;
+}

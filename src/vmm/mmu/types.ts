@@ -1,5 +1,11 @@
 /** Shapes that the memory virtualization room shares with the processor and the translator. */
 
+/*
+ * Linear addresses are numbers. Outside long mode they have 32 bits. A canonical 64-bit address is represented by its low 48 bits, which a
+ * number holds exactly: 0xffffffff81000000 is 0xffff81000000. Whoever shows one to a person extends bit 47 again; what is not canonical is
+ * refused (#GP or #SS) before it becomes such a number.
+ */
+
 /** A guest access that the guest's page tables forbid (or do not map). Thrown as a plain object: no stack trace is taken. */
 export class PageFault {
   constructor(
