@@ -20,6 +20,8 @@ export const enum Cr4 {
 
 /** IA32_EFER. */
 export const enum Efer {
+  /** SYSCALL and SYSRET exist; long mode is enabled, and active. */
+  SCE = 1 << 0, LME = 1 << 8, LMA = 1 << 10,
   /** Execute-disable in PAE paging. */
   NXE = 1 << 11,
 }

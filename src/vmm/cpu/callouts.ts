@@ -13,6 +13,32 @@ import {
   wbinvd, wrmsr,
 } from './system';
 
+/*
+ * 64-bit values. A callout's arguments and result are i32. Of an argument that is 64 bits wide in the instruction's form the low half is passed so,
+ * and the whole stands at WIDE_ARGUMENTS + 8 * (position of the argument), before the callout does anything else. A result that the semantics reads
+ * as 64 bits is left at WIDE_RESULT (the i32 result is then unused). Whether values are wide follows from the site: 64-bit code passes 64 bits
+ * where the manual has them there.
+ *
+ *   callout              arguments ([wide in 64-bit code])              result
+ *   farJump, farCall     selector, [offset] (site.operandSize tells how much of it counts)
+ *   farReturn            bytes to release; interruptReturn: none (operand size 64: IRETQ, RETFQ)
+ *   movToCr, movToDr     number (CR8 is one), [value]                   -
+ *   movFromCr, movFromDr number                                         [value] at WIDE_RESULT
+ *   lgdt, lidt           limit, [base]
+ *   invlpg               [linear address]: may be non-canonical, which does nothing
+ *   invpcid              [type], [descriptor low], [descriptor high]
+ *   popFlags             [value], 8 (the operand size in bytes: 64-bit pops take 64 bits, of which the upper 32 are ignored)
+ *   syscall, sysret      none; site.operandSize 64 for SYSRETQ. They check mode, EFER.SCE, privilege and RCX, and set RIP
+ *   rdtscp               none
+ *   loadSegment, lar, lsl, verr, verw, lldt, ltr, rdmsr, wrmsr, …: as ever
+ *
+ * SWAPGS, RDFSBASE and kin, CLFLUSH and fences are done in place, with the segments' bases and KERNEL_GS_BASE in the state page.
+ *
+ * In 64-bit code the RIP slot (EIP in layout.ts) is the next instruction's address, all 64 bits, while a callout runs; site.eip and site.nextEip are
+ * low halves. When the callout throws, the engine takes all of RIP back. CODE_HIGH is the engine's: whoever transfers control writes RIP only, with its
+ * upper half zero outside 64-bit code, and says contextChanged() when CS or EFER.LMA changed.
+ */
+
 /** What a callout knows about its instruction besides the values that the semantics passed. */
 export interface CalloutSite {
   readonly operandSize: 16 | 32 | 64;

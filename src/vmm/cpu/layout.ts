@@ -92,12 +92,10 @@ export const COUNTERS = 0x400;
 export const COUNTERS_MAX = 0x100;
 
 /**
- * The last control transfers: a ring of {@link BRANCH_RING_ENTRIES} pairs {linear address of the transfer, of its target}, u32 each, and the
- * byte offset of the next pair to write.
+ * 64-bit values to and from callouts (see callouts.ts): the three arguments, and the result.
  */
-export const BRANCH_RING = 0x800;
-export const BRANCH_RING_ENTRIES = 32;
-export const BRANCH_RING_NEXT = 0x900;
+export const WIDE_ARGUMENTS = 0x980;
+export const WIDE_RESULT = 0x998;
 
 /** The four PDPTE registers of PAE paging (SDM Vol. 3, 4.4.1), u64 each. */
 export const PDPTES = 0x910;
@@ -122,12 +120,31 @@ export const X87 = 0xb10;
 export const FPU_CONTROL = 0xb90, FPU_STATUS = 0xb94, FPU_TOP = 0xb98, FPU_EMPTY = 0xb9c, FPU_OPCODE = 0xba0;
 export const FPU_IP = 0xba8, FPU_DP = 0xbb0, FPU_CS = 0xbb8, FPU_DS = 0xbbc;
 
+/**
+ * The last control transfers: a ring of {@link BRANCH_RING_ENTRIES} pairs {linear address of the transfer, of its target}, u64 each
+ * (sign-extended as the processor has them), and the byte offset of the next pair to write.
+ */
+export const BRANCH_RING = 0xc00;
+export const BRANCH_RING_ENTRIES = 32;
+export const BRANCH_RING_NEXT = 0xe00;
+
 /** End of the architectural and bookkeeping state. */
 export const STATE_END = 0x1000;
 
 /** Indirect-branch cache: entries of 16 bytes {linear u32, context u32, record u32, expected lookup entry u32}. */
 export const JUMP_CACHE = 0x10000;
 export const JUMP_CACHE_ENTRIES = 4096;
+/**
+ * The same for 64-bit code: entries of 32 bytes {RIP u64, context u32, record u32, expected lookup entry u32}. Never-used entries are all ones.
+ */
+export const LONG_JUMP_CACHE = 0x20000;
+/**
+ * In 64-bit code READ_TABLE and WRITE_TABLE hold host offsets of hashed tables: LONG_TABLE_ENTRIES entries of 16 bytes, at index
+ * (linear >> 12) & (LONG_TABLE_ENTRIES - 1): u64 linear address of the page (sign-extended, low 12 bits zero); u32 what a flat table has for a
+ * page (host page address ^ low half of the linear page address, low bits set for guarded writes); u32 unused.
+ * An empty entry's address must match no address that is looked for there: all ones, except in the last entry, where it is 0 (whose index is 0).
+ */
+export const LONG_TABLE_ENTRIES = 0x4000;
 /** Threaded code (records of 32 bytes). */
 export const CODE_CACHE = 0x100000;
 export const CODE_CACHE_SIZE = 0x2000000;

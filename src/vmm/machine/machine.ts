@@ -12,7 +12,7 @@ import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
 import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from '../cpu/layout';
 import { readByName, setByName } from '../cpu/names';
 import { Mmu } from '../mmu/mmu';
-import { PageFault } from '../mmu/types';
+import { linearNumber, PageFault } from '../mmu/types';
 import type { WatchHandle } from '../mmu/watches';
 import { Engine } from '../translate/engine';
 import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
@@ -428,12 +428,12 @@ export class Machine implements MachineApi {
 
   private lastBranches(): { from: number; to: number }[] {
     const { state } = this.engine.cpu;
-    const next = state.u32[BRANCH_RING_NEXT >> 2] / 8;
+    const next = state.u32[BRANCH_RING_NEXT >> 2] / 16;
     const result: { from: number; to: number }[] = [];
     for (let i = 0; i < BRANCH_RING_ENTRIES; i++) {
-      const at = (BRANCH_RING + 8 * ((next + i) % BRANCH_RING_ENTRIES)) >> 2;
-      const from = state.u32[at];
-      const to = state.u32[at + 1];
+      const at = (BRANCH_RING + 16 * ((next + i) % BRANCH_RING_ENTRIES)) >> 2;
+      const from = linearNumber(state.u32[at], state.u32[at + 1]);
+      const to = linearNumber(state.u32[at + 2], state.u32[at + 3]);
       if (from || to) result.push({ from, to });
     }
     return result;

@@ -6,6 +6,11 @@
  * refused (#GP or #SS) before it becomes such a number.
  */
 
+/** The number that represents a canonical address, from its halves. */
+export function linearNumber(low: number, high: number): number {
+  return (high & 0xffff) * 0x100000000 + (low >>> 0);
+}
+
 /** A guest access that the guest's page tables forbid (or do not map). Thrown as a plain object: no stack trace is taken. */
 export class PageFault {
   constructor(

@@ -2,8 +2,8 @@
  * Translation contexts: what a unit depends on besides its bytes: code and stack size, whether segments are flat, CS base and limit, and how
  * the debugger wants to run. Contexts are interned; a unit belongs to one and is found only under it.
  */
-import { Attribute } from '../cpu/bits';
-import { SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
+import { Attribute, Efer } from '../cpu/bits';
+import { EFER, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
 import type { CpuState } from '../cpu/state';
 import { Stack } from './forms';
 
@@ -20,6 +20,11 @@ export interface TranslationContext {
   readonly csBase: number;
   readonly csLimit: number;
   readonly cut: Cut;
+}
+
+/** 64-bit code: CS.L in long mode. */
+export function isLongCode(state: CpuState): boolean {
+  return (state.u32[EFER >> 2] & Efer.LMA) !== 0 && (state.attributes(Segment.CS) & Attribute.L) !== 0;
 }
 
 /** A guest that makes more (every real-mode CS base is one) makes the translator start over. */

@@ -8,15 +8,15 @@ import { callouts, type Callout, type CalloutName, type CalloutSite } from '../c
 import { Cpu, type CpuHooks } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
 import {
-  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
+  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
   FAULT_VECTOR, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
 import { table } from '../isa/table';
 import type { Mmu } from '../mmu/mmu';
-import { PageFault, type AccessBytes } from '../mmu/types';
-import { ContextTable, type Cut, type TranslationContext } from './context';
+import { linearNumber, PageFault, type AccessBytes } from '../mmu/types';
+import { ContextTable, isLongCode, type Cut, type TranslationContext } from './context';
 import { generateThreadedModule, type ThreadedModule } from './handlers';
 import { Exit, RecordField, UNIT_CAP } from './record';
 import { CacheFull, Translator } from './translator';
@@ -187,20 +187,30 @@ export class Engine {
     this.i32[BUDGET >> 2] = -1;
   }
 
-  /** Linear address of the instruction at work, or of EIP. */
+  /** Linear address of the instruction at work, or of RIP. */
   instructionLinear(): number {
-    const { state } = this.cpu;
-    const eip = this.record ? this.u32[(this.record + RecordField.eip) >> 2] : state.eip;
-    return (state.base(Segment.CS) + eip) >>> 0;
+    if (!this.record) return this.linearOfRip();
+    const eip = this.u32[(this.record + RecordField.eip) >> 2];
+    const high = this.u32[CODE_HIGH >> 2];
+    return high !== 0 ? linearNumber(eip, high) : (this.cpu.state.base(Segment.CS) + eip) >>> 0;
   }
 
-  /** Notes a transfer from `from` (linear) to CS:EIP for the post-mortem; threaded code notes its own near ones. */
+  /** Linear address of CS:RIP. */
+  private linearOfRip(): number {
+    const { state } = this.cpu;
+    if (isLongCode(state)) return linearNumber(this.u32[EIP >> 2], this.u32[(EIP >> 2) + 1]);
+    return (state.base(Segment.CS) + state.eip) >>> 0;
+  }
+
+  /** Notes a transfer from `from` (linear) to CS:RIP for the post-mortem; threaded code notes its own near ones. */
   noteTransfer(from: number): void {
     const at = (BRANCH_RING + this.u32[BRANCH_RING_NEXT >> 2]) >> 2;
-    const { state } = this.cpu;
+    const to = this.linearOfRip();
     this.u32[at] = from;
-    this.u32[at + 1] = state.base(Segment.CS) + state.eip;
-    this.u32[BRANCH_RING_NEXT >> 2] = (this.u32[BRANCH_RING_NEXT >> 2] + 8) % (8 * BRANCH_RING_ENTRIES);
+    this.u32[at + 1] = highOf(from);
+    this.u32[at + 2] = to;
+    this.u32[at + 3] = highOf(to);
+    this.u32[BRANCH_RING_NEXT >> 2] = (this.u32[BRANCH_RING_NEXT >> 2] + 16) % (16 * BRANCH_RING_ENTRIES);
   }
 
   /** Registers were changed from outside: contexts are looked at again. */
@@ -475,6 +485,9 @@ export class Engine {
     };
   }
 }
+
+/** Upper half of the address that a number represents, bit 47 extended. */
+const highOf = (linear: number): number => Math.floor(linear / 0x100000000) << 16 >> 16;
 
 const segmentNames = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
 const errorCodeVectors: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17]);

@@ -248,14 +248,14 @@ export class ThreadedBuilder extends ThreadedFlags implements Builder {
     this.dependencies.targets = true;
     const at = this.store32(this.loadState(BRANCH_RING_NEXT));
     const base = this.form.flat ? this.constant(0) : this.let(this.segmentField(Segment.CS, 'base'));
-    const linear = (offset: Value) => node(this.form.flat ? offset : this.op('add', offset, base));
+    const linear = (offset: Value) => node(this.extend64(this.form.flat ? offset : this.op('add', offset, base), false));
     this.body.index('local.get', at);
     linear(this.field('eip')).emit();
-    this.body.memory('i32.store', BRANCH_RING);
+    this.body.memory('i64.store', BRANCH_RING);
     this.body.index('local.get', at);
     linear(target).emit();
-    this.body.memory('i32.store', BRANCH_RING + 4);
-    this.setState(BRANCH_RING_NEXT, this.op('and', this.op('add', this.localNode(at, 'i32'), this.constant(8)), this.constant(8 * BRANCH_RING_ENTRIES - 1)));
+    this.body.memory('i64.store', BRANCH_RING + 8);
+    this.setState(BRANCH_RING_NEXT, this.op('and', this.op('add', this.localNode(at, 'i32'), this.constant(16)), this.constant(16 * BRANCH_RING_ENTRIES - 1)));
   }
 
   protected goLink(): void {
