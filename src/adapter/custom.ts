@@ -19,6 +19,7 @@ export function customRequests(debuggee: () => Debuggee, describe: () => Promise
     'ringside/registers': async () => registersToJson(await debuggee().registers()),
     'ringside/counters': () => debuggee().client.request('counters'),
     'ringside/screen': async () => screenToJson(await debuggee().client.request('screen')),
+    'ringside/devices': async () => ({ devices: await debuggee().client.request('devices') }),
     'ringside/serialInput': async ({ port, data }) => {
       await debuggee().client.request('serialInput', { port, bytes: fromBase64(data) });
       return done;

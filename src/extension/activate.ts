@@ -11,6 +11,7 @@ import { Assemblies } from './language/assembly';
 import { assemblyLanguage, registerLanguage } from './language/register';
 import { SerialTerminals } from './machine/serial-terminal';
 import { MachineSessions } from './machine/sessions';
+import { DevicesTree } from './views/devices-tree';
 import { MachinePanel, machineViewType } from './views/machine-panel';
 import { MachinesTree } from './views/machines-tree';
 import { MemoryDocuments } from './views/memory-documents';
@@ -45,15 +46,17 @@ export function activateRingside(context: vscode.ExtensionContext, host: Extensi
   const inlineValues = new RegisterInlineValues(sessions);
   const memoryDocuments = new MemoryDocuments(sessions);
   const tree = new MachinesTree(sessions);
+  const devicesTree = new DevicesTree(sessions);
   const assemblies = new Assemblies(host);
 
   context.subscriptions.push(
-    machinePanel, screenPanel, serialTerminals, inlineValues, memoryDocuments, tree, assemblies, sessions,
+    machinePanel, screenPanel, serialTerminals, inlineValues, memoryDocuments, tree, devicesTree, assemblies, sessions,
     vscode.debug.registerDebugAdapterDescriptorFactory(debugType, factory),
     registerConfigurations(),
     registerLanguage(assemblies, sessions),
     vscode.languages.registerInlineValuesProvider(assemblyLanguage, inlineValues),
     vscode.window.registerTreeDataProvider('ringside.machines', tree),
+    vscode.window.registerTreeDataProvider('ringside.devices', devicesTree),
     registerCommands({ sessions, machinePanel, screenPanel, serialTerminals, memoryDocuments, extensionId: context.extension.id }),
     restorePanels(machinePanel, screenPanel),
     followState(sessions),

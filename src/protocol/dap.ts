@@ -4,7 +4,7 @@
  * (the session may run in another process): bytes travel as base64, 64-bit registers as hexadecimal strings.
  */
 import type {
-  CounterDefinition, CounterSample, CpuMode, DisassembledInstruction, EndReason, PostMortem, RegisterSnapshot, RunState, ScreenText, StopReason,
+  CounterDefinition, CounterSample, CpuMode, DeviceSnapshot, DisassembledInstruction, EndReason, PostMortem, RegisterSnapshot, RunState, ScreenText, StopReason,
 } from './messages';
 
 /** The `type` of debug configurations. */
@@ -36,6 +36,7 @@ export interface CustomRequests {
   'ringside/registers': [Record<string, never>, RegistersJson];
   'ringside/counters': [Record<string, never>, CounterSample];
   'ringside/screen': [Record<string, never>, ScreenJson];
+  'ringside/devices': [Record<string, never>, { readonly devices: readonly DeviceSnapshot[] }];
   /** `data` in base64. */
   'ringside/serialInput': [{ readonly port: number; readonly data: string }, Record<string, never>];
   'ringside/keyboard': [{ readonly scancodes: readonly number[] }, Record<string, never>];

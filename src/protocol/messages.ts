@@ -147,6 +147,26 @@ export interface CounterSample {
   readonly hostMilliseconds: number;
 }
 
+/** A device's register as a view shows it; `address` is its port or MMIO offset. */
+export interface DeviceRegisterSnapshot {
+  readonly address: number;
+  /** Number in the register file behind an index and a data port. */
+  readonly index?: number;
+  /** Width. */
+  readonly bits: number;
+  readonly name: string;
+  readonly description: string;
+  /** Bit fields, high to low. */
+  readonly fields: readonly { readonly name: string; readonly bit: number; readonly width: number }[];
+  /** Absent where there is nothing to show. */
+  readonly value?: number;
+}
+export interface DeviceSnapshot {
+  readonly id: string;
+  readonly title: string;
+  readonly registers: readonly DeviceRegisterSnapshot[];
+}
+
 /** The VGA text screen: 80×25 (or as CRTC says) cells of character and attribute. */
 export interface ScreenText {
   readonly columns: number;
@@ -190,6 +210,8 @@ export interface Requests {
   evaluate: [{ expression: string }, { value: bigint; bits: number; memory?: { space: AddressSpace; address: number } }];
   counters: [Record<string, never>, CounterSample];
   screen: [Record<string, never>, ScreenText];
+  /** The board's devices with their registers, read without side effects. */
+  devices: [Record<string, never>, readonly DeviceSnapshot[]];
   /** Hidden page faults by guest instruction address (linear), most first. */
   hiddenPageFaults: [{ most: number }, readonly { linear: number; count: number }[]];
   postMortem: [Record<string, never>, PostMortem | undefined];

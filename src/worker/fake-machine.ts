@@ -100,6 +100,9 @@ export class FakeMachine implements MachineApi {
   screen(): ScreenText {
     return { columns: 80, rows: 25, cells: this.cells.slice(), cursor: { visible: true, column: 0, row: 0 } };
   }
+  devices(): [] {
+    return [];
+  }
   serialInput(port: number, bytes: Uint8Array): number {
     this.received.push(`serial ${port}: ${String.fromCharCode(...bytes)}`);
     return bytes.length;

@@ -153,6 +153,7 @@ export class MachineHost {
     evaluate: ({ expression }) => evaluateIn(this.require(), expression),
     counters: () => this.counterSample(),
     screen: () => this.require().screen(),
+    devices: () => this.require().devices(),
     hiddenPageFaults: ({ most }) => this.require().hiddenPageFaults(most),
     postMortem: () => this.require().postMortem(),
     serialInput: ({ port, bytes }) => {

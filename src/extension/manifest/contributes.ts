@@ -83,7 +83,10 @@ export function contributes(): Record<string, unknown> {
     ],
     configuration: configuration(),
     viewsContainers: { activitybar: [{ id: 'ringside', title: 'Ringside', icon: 'media/ringside.svg' }] },
-    views: { ringside: [{ id: 'ringside.machines', name: 'Machines', icon: 'media/ringside.svg' }] },
+    views: {
+      ringside: [{ id: 'ringside.machines', name: 'Machines', icon: 'media/ringside.svg' }],
+      debug: [{ id: 'ringside.devices', name: 'Devices', when: 'debugType == ringside', icon: 'media/machine.svg' }],
+    },
     viewsWelcome: [
       {
         view: 'ringside.machines',

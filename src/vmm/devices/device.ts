@@ -9,6 +9,10 @@ export type AccessSize = 1 | 2 | 4;
 export interface DeviceRegister {
   /** First port or MMIO offset. */
   readonly address: number;
+  /** Number in the register file behind an index and a data port; `address` is the data port. */
+  readonly index?: number;
+  /** Width; 8 unless given. */
+  readonly bits?: number;
   readonly name: string;
   readonly description: string;
   /** Bit fields, high to low, for views: name, low bit, width. */
@@ -38,6 +42,11 @@ export interface Device {
   readonly registers?: readonly DeviceRegister[];
   readonly ports?: readonly PortRange[];
   readonly mmio?: readonly MmioRange[];
+  /**
+   * Present values of {@link registers}, in their order, for views: nothing changes as by a read of the guest. Undefined where there is none to show,
+   * such as a command register that keeps nothing.
+   */
+  registerValues?(): readonly (number | undefined)[];
   /** Power-on and reset state. */
   reset(): void;
   /** Plain JSON-able state for views and snapshots, and back. */

@@ -43,7 +43,15 @@ function powerOn(): ControllerState {
 /** Page register of each channel; the other ports of 0x80–0x8F are plain storage (0x80 is the POST code). */
 const PAGE_PORTS = [0x87, 0x83, 0x81, 0x82, 0x8f, 0x8b, 0x89, 0x8a] as const;
 
-const controllerRows = ['Status/command', 'Request', 'Single mask', 'Mode', 'Clear byte pointer', 'Temporary/master clear', 'Clear mask', 'Write all masks'] as const;
+const modeFields = [{ name: 'MODE', bit: 6, width: 2 }, { name: 'DOWN', bit: 5, width: 1 }, { name: 'AUTO', bit: 4, width: 1 }, { name: 'TRANSFER', bit: 2, width: 2 }] as const;
+
+/** A controller's registers behind its channels, by number. */
+const controllerRows = [
+  { register: 8, name: 'Status', description: 'Requests, and channels that have come to their end', fields: [{ name: 'REQ', bit: 4, width: 4 }, { name: 'TC', bit: 0, width: 4 }] },
+  { register: 8, name: 'Command', description: 'Timing and priority; bit 2 disables the controller', fields: [{ name: 'DISABLE', bit: 2, width: 1 }] },
+  { register: 15, name: 'Mask', description: 'Channels that are closed', fields: [{ name: 'MASK', bit: 0, width: 4 }] },
+  { register: 13, name: 'Temporary', description: 'Byte of a memory-to-memory transfer; a write clears the controller' },
+] as const;
 
 export class Dma implements Device {
   readonly id = 'dma';
@@ -53,15 +61,15 @@ export class Dma implements Device {
       const at = n < 4 ? 2 * n : 0xc0 + 4 * (n - 4);
       const step = n < 4 ? 1 : 2;
       return [
-        { address: at, name: `Channel ${n} address`, description: 'Low byte, then high byte' },
-        { address: at + step, name: `Channel ${n} count`, description: 'Transfers less one, low byte, then high byte' },
+        { address: at, bits: 16, name: `Channel ${n} address`, description: 'Low byte, then high byte' },
+        { address: at + step, bits: 16, name: `Channel ${n} count`, description: 'Transfers less one, low byte, then high byte' },
         { address: PAGE_PORTS[n], name: `Channel ${n} page`, description: 'Address bits from 16 up' },
+        { address: n < 4 ? 0x0b : 0xd6, name: `Channel ${n} mode`, description: 'Kind and direction of the transfer', fields: modeFields },
       ];
     }),
-    ...controllerRows.flatMap((name, n) => [
-      { address: 8 + n, name: `${name} 1`, description: 'Channels 0–3' },
-      { address: 0xd0 + 2 * n, name: `${name} 2`, description: 'Channels 4–7' },
-    ]),
+    ...[0, 1].flatMap((n) => controllerRows.map(({ register, name, ...row }) => ({
+      address: n === 0 ? register : 0xc0 + 2 * register, name: `${name} of channels ${4 * n}–${4 * n + 3}`, ...row,
+    }))),
   ];
   readonly ports: readonly PortRange[] = [
     { first: 0x00, last: 0x0f, read: (port) => this.read(0, port), write: (port, value) => this.write(0, port, value & 0xff) },
@@ -120,6 +128,13 @@ export class Dma implements Device {
       case 14: c.mask = 0; break;
       default: c.mask = value & 0x0f;
     }
+  }
+
+  registerValues(): readonly number[] {
+    return [
+      ...this.controllers.flatMap(({ channels }, n) => channels.flatMap(({ address, count, mode }, i) => [address, count, this.pages[PAGE_PORTS[4 * n + i] & 15], mode])),
+      ...this.controllers.flatMap(({ terminal, requests, command, mask, temporary }) => [terminal | requests << 4, command, mask, temporary]),
+    ];
   }
 
   reset(): void {

@@ -53,11 +53,22 @@ export class KeyboardController implements Device {
   readonly registers: readonly DeviceRegister[] = [
     { address: 0x60, name: 'Data', description: 'Output buffer; writes go to the keyboard or are a command\'s argument' },
     {
+      address: 0x60, index: 0, name: 'Command byte', description: 'Byte 0 of the controller\'s memory (commands 20h and 60h)',
+      fields: [
+        { name: 'TRANSLATE', bit: 6, width: 1 }, { name: 'AUX_OFF', bit: 5, width: 1 }, { name: 'KBD_OFF', bit: 4, width: 1 }, { name: 'SYSTEM', bit: 2, width: 1 },
+        { name: 'AUX_IRQ', bit: 1, width: 1 }, { name: 'KBD_IRQ', bit: 0, width: 1 },
+      ],
+    },
+    {
       address: 0x64, name: 'Status/command', description: 'Status when read, controller command when written',
       fields: [
         { name: 'PARITY', bit: 7, width: 1 }, { name: 'TIMEOUT', bit: 6, width: 1 }, { name: 'AUX', bit: 5, width: 1 }, { name: 'UNLOCKED', bit: 4, width: 1 },
         { name: 'COMMAND', bit: 3, width: 1 }, { name: 'SYSTEM', bit: 2, width: 1 }, { name: 'IBF', bit: 1, width: 1 }, { name: 'OBF', bit: 0, width: 1 },
       ],
+    },
+    {
+      address: 0x64, index: 0xd0, name: 'Output port', description: 'Commands D0h and D1h',
+      fields: [{ name: 'AUX_FULL', bit: 5, width: 1 }, { name: 'KBD_FULL', bit: 4, width: 1 }, { name: 'A20', bit: 1, width: 1 }, { name: 'NOT_RESET', bit: 0, width: 1 }],
     },
     { address: 0x92, name: 'System control port A', description: 'Fast A20 and reset', fields: [{ name: 'A20', bit: 1, width: 1 }, { name: 'RESET', bit: 0, width: 1 }] },
   ];
@@ -238,11 +249,20 @@ export class KeyboardController implements Device {
       case 0xae: s.ram[0] &= ~KEYBOARD_OFF; this.fill(); break;
       case 0xc0: this.reply('controller', [0xa0]); break; // not locked, colour display, manufacturing jumper open
       case 0xd0:
-        this.reply('controller', [(s.outputPort & ~0x30) | (this.levels.keyboard ? 0x10 : 0) | (this.levels.mouse ? 0x20 : 0)]);
+        this.reply('controller', [this.outputPort]);
         break;
       case 0xe0: this.reply('controller', [0]); break;
       default: break; // Unknown commands have no effect.
     }
+  }
+
+  private get outputPort(): number {
+    return (this.state.outputPort & ~0x30) | (this.levels.keyboard ? 0x10 : 0) | (this.levels.mouse ? 0x20 : 0);
+  }
+
+  registerValues(): readonly number[] {
+    const { output, ram } = this.state;
+    return [output, ram[0], this.readStatus(), this.outputPort, this.state.outputPort & A20];
   }
 
   private writeOutputPort(value: number): void {

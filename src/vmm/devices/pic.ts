@@ -205,14 +205,24 @@ class Chip {
 
 const ocwFields = [{ name: 'R/SL/EOI', bit: 5, width: 3 }, { name: 'ICW1/OCW3', bit: 3, width: 2 }, { name: 'level', bit: 0, width: 3 }] as const;
 
+/** What a chip keeps behind its two ports, with a bit for each of its inputs. */
+function chipRows(chip: string, port: number, firstIrq: number): DeviceRegister[] {
+  const inputs = Array.from({ length: 8 }, (_, n) => ({ name: `IRQ${firstIrq + 7 - n}`, bit: 7 - n, width: 1 }));
+  return [
+    { address: port, name: `${chip} command`, description: 'ICW1, OCW2, OCW3; reads IRR, ISR or the poll answer', fields: ocwFields },
+    { address: port, name: `${chip} IRR`, description: 'Requests that wait', fields: inputs },
+    { address: port, name: `${chip} ISR`, description: 'Requests in service', fields: inputs },
+    { address: port + 1, name: `${chip} IMR`, description: 'Interrupt mask (OCW1); ICW2–ICW4 while initializing', fields: inputs },
+    { address: port + 1, name: `${chip} ICW2`, description: 'Vector of the first input' },
+  ];
+}
+
 export class PicPair implements Device {
   readonly id = 'pic';
   readonly title = '8259A interrupt controllers';
   readonly registers: readonly DeviceRegister[] = [
-    { address: 0x20, name: 'Master command', description: 'ICW1, OCW2, OCW3; reads IRR, ISR or the poll answer', fields: ocwFields },
-    { address: 0x21, name: 'Master data', description: 'ICW2–ICW4 while initializing, then the interrupt mask (OCW1)' },
-    { address: 0xa0, name: 'Slave command', description: 'As port 20h, for IRQ 8–15', fields: ocwFields },
-    { address: 0xa1, name: 'Slave data', description: 'As port 21h, for IRQ 8–15' },
+    ...chipRows('Master', 0x20, 0),
+    ...chipRows('Slave', 0xa0, 8),
     { address: 0x4d0, name: 'ELCR1', description: 'Edge/level control of IRQ 3–7: 1 is level-triggered' },
     { address: 0x4d1, name: 'ELCR2', description: 'Edge/level control of IRQ 9–12, 14, 15' },
   ];
@@ -280,6 +290,11 @@ export class PicPair implements Device {
       this.output = level;
       this.intr(level);
     }
+  }
+
+  registerValues(): readonly (number | undefined)[] {
+    const states = this.chips.map((chip) => chip.state);
+    return [...states.flatMap(({ irr, isr, imr, vectorBase }) => [undefined, irr, isr, imr, vectorBase]), ...states.map(({ elcr }) => elcr)];
   }
 
   reset(): void {

@@ -169,10 +169,20 @@ class Channel {
     const s = this.state;
     const tick = this.now();
     if (count && s.latchedCount < 0) s.latchedCount = this.countAt(tick);
-    if (status && s.latchedStatus < 0) {
-      const nullCount = !s.hasCount || s.reloadAt >= 0 || (s.running && tick < s.start);
-      s.latchedStatus = (this.output(tick) ? 0x80 : 0) | (nullCount ? 0x40 : 0) | s.access << 4 | s.mode << 1 | (s.bcd ? 1 : 0);
-    }
+    if (status && s.latchedStatus < 0) s.latchedStatus = this.status();
+  }
+
+  /** The status byte of the read-back command. */
+  status(): number {
+    const s = this.state;
+    const tick = this.now();
+    const nullCount = !s.hasCount || s.reloadAt >= 0 || (s.running && tick < s.start);
+    return (this.output(tick) ? 0x80 : 0) | (nullCount ? 0x40 : 0) | s.access << 4 | s.mode << 1 | (s.bcd ? 1 : 0);
+  }
+
+  /** The counting element, without a latch. */
+  counter(): number {
+    return this.countAt(this.now());
   }
 
   read(): number {
@@ -288,13 +298,16 @@ export interface PitOptions {
 
 const controlFields = [{ name: 'SC', bit: 6, width: 2 }, { name: 'RW', bit: 4, width: 2 }, { name: 'M', bit: 1, width: 3 }, { name: 'BCD', bit: 0, width: 1 }] as const;
 
+const statusFields = [{ name: 'OUT', bit: 7, width: 1 }, { name: 'NULL', bit: 6, width: 1 }, ...controlFields.slice(1)] as const;
+
 export class Pit implements Device {
   readonly id = 'pit';
   readonly title = '8254 timer';
   readonly registers: readonly DeviceRegister[] = [
-    { address: 0x40, name: 'Counter 0', description: 'System timer, IRQ 0' },
-    { address: 0x41, name: 'Counter 1', description: 'DRAM refresh' },
-    { address: 0x42, name: 'Counter 2', description: 'Speaker tone, gated by port 61h' },
+    ...['System timer, IRQ 0', 'DRAM refresh', 'Speaker tone, gated by port 61h'].flatMap((use, n): DeviceRegister[] => [
+      { address: 0x40 + n, bits: 16, name: `Counter ${n}`, description: use },
+      { address: 0x40 + n, name: `Status ${n}`, description: 'As the read-back command gives it', fields: statusFields },
+    ]),
     { address: 0x43, name: 'Control word', description: 'Programs or latches a counter; SC 3 is the read-back command', fields: controlFields },
     {
       address: 0x61, name: 'System control port B', description: 'Speaker and timer 2',
@@ -366,6 +379,10 @@ export class Pit implements Device {
       this.level = level;
       this.options.irq(level);
     }
+  }
+
+  registerValues(): readonly (number | undefined)[] {
+    return [...this.channels.flatMap((channel) => [channel.counter(), channel.status()]), undefined, this.readPort61()];
   }
 
   reset(): void {

@@ -12,7 +12,7 @@ export class Power implements Device {
   readonly id = 'power';
   readonly title = 'Power management';
   readonly registers: readonly DeviceRegister[] = POWER_PORTS.map((address) => ({
-    address, name: 'PM1a control', description: 'A write of 2000h powers the machine off',
+    address, bits: 16, name: 'PM1a control', description: 'A write of 2000h powers the machine off',
     fields: [{ name: 'SLP_EN', bit: 13, width: 1 }, { name: 'SLP_TYP', bit: 10, width: 3 }, { name: 'SCI_EN', bit: 0, width: 1 }],
   }));
   readonly ports: readonly PortRange[] = POWER_PORTS.map((first) => ({
@@ -29,6 +29,10 @@ export class Power implements Device {
     const written = offset === 0 && size > 1 ? value & 0xffff : offset === 0 ? (this.control & 0xff00) | (value & 0xff) : (this.control & 0xff) | (value & 0xff) << 8;
     this.control = written & KEPT;
     if (written & SLP_EN && (written & SLP_TYP) === 0) this.powerOff();
+  }
+
+  registerValues(): readonly number[] {
+    return POWER_PORTS.map(() => this.control);
   }
 
   reset(): void {

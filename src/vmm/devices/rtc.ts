@@ -23,6 +23,22 @@ const OSCILLATOR_HERTZ = 32768;
 const UPDATE_TICKS = 73;
 const DAY_SECONDS = 86400;
 
+const bit = (name: string, n: number, width = 1) => ({ name, bit: n, width });
+/** What views show of the registers behind port 71h. */
+const cmosRows: readonly (readonly [index: number, name: string, description: string, fields?: DeviceRegister['fields']])[] = [
+  [CMOS.seconds, 'Seconds', 'Time of day'], [CMOS.secondsAlarm, 'Seconds alarm', 'C0h and above: every second'],
+  [CMOS.minutes, 'Minutes', 'Time of day'], [CMOS.minutesAlarm, 'Minutes alarm', 'C0h and above: every minute'],
+  [CMOS.hours, 'Hours', 'Time of day'], [CMOS.hoursAlarm, 'Hours alarm', 'C0h and above: every hour'],
+  [CMOS.weekday, 'Day of week', '1 is Sunday'], [CMOS.day, 'Day', 'Day of the month'], [CMOS.month, 'Month', '1–12'], [CMOS.year, 'Year', 'Of the century'],
+  [CMOS.century, 'Century', 'In BCD'],
+  [CMOS.a, 'A', 'Divider and rate', [bit('UIP', 7), bit('DV', 4, 3), bit('RS', 0, 4)]],
+  [CMOS.b, 'B', 'Interrupt enables and format', [bit('SET', 7), bit('PIE', 6), bit('AIE', 5), bit('UIE', 4), bit('SQWE', 3), bit('BINARY', 2), bit('24H', 1), bit('DSE', 0)]],
+  [CMOS.c, 'C', 'Interrupt flags; a read clears them', [bit('IRQF', 7), bit('PF', 6), bit('AF', 5), bit('UF', 4)]],
+  [CMOS.d, 'D', 'Battery', [bit('VRT', 7)]],
+  [CMOS.shutdown, 'Shutdown', 'What the BIOS does after a reset'], [CMOS.floppyTypes, 'Floppy types', 'Drives A and B', [bit('A', 4, 4), bit('B', 0, 4)]],
+  [CMOS.diskTypes, 'Disk types', 'Drives C and D', [bit('C', 4, 4), bit('D', 0, 4)]], [CMOS.equipment, 'Equipment', 'As INT 11h'],
+];
+
 export interface RtcOptions {
   readonly clock: Clock;
   /** IRQ 8. */
@@ -56,7 +72,7 @@ export class Rtc implements Device {
   readonly title = 'Real-time clock and CMOS RAM';
   readonly registers: readonly DeviceRegister[] = [
     { address: 0x70, name: 'Index', description: 'Register number; bit 7 masks NMI', fields: [{ name: 'NMI_DIS', bit: 7, width: 1 }, { name: 'INDEX', bit: 0, width: 7 }] },
-    { address: 0x71, name: 'Data', description: 'The register selected by port 70h' },
+    ...cmosRows.map(([index, name, description, fields]): DeviceRegister => ({ address: 0x71, index, name, description, ...(fields && { fields }) })),
   ];
   readonly ports: readonly PortRange[] = [{
     first: 0x70, last: 0x71,
@@ -240,6 +256,18 @@ export class Rtc implements Device {
   /** A register as the guest reads it; for the BIOS and views too. Reading C clears it. */
   readRegister(index: number): number {
     const s = this.state;
+    const value = this.registerValue(index);
+    if (index === CMOS.c) {
+      s.flags = 0;
+      this.drive();
+      this.plan();
+    }
+    return value;
+  }
+
+  /** A register's value; reading C does not clear it. */
+  private registerValue(index: number): number {
+    const s = this.state;
     if (index <= CMOS.year || index === CMOS.century) this.refreshTime();
     if (index === CMOS.a) {
       const untilUpdate = OSCILLATOR_HERTZ - (this.oscillator.now() % OSCILLATOR_HERTZ);
@@ -247,15 +275,15 @@ export class Rtc implements Device {
     }
     if (index === CMOS.c) {
       this.settle();
-      const value = s.flags | (s.level ? IRQF : 0);
-      s.flags = 0;
-      this.drive();
-      this.plan();
-      return value;
+      return s.flags | (s.level ? IRQF : 0);
     }
     // D: the battery is good.
     if (index === CMOS.d) return 0x80;
     return s.ram[index & 0x7f];
+  }
+
+  registerValues(): readonly number[] {
+    return [this.state.index | (this.state.nmiMasked ? 0x80 : 0), ...cmosRows.map(([index]) => this.registerValue(index))];
   }
 
   private writeRegister(index: number, value: number): void {

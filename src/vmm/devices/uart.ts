@@ -75,9 +75,11 @@ export class Uart implements Device {
     this.title = `16550A serial port COM${index + 1}`;
     const bits = (names: string, lowest = 0) => names.split(' ').map((name, n, all) => ({ name, bit: lowest + all.length - 1 - n, width: 1 }));
     this.registers = [
-      { address: base, name: 'RBR/THR/DLL', description: 'Received byte, byte to send, or divisor low with DLAB' },
-      { address: base + 1, name: 'IER/DLM', description: 'Interrupt enable, or divisor high with DLAB', fields: bits('MODEM RLS THRE RDA') },
-      { address: base + 2, name: 'IIR/FCR', description: 'Interrupt identification; FIFO control when written' },
+      { address: base, name: 'RBR', description: 'The next received byte; bytes to send are written here' },
+      { address: base, bits: 16, name: 'DLL/DLM', description: 'Divisor of 115,200 bits a second, in two bytes while DLAB is set' },
+      { address: base + 1, name: 'IER', description: 'Interrupt enable', fields: bits('MODEM RLS THRE RDA') },
+      { address: base + 2, name: 'IIR', description: 'Interrupt identification', fields: [{ name: 'FIFOS', bit: 6, width: 2 }, { name: 'ID', bit: 1, width: 3 }, { name: 'NONE', bit: 0, width: 1 }] },
+      { address: base + 2, name: 'FCR', description: 'FIFO control', fields: [{ name: 'TRIGGER', bit: 6, width: 2 }, { name: 'DMA', bit: 3, width: 1 }, { name: 'ENABLE', bit: 0, width: 1 }] },
       { address: base + 3, name: 'LCR', description: 'Line control', fields: [...bits('DLAB BREAK STICK EVEN PARITY STOP', 2), { name: 'LENGTH', bit: 0, width: 2 }] },
       { address: base + 4, name: 'MCR', description: 'Modem control', fields: bits('LOOP OUT2 OUT1 RTS DTR') },
       { address: base + 5, name: 'LSR', description: 'Line status', fields: bits('FIFOERR TEMT THRE BI FE PE OE DR') },
@@ -174,6 +176,22 @@ export class Uart implements Device {
     if (changed & 0x40 && (after & 0x40) === 0) this.state.deltas |= 4;
   }
 
+  private lineStatus(): number {
+    const s = this.state;
+    return LSR_THRE | LSR_TEMT | (s.fifo.length > 0 ? LSR_DR : 0) | (s.overrun ? LSR_OE : 0) | (s.breakSeen ? LSR_BI : 0)
+      | (s.breakSeen && this.fifoEnabled ? LSR_FIFO_ERROR : 0);
+  }
+
+  /** IIR bits 6 and 7. */
+  private get fifoBits(): number {
+    return this.fifoEnabled ? 0xc0 : 0;
+  }
+
+  registerValues(): readonly (number | undefined)[] {
+    const { fifo, divisor, ier, fcr, lcr, mcr, deltas, scratch } = this.state;
+    return [fifo[0], divisor, ier, this.identification() | this.fifoBits, fcr, lcr, mcr, this.lineStatus(), this.modemStatus() | deltas, scratch];
+  }
+
   private read(register: number): number {
     const s = this.state;
     switch (register) {
@@ -191,13 +209,12 @@ export class Uart implements Device {
           s.threPending = false;
           this.update();
         }
-        return value | (this.fifoEnabled ? 0xc0 : 0);
+        return value | this.fifoBits;
       }
       case 3: return s.lcr;
       case 4: return s.mcr;
       case 5: {
-        const value = LSR_THRE | LSR_TEMT | (s.fifo.length > 0 ? LSR_DR : 0) | (s.overrun ? LSR_OE : 0) | (s.breakSeen ? LSR_BI : 0)
-          | (s.breakSeen && this.fifoEnabled ? LSR_FIFO_ERROR : 0);
+        const value = this.lineStatus();
         s.overrun = false;
         s.breakSeen = false;
         this.update();

@@ -3,7 +3,7 @@
  * The shapes are those of the protocol (imported as types only: they are data, and there is one declaration of them).
  */
 import type {
-  AddressSpace, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText,
+  AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText,
 } from '../../protocol/messages';
 
 export type RunOutcome =
@@ -58,6 +58,7 @@ export interface MachineApi {
   hiddenPageFaults(most: number): { linear: number; count: number }[];
   postMortem(): PostMortem | undefined;
   screen(): ScreenText;
+  devices(): DeviceSnapshot[];
   /** Bytes from the other end of the line. Returns how many were taken; the line holds a bounded number, offer the rest later. */
   serialInput(port: number, bytes: Uint8Array): number;
   /** Returns how many scan codes were taken. */

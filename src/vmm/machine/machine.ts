@@ -2,7 +2,7 @@
  * The machine: a processor under the engine, memory, the board, the clock, and the loop that runs them together: time advances by retired
  * instructions, due device events fire at exact counts, interrupts and debug traps are taken at instruction boundaries.
  */
-import type { AddressSpace, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText } from '../../protocol/messages';
+import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText } from '../../protocol/messages';
 import { Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
 import { cpuModels } from '../cpu/cpuid';
@@ -17,6 +17,7 @@ import type { WatchHandle } from '../mmu/watches';
 import { Engine } from '../translate/engine';
 import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
 import { Board } from './board';
+import { deviceSnapshot } from './device-snapshot';
 import { EventClock } from './clock';
 import { floppyDisk } from './disk';
 import { Firmware } from './firmware';
@@ -443,6 +444,10 @@ export class Machine implements MachineApi {
 
   screen(): ScreenText {
     return this.board.vga.text();
+  }
+
+  devices(): DeviceSnapshot[] {
+    return this.board.devices.map(deviceSnapshot);
   }
 
   serialInput(port: number, bytes: Uint8Array): number {
