@@ -8,10 +8,10 @@ import { CliError } from './errors';
 import { readInput } from './files';
 
 export interface GuestOptions {
-  readonly memory: number;
+  readonly memory?: number;
   readonly mmu: 'shadow';
   readonly pace: 'realtime' | 'max';
-  readonly kernelCmdline?: string;
+  readonly append?: string;
   readonly initrd?: string;
   readonly fda?: string;
   readonly hda?: string;
@@ -24,6 +24,11 @@ type Boot = Pick<MachineConfiguration, 'image' | 'boot' | 'loadAddress' | 'entry
 
 const sourceExtensions = /\.(?:asm|nasm|s|inc)$/i;
 const SIGNATURE_OFFSET = 510;
+/** Kernels that take a command line and a ramdisk or module. */
+const kernelKinds = ['multiboot', 'linux'] as const;
+
+/** Guest memory unless --memory says otherwise. */
+export const MEMORY_MIB = 32, LINUX_MEMORY_MIB = 256;
 
 /** @throws CliError, MachineError */
 export function guestConfiguration(file: string | undefined, options: GuestOptions): MachineConfiguration {
@@ -33,16 +38,18 @@ export function guestConfiguration(file: string | undefined, options: GuestOptio
   const named = options.hda ?? options.fda;
   if (file === undefined && named === undefined) throw new CliError('There is nothing to run', 'Name a file, or give --hda or --fda an image to boot from.');
   const boot = file === undefined ? { image: new Uint8Array(), boot: 'auto' as const } : program(file, options.loadAddress);
-  if (boot.boot !== 'multiboot') {
-    const given = (['kernelCmdline', 'initrd'] as const).find((option) => options[option] !== undefined);
-    if (given) throw new CliError(`${given === 'initrd' ? '--initrd' : '--kernel-cmdline'} is for multiboot kernels; ${file ?? named} is none`, 'Leave it out.');
+  const kernel = kernelKinds.find((kind) => kind === boot.boot);
+  if (!kernel) {
+    const given = (['append', 'initrd'] as const).find((option) => options[option] !== undefined);
+    if (given) throw new CliError(`--${given} is for Linux and multiboot kernels; ${file ?? named} is none`, 'Leave it out.');
   }
+  const initrd = options.initrd === undefined ? undefined : { name: path.basename(options.initrd), bytes: readInput(options.initrd) };
   return {
-    name: path.basename(file ?? named ?? ''), memoryMiB: options.memory, mmu: options.mmu, pace: options.pace, ...boot,
+    name: path.basename(file ?? named ?? ''), memoryMiB: options.memory ?? (boot.boot === 'linux' ? LINUX_MEMORY_MIB : MEMORY_MIB), mmu: options.mmu, pace: options.pace, ...boot,
     ...(options.fda !== undefined && { floppy: drive(options.fda) }),
     ...(options.hda !== undefined && { hardDisk: drive(options.hda) }),
-    ...(options.kernelCmdline !== undefined && { commandLine: options.kernelCmdline }),
-    ...(options.initrd !== undefined && { modules: [{ name: path.basename(options.initrd), bytes: readInput(options.initrd) }] }),
+    ...(options.append !== undefined && { commandLine: options.append }),
+    ...(initrd && (kernel === 'linux' ? { initrd: initrd.bytes } : { modules: [initrd] })),
     ...(options.maxInstructions !== undefined && { maxInstructions: options.maxInstructions }),
   };
 }

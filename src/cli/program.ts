@@ -4,6 +4,7 @@ import { asm, type AsmOptions } from './asm';
 import { bench, type BenchOptions } from './bench/bench';
 import { dis, type DisOptions } from './dis';
 import { counterDefinitions } from './format/counters';
+import { LINUX_MEMORY_MIB, MEMORY_MIB } from './guest';
 import { terminalHelp } from './input';
 import { address, collect, define, seconds, typedText, whole } from './options';
 import { run, type RunOptions } from './run';
@@ -11,9 +12,10 @@ import { run, type RunOptions } from './run';
 const MEMORY_MIB_MAX = 2048;
 
 const runHelp = `
-What FILE is gets detected: assembly source (.asm, .nasm, .s, .inc), a multiboot
-kernel (ELF), a disk image (boot sector signature), else a flat binary, loaded
-at 0x7C00 in real mode. Without FILE the machine boots from --fda or --hda.
+What FILE is gets detected: assembly source (.asm, .nasm, .s, .inc), a Linux
+kernel (bzImage), a multiboot kernel (ELF), a disk image (boot sector
+signature), else a flat binary, loaded at 0x7C00 in real mode. Without FILE the
+machine boots from --fda or --hda.
 
 Standard output gets what the guest writes to its serial port and to the debug
 port 0xE9, then what --screen, --registers and --counters ask for. How the run
@@ -36,7 +38,8 @@ ${terminalHelp.split('   ').map((line) => `  ${line}`).join('\n')}
 
 Examples:
   ringside run samples/hello.asm --registers --counters table
-  ringside run kernel.elf --kernel-cmdline "verbose" --initrd data.bin
+  ringside run vmlinuz --initrd initrd.img --append "console=ttyS0"
+  ringside run kernel.elf --append "verbose" --initrd data.bin
   ringside run disk.img --max-instructions 100M --counters json`;
 
 /** @param finished receives the exit status of the command that ran. */
@@ -51,10 +54,10 @@ export function createProgram(version: string, finished: (status: number) => voi
     .summary('run a guest')
     .description('Runs a guest in this terminal.')
     .argument('[file]', 'program, kernel or disk image')
-    .addOption(new Option('--memory <MiB>', 'guest memory').argParser(whole(1, MEMORY_MIB_MAX)).default(32))
+    .addOption(new Option('--memory <MiB>', `guest memory (default: ${MEMORY_MIB}, for Linux kernels ${LINUX_MEMORY_MIB})`).argParser(whole(1, MEMORY_MIB_MAX)))
     .addOption(new Option('--serial <where>', 'the first serial port: stdio, null, or a file for its output').default('stdio'))
-    .option('--kernel-cmdline <text>', 'command line of a multiboot kernel')
-    .option('--initrd <file>', 'module of a multiboot kernel')
+    .option('--kernel-cmdline, --append <text>', 'command line of a Linux or multiboot kernel')
+    .option('--initrd <file>', 'initial ramdisk of a Linux kernel, module of a multiboot kernel')
     .option('--fda <image>', 'floppy in drive A')
     .option('--hda <image>', 'first hard disk')
     .option('--cdrom <image>', 'CD-ROM (refused: no drive that can be booted yet)')

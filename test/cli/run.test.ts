@@ -192,7 +192,7 @@ describe('bad input to ringside run', () => {
     await refused(['run', 'nowhere.asm'], /nowhere\.asm cannot be read: it does not exist/);
     await refused(['run', 'nowhere.img'], /nowhere\.img cannot be read: it does not exist/);
     await refused(['run', 'samples'], /samples cannot be read: it is a directory/);
-    await refused(['run', hello, '--initrd', hello], /--initrd is for multiboot kernels/);
+    await refused(['run', hello, '--initrd', hello], /--initrd is for Linux and multiboot kernels/);
     await refused(['run', hello, '--cdrom', 'cd.iso'], /--cdrom cd\.iso: .*CD-ROM/, /--hda/);
     await refused(['run', hello, '--serial', '/nowhere/serial'], /--serial: \/nowhere\/serial cannot be written/);
     await refused(['run'], /nothing to run/);
@@ -218,7 +218,7 @@ describe('bad input to ringside run', () => {
     };
     await inFolder(files, async (folder) => {
       const file = (name: string): string => path.join(folder, name);
-      await refused(['run', file('vmlinuz')], /Linux/);
+      await refused(['run', file('vmlinuz')], /vmlinuz: speaks boot protocol 0\.00/);
       await refused(['run', file('empty.img')], /empty/);
       await refused(['run', file('disk.qcow2')], /qcow2/, /qemu-img/);
       await refused(['run', file('kernel.elf')], /kernel\.elf/);

@@ -87,6 +87,10 @@ export class Firmware {
     registers.segments.forEach(({ selector, base, limit, attributes }, n) => cpu.setSegment(n, selector, base, limit, attributes));
     state.eip = registers.eip;
     state.eflags = registers.eflags;
+    if (registers.gdtr) state.setGdtr(registers.gdtr.base, registers.gdtr.limit);
+    state.cr3 = registers.cr3 ?? 0;
+    state.cr4 = registers.cr4 ?? 0;
+    state.efer = registers.efer ?? 0;
     state.cr0 = registers.cr0;
     cpu.pagingChanged('cr0');
   }

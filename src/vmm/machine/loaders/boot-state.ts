@@ -24,12 +24,17 @@ export interface InitialRegisters {
   readonly eip: number;
   readonly eflags: number;
   readonly cr0: number;
+  /** 0 unless given. */
+  readonly cr3?: number;
+  readonly cr4?: number;
+  readonly efer?: number;
+  readonly gdtr?: { readonly base: number; readonly limit: number };
   /** ES CS SS DS FS GS. */
   readonly segments: readonly [InitialSegment, InitialSegment, InitialSegment, InitialSegment, InitialSegment, InitialSegment];
 }
 
 export interface BootState {
-  readonly kind: 'disk' | 'flat' | 'multiboot';
+  readonly kind: 'disk' | 'flat' | 'multiboot' | 'linux';
   readonly chunks: readonly MemoryChunk[];
   /** Undefined: the processor begins at the reset vector and the BIOS boots from the drives. Otherwise the board runs Bios.powerOn() first, and A20 is on. */
   readonly registers?: InitialRegisters;

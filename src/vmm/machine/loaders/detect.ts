@@ -2,12 +2,13 @@
 import { MachineError } from '../api';
 import { SECTOR_BYTES, floppyFormats } from '../disk';
 import { isElf } from './elf32';
+import { isLinux } from './linux-header';
 import { CONVENTIONAL_END } from './memory-map';
 import { findMultibootHeader } from './multiboot';
 
 export type Detected =
   | { readonly kind: 'asm' }
-  | { readonly kind: 'multiboot' }
+  | { readonly kind: 'multiboot' | 'linux' }
   | { readonly kind: 'disk'; readonly drive: 'floppy' | 'hardDisk' }
   | { readonly kind: 'flat' };
 
@@ -29,7 +30,6 @@ const convert = 'Convert it to a raw image first: qemu-img convert -O raw IN OUT
 
 /** Formats that are recognized and not supported (yet), most specific first. */
 const unsupported: readonly Signature[] = [
-  { what: 'a Linux kernel (boot protocol, "HdrS" at 0x202)', matches: (b) => textAt(b, 0x202, 'HdrS'), advice: 'Linux kernels are not supported yet; multiboot kernels, disk images and flat binaries are.' },
   { what: 'gzip-compressed', matches: (b) => b[0] === 0x1f && b[1] === 0x8b, advice: 'Decompress it first: gunzip FILE.' },
   { what: 'xz-compressed', matches: (b) => b[0] === 0xfd && textAt(b, 1, '7zXZ'), advice: 'Decompress it first: unxz FILE.' },
   { what: 'a qcow2 disk image', matches: (b) => textAt(b, 0, 'QFI\xfb'), advice: convert },
@@ -64,6 +64,7 @@ export function detect(file: string, bytes: Uint8Array): Detected {
     if (bytes[4] === 2) throw new MachineError('elf64', `${file}: is a 64-bit ELF (e_ident[EI_CLASS] = 2); 64-bit kernels are not supported yet`, 'Build it for 32 bits (-m32, -melf_i386).');
     return { kind: 'multiboot' };
   }
+  if (isLinux(bytes)) return { kind: 'linux' };
   for (const { what, matches, advice } of unsupported) {
     if (matches(bytes)) throw new MachineError('unsupported-format', `${file}: is ${what}`, advice);
   }

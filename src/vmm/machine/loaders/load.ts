@@ -4,19 +4,20 @@ import { MachineError } from '../api';
 import { BOOT_ADDRESS } from '../bios/layout';
 import { CR0_ET, realModeSegment, type BootState } from './boot-state';
 import { detect, driveFor } from './detect';
+import { loadLinux } from './linux';
 import { loadMultiboot } from './multiboot';
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const REAL_MODE_END = 0x100000, SCREEN_AND_ROM = 0xa0000;
 
-type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'floppy' | 'hardDisk'>;
+type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk'>;
 
 /** Throws MachineError for input that cannot be started. */
 export function prepareBoot(configuration: Configuration, ramBytes: number): BootState {
   const { name, image, floppy, hardDisk } = configuration;
   const drives = { floppy, hardDisk };
   // A machine with drives and no program boots from them.
-  if (image.length === 0 && configuration.boot !== 'flat' && configuration.boot !== 'multiboot' && (floppy ?? hardDisk) !== undefined) return { kind: 'disk', chunks: [], ...drives };
+  if (image.length === 0 && (configuration.boot === 'auto' || configuration.boot === 'disk') && (floppy ?? hardDisk) !== undefined) return { kind: 'disk', chunks: [], ...drives };
   if (image.length === 0) throw new MachineError('empty', `${name}: is empty`, 'Assemble or build it first.');
   // An explicit address means that the bytes are to be put there.
   const wanted = configuration.boot === 'auto' && configuration.loadAddress !== undefined ? 'flat' : configuration.boot;
@@ -25,6 +26,10 @@ export function prepareBoot(configuration: Configuration, ramBytes: number): Boo
     case 'multiboot': {
       const { commandLine, modules } = configuration;
       return { ...loadMultiboot({ file: name, bytes: image, ramBytes, commandLine, modules }), ...drives };
+    }
+    case 'linux': {
+      const { commandLine, initrd } = configuration;
+      return { ...loadLinux({ file: name, bytes: image, ramBytes, commandLine, initrd }), ...drives };
     }
     case 'disk': return diskBoot(configuration);
     case 'flat': return flatBoot(configuration, ramBytes);
