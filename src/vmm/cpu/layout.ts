@@ -153,7 +153,8 @@ export const CODE_CACHE_SIZE = 0x2000000;
  * into a page with code looks here before it asks the monitor.
  */
 export const CODE_GRANULES = CODE_CACHE + CODE_CACHE_SIZE;
-const CODE_GRANULES_SIZE = 0x400000;
+/** For 2.25 GiB: the largest RAM, and ROM images and frame buffers behind it. */
+const CODE_GRANULES_SIZE = 0x480000;
 /** Lookup tables: {@link LOOKUP_SPACES} address spaces, each a read and a write table of 2^20 entries of 4 bytes. */
 export const LOOKUP = CODE_GRANULES + CODE_GRANULES_SIZE;
 export const LOOKUP_TABLE_SIZE = 0x400000;

@@ -112,7 +112,11 @@ export interface PciLink {
   readonly interrupt: Line;
   /** Command register as software last wrote it: I/O 0, memory 1, bus master 2, INTx disable 10. */
   command(): number;
-  /** Sends a message-signalled interrupt. */
+  /** The function's own configuration space, as software reads it. */
+  read(offset: number, size: AccessSize): number;
+  /** Changes it without regard to what software may write. */
+  put(offset: number, value: number, size: AccessSize): void;
+  /** Sends a message-signalled interrupt; nothing happens while bus mastering is off. */
   message(address: number, data: number): void;
 }
 
@@ -135,11 +139,13 @@ export interface PciFunction {
   readonly rom?: Uint8Array;
   /** 1 to 4 for INTA# to INTD#, 0 for none. */
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
-  /** Capabilities and device-specific bytes from 0x40 on, with the bits that software may write. */
+  /** Capabilities and device-specific bytes, with the bits that software may write. Bytes below 0x40 take the place of the standard header's. */
   readonly extra?: readonly { readonly offset: number; readonly bytes: readonly number[]; readonly writable?: readonly number[] }[];
   /** Offset of the first capability, or absent. */
   readonly capabilities?: number;
+  /** Registers of configuration space beyond the standard header, by offset. */
+  readonly configurationRegisters?: readonly DeviceRegister[];
   connect?(link: PciLink): void;
-  /** Told after software changed a byte of configuration space. */
+  /** Told after software wrote to configuration space, and (with offset 0) after a reset or restore. */
   configured?(offset: number, size: AccessSize): void;
 }

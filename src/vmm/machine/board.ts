@@ -1,9 +1,12 @@
 /** The PC around the processor: the devices, wired to each other, to the ports and to the machine that owns them. */
 import { DebugExit } from '../devices/debug-exit';
 import { DebugPort } from '../devices/debug-port';
-import type { Clock, Device, PhysicalBytes } from '../devices/device';
+import type { Clock, Device, MmioRange, PciFunction, PhysicalBytes } from '../devices/device';
 import { Dma } from '../devices/dma';
 import { KeyboardController } from '../devices/keyboard';
+import { PciBus } from '../devices/pci/bus';
+import { HostBridge } from '../devices/pci/host-bridge';
+import { IsaBridge } from '../devices/pci/isa-bridge';
 import { PicPair } from '../devices/pic';
 import { Pit } from '../devices/pit';
 import { Power } from '../devices/power';
@@ -24,9 +27,17 @@ export interface BoardHooks {
   debugPort(bytes: Uint8Array): void;
 }
 
+/** Guest-physical memory as the board arranges it. */
+export interface BoardMemory extends PhysicalBytes {
+  /** Windows that the guest places, and shadow RAM (see PhysicalMemory). */
+  mapWindow(window: MmioRange & { readonly backing?: number }): void;
+  unmapWindow(window: MmioRange & { readonly backing?: number }): void;
+  setShadow(first: number, last: number, bits: number): void;
+}
+
 export interface BoardOptions {
   readonly clock: Clock;
-  readonly memory: PhysicalBytes;
+  readonly memory: BoardMemory;
   readonly rtcSeconds: number;
   /** CMOS drive type of drive A; 0 for none. */
   readonly floppyType: number;
@@ -43,6 +54,7 @@ export class Board {
   readonly vga: VgaText;
   readonly dma = new Dma();
   readonly ports = new PortMap();
+  readonly pci: PciBus;
   readonly devices: readonly Device[];
   private readonly atPowerOn: string;
 
@@ -60,9 +72,21 @@ export class Board {
       clock, keyboardIrq: irq[1], mouseIrq: irq[12], a20: (level) => hooks.a20(level), resetRequested: () => hooks.reset(),
     });
     this.vga = new VgaText({ clock, memory });
+    this.pci = new PciBus({
+      maps: {
+        mapPorts: (range) => this.ports.map(range), unmapPorts: (range) => this.ports.unmap(range),
+        mapMemory: (window) => memory.mapWindow(window), unmapMemory: (window) => memory.unmapWindow(window),
+      },
+    });
+    const functions: readonly PciFunction[] = [
+      new HostBridge((first, last, bits) => memory.setShadow(first, last, bits)),
+      new IsaBridge({ bus: this.pci, irq, reset: () => hooks.reset() }),
+    ];
+    for (const owner of functions) this.pci.add(owner);
     this.devices = [
       this.pic, this.pit, this.rtc, this.uart, this.keyboard, this.vga, this.dma,
       new DebugPort((bytes) => hooks.debugPort(bytes)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
+      this.pci, ...functions.map((owner) => owner.device),
     ];
     for (const device of this.devices) this.ports.add(device);
     this.atPowerOn = JSON.stringify(this.devices.map((device) => device.save()));

@@ -44,7 +44,7 @@ export class Firmware {
   constructor(private readonly boot: BootState, private readonly environment: FirmwareEnvironment) {
     const { cpu, memory, clock, board } = environment;
     this.bios = new Bios({
-      memory, clock, drives: drivesOf(boot),
+      memory, clock, drives: drivesOf(boot), pci: board.pci,
       readPort: (port) => board.ports.read(port, 1),
       writePort: (port, value) => board.ports.write(port, value, 1),
       log: (text) => environment.log(text),
@@ -59,12 +59,15 @@ export class Firmware {
     };
   }
 
-  /** The ROM stands below 1 MiB and, as behind any PC's reset vector, below 4 GiB. */
-  static memoryMap(): Pick<PhysicalOptions, 'rom' | 'holes'> {
+  /**
+   * The ROM stands below 1 MiB, where shadow RAM can take its place, and, as behind any PC's reset vector, below 4 GiB.
+   * @param backing where its bytes are, counted from the start of RAM.
+   */
+  static memoryMap(backing: number): Pick<PhysicalOptions, 'rom' | 'holes'> {
     return {
       rom: [
-        { first: ROM_BASE, last: ROM_BASE + ROM_BYTES - 1 },
-        { first: TOP_OF_MEMORY - ROM_BYTES + 1, last: TOP_OF_MEMORY, backing: ROM_BASE },
+        { first: ROM_BASE, last: ROM_BASE + ROM_BYTES - 1, backing },
+        { first: TOP_OF_MEMORY - ROM_BYTES + 1, last: TOP_OF_MEMORY, backing },
       ],
       holes,
     };
@@ -74,7 +77,7 @@ export class Firmware {
   load(): void {
     const { cpu, memory } = this.environment;
     const { registers, chunks } = this.boot;
-    memory.patch(ROM_BASE, this.bios.rom);
+    memory.patch(TOP_OF_MEMORY - ROM_BYTES + 1, this.bios.rom);
     // Without registers of its own the processor goes through the reset vector, and the BIOS boots from the drives.
     if (!registers) return;
     this.bios.powerOn();

@@ -16,6 +16,7 @@ import { linearNumber, PageFault } from '../mmu/types';
 import type { WatchHandle } from '../mmu/watches';
 import { Engine } from '../translate/engine';
 import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
+import { ROM_BYTES } from './bios/layout';
 import { Board } from './board';
 import { deviceSnapshot } from './device-snapshot';
 import { EventClock } from './clock';
@@ -62,12 +63,12 @@ export class Machine implements MachineApi {
     this.instructionsPerSecond = checkedRate(configuration.instructionsPerSecond);
     let memory: WebAssembly.Memory;
     try {
-      const pages = (RAM + ramBytes) / WASM_PAGE;
+      const pages = (RAM + ramBytes + ROM_BYTES) / WASM_PAGE;
       memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     } catch {
       throw new MachineError('memory', `The host has no room for a machine with ${configuration.memoryMiB} MiB.`, 'Use a smaller memory size.');
     }
-    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: cpuModels.p6.physicalAddressBits, ...Firmware.memoryMap() });
+    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: cpuModels.p6.physicalAddressBits, ...Firmware.memoryMap(ramBytes) });
     this.engine = new Engine(memory, this.mmu, {
       portRead: (port, bytes) => this.board.ports.read(port, bytes),
       portWrite: (port, bytes, value) => this.portWrite(port, bytes, value),

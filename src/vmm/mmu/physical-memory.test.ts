@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { RAM } from '../cpu/layout';
+import { SHADOW_READ, SHADOW_WRITE } from './physical-memory';
 import { createGuest, P, PS, RW, TEST_RAM } from './test-support';
 
 describe('physical memory', () => {
@@ -62,6 +63,76 @@ describe('physical memory', () => {
     guest.mmu.physical.mapMmio(window);
     assert.equal(guest.load(0xa0000, 1), 0x42);
     assert.throws(() => guest.mmu.physical.mapMmio(window), /overlaps the one at a0000/);
+  });
+
+  it('shows a window that the guest moves only where nothing else is, and gives back what was there', () => {
+    const guest = createGuest({ holes: [{ first: 0xa0000, last: 0xbffff }] });
+    const { physical } = guest.mmu;
+    const at = (first: number, value: number) => ({ first, last: first + 0x1fff, read: () => value, write: () => { /* ignored */ } });
+    const overRam = at(0x9f000, 0x42), second = at(0xa0000, 0x43);
+    guest.store(0x9f000, 5);
+    physical.mapWindow(overRam);
+    physical.mapWindow(second);
+    assert.deepEqual([guest.load(0x9f000), guest.load(0xa0000), guest.load(0xa1000)], [5, 0x42, 0x43], 'RAM first, then the older window');
+    physical.unmapWindow(overRam);
+    assert.equal(guest.load(0xa0000), 0x43);
+    physical.unmapWindow(second);
+    assert.equal(guest.load(0xa0000), 0xffffffff);
+    const fixed = at(0xa0000, 0x44);
+    physical.mapMmio(fixed);
+    physical.mapWindow(second);
+    assert.equal(guest.load(0xa0000), 0x44);
+    physical.unmapMmio(fixed);
+    assert.equal(guest.load(0xa0000), 0x43);
+  });
+
+  it('shows memory behind RAM in a window with backing, reached without a call', () => {
+    const guest = createGuest({ ramBytes: TEST_RAM - 0x10000 });
+    const { physical } = guest.mmu;
+    const backing = RAM + TEST_RAM - 0x10000;
+    const window = (first: number) => ({ first, last: first + 0xffff, backing, read: () => assert.fail(), write: () => assert.fail() });
+    const low = window(0xe0000000), high = window(0xf0000000);
+    physical.mapWindow(low);
+    guest.store(0xe0001234, 0x12345678);
+    assert.equal(guest.load(0xe0001234), 0x12345678);
+    assert.ok(guest.readHits(0xe0001234) && guest.writeHits(0xe0001234));
+    assert.equal(physical.view.getUint32(backing + 0x1234, true), 0x12345678);
+    physical.unmapWindow(low);
+    assert.equal(guest.load(0xe0001234), 0xffffffff);
+    physical.mapWindow(high);
+    assert.equal(guest.load(0xf0001234), 0x12345678);
+    const calls: number[] = [];
+    guest.mmu.onCodeWrite = (gpa) => calls.push(gpa);
+    const { gpaPage } = guest.mmu.fetchPage(0xf0000000);
+    guest.mmu.traceCode(gpaPage * 4096, gpaPage * 4096);
+    guest.store(0xf0000000, 1);
+    assert.deepEqual(calls, [gpaPage * 4096]);
+  });
+
+  it('has shadow RAM behind ROM for reads, writes or both', () => {
+    const guest = createGuest({ holes: [{ first: 0xc0000, last: 0xeffff }], rom: [{ first: 0xf0000, last: 0xfffff, backing: 0x200000 }] });
+    const { physical } = guest.mmu;
+    guest.setWord(0x200010, 0x524f4d21);
+    assert.equal(guest.load(0xf0010), 0x524f4d21);
+    physical.setShadow(0xf0000, 0xfffff, SHADOW_WRITE);
+    for (let at = 0xf0000; at < 0xf0020; at += 4) guest.store(at, guest.load(at) + 1);
+    assert.equal(guest.load(0xf0010), 0x524f4d21, 'reads go to the ROM still');
+    physical.setShadow(0xf0000, 0xfffff, SHADOW_READ);
+    assert.equal(guest.load(0xf0010), 0x524f4d22);
+    guest.store(0xf0010, 7);
+    assert.equal(guest.load(0xf0010), 0x524f4d22);
+    physical.setShadow(0xf0000, 0xfffff, SHADOW_READ | SHADOW_WRITE);
+    guest.store(0xf0010, 7);
+    assert.equal(guest.load(0xf0010), 7);
+    assert.ok(guest.writeHits(0xf0010));
+    physical.setShadow(0xf0000, 0xfffff, 0);
+    assert.equal(guest.load(0xf0010), 0x524f4d21);
+    assert.equal(guest.load(0xc0000), 0xffffffff);
+    physical.setShadow(0xc0000, 0xc3fff, SHADOW_WRITE);
+    guest.store(0xc0000, 9);
+    assert.equal(guest.load(0xc0000), 0xffffffff);
+    physical.setShadow(0xc0000, 0xc3fff, SHADOW_READ);
+    assert.equal(guest.load(0xc0000), 9);
   });
 
   it('wraps at 1 MiB while the A20 gate is closed', () => {

@@ -4,7 +4,11 @@
  *
  * Words used throughout this room:
  *  - a *page* is a guest-physical page number (address >>> 12), below 2^28 (physical addresses of up to 40 bits);
- *  - a *frame* is the number of the RAM page that backs it, so that two pages which reach the same bytes are one frame. Traces belong to frames.
+ *  - a *frame* is the number of the page of the machine's memory that backs it, counted from the start of RAM, so that two pages which reach the same
+ *    bytes are one frame. Traces belong to frames. Frames behind RAM's last one hold ROM images and frame buffers: only windows show them.
+ *
+ * What a page is, in order: registers of the board's own devices; shadow RAM where the host bridge says so; ROM, holes and RAM; and where there is
+ * nothing else, windows that the guest has placed (PCI base address registers).
  *
  * Bytes that nothing backs read as all ones; writes to them and to ROM are dropped.
  */
@@ -29,12 +33,20 @@ export interface MmioWindow {
   write(address: number, value: number, size: 1 | 2 | 4): void;
 }
 
-/** A read-only window. Its bytes lie in RAM's backing at `backing` (default: its own address); whole pages. */
+/** A read-only window of whole pages. Its bytes lie `backing` bytes behind the start of RAM (default: its own address), in RAM or behind its end. */
 export interface RomWindow {
   readonly first: number;
   readonly last: number;
   readonly backing?: number;
 }
+
+/** A window that the guest moves. With `backing` (host address, page-aligned, as the window is) it is plain memory, and the handlers are not called. */
+export interface MovableWindow extends MmioWindow {
+  readonly backing?: number;
+}
+
+/** What accesses to a region of shadow RAM reach: bits; without one the access goes to ROM or the bus. */
+export const SHADOW_READ = 1, SHADOW_WRITE = 2;
 
 export interface PhysicalOptions {
   /** A multiple of 4096. */
@@ -55,10 +67,27 @@ const PAGES = 0x100000;
 const A20_PAGE_BIT = 0x100;
 const ALL_PAGES = 0xfffffff;
 
+/** A ROM (pages `first`–`last`, frame of the first one), or with frame -1 a hole. */
+interface Region {
+  readonly first: number;
+  readonly last: number;
+  readonly frame: number;
+}
+
 function checkPages(what: string, first: number, last: number): void {
   if (!Number.isInteger(first) || !Number.isInteger(last) || first < 0 || last >= PAGES * PAGE_BYTES || first > last || first % PAGE_BYTES !== 0 || (last + 1) % PAGE_BYTES !== 0) {
     throw new RangeError(`${what} ${first.toString(16)}–${last.toString(16)}: must be whole 4 KiB pages below 4 GiB, first before last`);
   }
+}
+
+function within<W extends MmioWindow>(windows: readonly W[], address: number): W | undefined {
+  for (let i = 0; i < windows.length; i++) {
+    const window = windows[i];
+    if (address >= window.first && address <= window.last) {
+      return window;
+    }
+  }
+  return undefined;
 }
 
 export class PhysicalMemory {
@@ -77,6 +106,11 @@ export class PhysicalMemory {
   private readonly kinds = new Uint8Array(PAGES);
   private readonly frames = new Int32Array(PAGES).fill(-1);
   private readonly windows: MmioWindow[] = [];
+  private readonly movable: MovableWindow[] = [];
+  /** ROM and holes by page; a later region wins. */
+  private readonly regions: Region[] = [];
+  /** SHADOW bits of the pages of the first MiB. */
+  private readonly shadow = new Uint8Array(0x100);
   private a20 = true;
   private pageMask = ALL_PAGES;
 
@@ -90,36 +124,72 @@ export class PhysicalMemory {
       throw new RangeError(`ramBytes ${ramBytes}: the WebAssembly memory has ${memory.buffer.byteLength} bytes, ${RAM + ramBytes} are needed`);
     }
     this.ramBytes = ramBytes;
-    this.frameCount = ramBytes / PAGE_BYTES;
+    this.frameCount = Math.floor((memory.buffer.byteLength - RAM) / PAGE_BYTES);
     this.intercepts = new Uint8Array(this.frameCount);
     this.bytes = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.words = new Int32Array(memory.buffer);
-    for (let page = 0; page < this.frameCount; page++) {
-      this.frames[page] = page;
-    }
-    this.kinds.fill(KIND_RAM, 0, this.frameCount);
     for (const { first, last } of options.holes ?? []) {
       checkPages('hole', first, last);
-      this.setPages(first, last, KIND_UNMAPPED, undefined);
+      this.regions.push({ first: first / PAGE_BYTES, last: Math.floor(last / PAGE_BYTES), frame: -1 });
     }
     for (const { first, last, backing = first } of options.rom ?? []) {
       checkPages('ROM', first, last);
       checkPages('ROM backing', backing, backing + (last - first));
-      if (backing + (last - first) >= ramBytes) {
-        throw new RangeError(`ROM ${first.toString(16)}: its backing at ${backing.toString(16)} lies outside the ${ramBytes} bytes of RAM`);
+      if ((backing + (last - first)) / PAGE_BYTES >= this.frameCount) {
+        throw new RangeError(`ROM ${first.toString(16)}: its backing at ${backing.toString(16)} lies outside the machine's memory`);
       }
-      this.setPages(first, last, KIND_ROM, backing / PAGE_BYTES);
+      this.regions.push({ first: first / PAGE_BYTES, last: Math.floor(last / PAGE_BYTES), frame: backing / PAGE_BYTES });
+    }
+    for (let page = 0; page * PAGE_BYTES < ramBytes; page++) {
+      this.frames[page] = page;
+    }
+    this.kinds.fill(KIND_RAM, 0, ramBytes / PAGE_BYTES);
+    for (const { first, last } of this.regions) {
+      this.resolve(first, last);
     }
     for (const window of options.mmio ?? []) {
       this.addWindow(window);
     }
   }
 
-  /** Adds device registers. The pages they touch hold nothing else: their other bytes are unmapped. */
+  /** Adds device registers that stay where they are. The pages they touch hold nothing else: their other bytes are unmapped. Throws when two overlap. */
   mapMmio(window: MmioWindow): void {
     this.addWindow(window);
     this.onRemap();
+  }
+
+  unmapMmio(window: MmioWindow): void {
+    this.windows.splice(this.windows.indexOf(window), 1);
+    this.resolveWindow(window);
+    this.onRemap();
+  }
+
+  /** Places a window where the guest wants it: it answers where there is neither RAM nor ROM nor a device of the board, nor an older window. */
+  mapWindow(window: MovableWindow): void {
+    this.movable.push(window);
+    this.resolveWindow(window);
+    this.onRemap();
+  }
+
+  unmapWindow(window: MovableWindow): void {
+    this.movable.splice(this.movable.indexOf(window), 1);
+    this.resolveWindow(window);
+    this.onRemap();
+  }
+
+  /** Shadow RAM: bits for the accesses that reach RAM instead of ROM or the bus. Whole pages of the first MiB. */
+  setShadow(first: number, last: number, bits: number): void {
+    const firstPage = Math.floor(first / PAGE_BYTES), lastPage = Math.floor(last / PAGE_BYTES);
+    let changed = false;
+    for (let page = firstPage; page <= lastPage; page++) {
+      changed ||= this.shadow[page] !== bits;
+      this.shadow[page] = bits;
+    }
+    if (changed) {
+      this.resolve(firstPage, lastPage);
+      this.onRemap();
+    }
   }
 
   private addWindow(window: MmioWindow): void {
@@ -131,15 +201,52 @@ export class PhysicalMemory {
       throw new RangeError(`MMIO window ${window.first.toString(16)}–${window.last.toString(16)} overlaps the one at ${other.first.toString(16)}`);
     }
     this.windows.push(window);
-    this.setPages(window.first, window.last, KIND_MMIO, undefined);
+    this.resolveWindow(window);
   }
 
-  private setPages(first: number, last: number, kind: number, frame: number | undefined): void {
-    const firstPage = Math.floor(first / PAGE_BYTES), lastPage = Math.floor(last / PAGE_BYTES);
+  private resolveWindow({ first, last }: MmioWindow): void {
+    this.resolve(Math.floor(first / PAGE_BYTES), Math.min(Math.floor(last / PAGE_BYTES), PAGES - 1));
+  }
+
+  /** Finds anew what these pages are. */
+  private resolve(firstPage: number, lastPage: number): void {
     for (let page = firstPage; page <= lastPage; page++) {
-      this.kinds[page] = kind;
-      this.frames[page] = frame === undefined ? -1 : frame + (page - firstPage);
+      const touches = (w: MmioWindow): boolean => Math.floor(w.first / PAGE_BYTES) <= page && page * PAGE_BYTES <= w.last;
+      const shadow = page < this.shadow.length && page * PAGE_BYTES < this.ramBytes ? this.shadow[page] : 0;
+      if (this.windows.some(touches) || shadow === SHADOW_WRITE) {
+        this.setPage(page, KIND_MMIO, -1);
+        continue;
+      }
+      if (shadow !== 0) {
+        this.setPage(page, shadow & SHADOW_WRITE ? KIND_RAM : KIND_ROM, page);
+        continue;
+      }
+      const region = this.regionOf(page);
+      if (region === undefined && page * PAGE_BYTES < this.ramBytes) {
+        this.setPage(page, KIND_RAM, page);
+        continue;
+      }
+      const rom = region?.frame ?? -1;
+      const window = rom < 0 ? this.movable.find(touches) : undefined;
+      if (rom >= 0) {
+        this.setPage(page, KIND_ROM, rom + page - region!.first);
+      } else if (window === undefined) {
+        this.setPage(page, KIND_UNMAPPED, -1);
+      } else if (window.backing === undefined) {
+        this.setPage(page, KIND_MMIO, -1);
+      } else {
+        this.setPage(page, KIND_RAM, (window.backing - RAM) / PAGE_BYTES + page - window.first / PAGE_BYTES);
+      }
     }
+  }
+
+  private regionOf(page: number): Region | undefined {
+    return this.regions.findLast((r) => r.first <= page && page <= r.last);
+  }
+
+  private setPage(page: number, kind: number, frame: number): void {
+    this.kinds[page] = kind;
+    this.frames[page] = frame;
   }
 
   get a20Enabled(): boolean {
@@ -252,16 +359,20 @@ export class PhysicalMemory {
   }
 
   private windowAt(address: number): MmioWindow | undefined {
-    for (let i = 0; i < this.windows.length; i++) {
-      const window = this.windows[i];
-      if (address >= window.first && address <= window.last) {
-        return window;
-      }
-    }
-    return undefined;
+    return within(this.windows, address) ?? within(this.movable, address);
+  }
+
+  /** Write-only shadow RAM, with which firmware copies a ROM onto itself. */
+  private isWriteShadow(page: number): boolean {
+    return page < this.shadow.length && this.shadow[page] === SHADOW_WRITE;
   }
 
   private readDevice(page: number, offset: number, size: 1 | 2 | 4): number {
+    if (this.isWriteShadow(this.busPage(page))) {
+      const region = this.regionOf(this.busPage(page));
+      if (region === undefined || region.frame < 0) return size === 4 ? 0xffffffff : size === 1 ? 0xff : 0xffff;
+      return this.load(RAM + (region.frame + this.busPage(page) - region.first) * PAGE_BYTES + offset, size);
+    }
     const address = this.busPage(page) * PAGE_BYTES + offset;
     const window = this.windowAt(address);
     if (window !== undefined && address + size - 1 <= window.last) {
@@ -279,6 +390,10 @@ export class PhysicalMemory {
   }
 
   private writeDevice(page: number, offset: number, size: 1 | 2 | 4, value: number): void {
+    if (this.isWriteShadow(this.busPage(page))) {
+      this.writeFrame(this.busPage(page), offset, size, value);
+      return;
+    }
     const address = this.busPage(page) * PAGE_BYTES + offset;
     const window = this.windowAt(address);
     if (window !== undefined && address + size - 1 <= window.last) {

@@ -11,6 +11,7 @@ import { DriveService } from './drives';
 import type { BiosHost } from './host';
 import { KeyService } from './keys';
 import { BDA, BOOT_ADDRESS, ROM_BASE, ROM_SEGMENT } from './layout';
+import { PciService } from './pci';
 import { RomTable, Trap, rom, vectorOffset } from './rom';
 import { SystemService } from './system';
 import { TimeService } from './time';
@@ -30,6 +31,9 @@ const chipSetUp: readonly (readonly [number, number])[] = [
   [0x3fb, 0x83], [0x3f8, 1], [0x3f9, 0], [0x3fb, 0x03], [0x3fc, 0x03],
 ];
 
+/** AH of the PCI functions of INT 1Ah. */
+const PCI_BIOS = 0xb1;
+
 const exceptionNames: Readonly<Record<number, string>> = {
   0: 'divide error', 1: 'debug exception', 3: 'breakpoint', 4: 'overflow', 6: 'invalid opcode', 7: 'no coprocessor', 0x0a: 'invalid TSS', 0x0b: 'segment not present',
   0x0c: 'stack fault', 0x0d: 'general protection fault', 0x0e: 'page fault', 0x0f: 'vector 0Fh',
@@ -45,6 +49,7 @@ export class Bios {
   private readonly keys: KeyService;
   private readonly time: TimeService;
   private readonly system: SystemService;
+  private readonly pci: PciService;
   /** Exceptions already reported: a fault without a handler repeats for ever. */
   private readonly reported = new Set<number>();
   private readonly services: ReadonlyMap<number, (c: BiosCall) => void>;
@@ -55,6 +60,7 @@ export class Bios {
     this.keys = new KeyService(host);
     this.time = new TimeService(host);
     this.system = new SystemService(host, this.time);
+    this.pci = new PciService(host);
     this.services = new Map<number, (c: BiosCall) => void>([
       [0x10, (c) => this.video.call(c)],
       [0x11, (c) => this.system.equipment(c)],
@@ -64,7 +70,7 @@ export class Bios {
       [0x15, (c) => this.system.call(c)],
       [0x16, (c) => this.keys.call(c)],
       [0x17, (c) => this.system.printer(c)],
-      [0x1a, (c) => this.time.call(c)],
+      [0x1a, (c) => (c.ah === PCI_BIOS ? this.pci.call(c) : this.time.call(c))],
       [Trap.post, () => this.powerOn()],
       [Trap.tick, () => this.time.tick()],
       [Trap.key, (c) => this.keys.key(c)],
@@ -97,6 +103,7 @@ export class Bios {
     const { memory } = host;
     for (const [port, value] of chipSetUp) host.writePort(port, value);
     this.setUpKeyboard();
+    this.pci.initialize();
     // Interrupt vectors; those from 60h to 67h and from F1h are left to programs.
     for (let vector = 0; vector < 0x100; vector++) {
       const free = (vector >= 0x60 && vector <= 0x67) || vector >= 0xf1;

@@ -1,5 +1,6 @@
 /** What the BIOS needs of the board besides the processor. */
 import type { Clock, DiskImage, PhysicalBytes } from '../../devices/device';
+import type { PciBus } from '../../devices/pci/bus';
 import type { Geometry } from '../disk';
 
 export interface BiosDrive {
@@ -17,6 +18,7 @@ export interface BiosHost {
   writePort(port: number, value: number): void;
   /** 0x00 drive A, 0x80 the first hard disk. */
   readonly drives: ReadonlyMap<number, BiosDrive>;
+  readonly pci: Pick<PciBus, 'functions' | 'readConfiguration' | 'writeConfiguration'>;
   /** Lines for the person in front of the machine. */
   log(text: string): void;
 }

@@ -1,5 +1,8 @@
 /** A board for BIOS tests: the real devices, plain memory, and a processor that only holds registers. */
 import { KeyboardController } from '../../devices/keyboard';
+import { PciBus } from '../../devices/pci/bus';
+import { HostBridge } from '../../devices/pci/host-bridge';
+import { IsaBridge } from '../../devices/pci/isa-bridge';
 import { PicPair } from '../../devices/pic';
 import { Pit } from '../../devices/pit';
 import { Rtc } from '../../devices/rtc';
@@ -75,6 +78,7 @@ export class Bench {
   readonly keyboard: KeyboardController;
   readonly uart: Uart;
   readonly pic = new PicPair(() => undefined);
+  readonly pci = new PciBus({ maps: { mapPorts: () => undefined, unmapPorts: () => undefined, mapMemory: () => undefined, unmapMemory: () => undefined } });
   private readonly devices: readonly Device[];
 
   constructor(drives: ReadonlyMap<number, BiosDrive> = new Map(), ramBytes = 4 << 20) {
@@ -86,8 +90,10 @@ export class Bench {
     this.uart = new Uart({ clock, irq: pic.irq[4], base: 0x3f8, output: (bytes) => this.serial.push(...bytes) });
     const rtc = new Rtc({ clock, irq: pic.irq[8], startSeconds: Date.UTC(2001, 1, 3, 4, 5, 6) / 1000, ramBytes, floppyType: 4, hasHardDisk: drives.has(0x80) });
     this.devices = [pic, new Pit({ clock, irq: pic.irq[0] }), rtc, this.vga, this.keyboard, this.uart];
+    this.pci.add(new HostBridge(() => undefined));
+    this.pci.add(new IsaBridge({ bus: this.pci, irq: pic.irq, reset: () => undefined }));
     this.bios = new Bios({
-      memory: this.memory, clock, drives,
+      memory: this.memory, clock, drives, pci: this.pci,
       readPort: (port) => this.range(port)?.read(port, 1) ?? 0xff,
       writePort: (port, value) => this.range(port)?.write(port, value, 1),
       log: (text) => this.logged.push(text),
