@@ -8,6 +8,7 @@ import { clearInterruptFlag, debugInterrupt, popFlags, pushFlagsValue, setInterr
 import { portCheck, portIn, portOut } from './ports';
 import { farReturn, interruptReturn } from './returns';
 import { lar, loadSegment, lsl, verr, verw } from './segments';
+import { unitUnavailable } from './vector-unit';
 import {
   clts, cpuid, hlt, invd, invlpg, lgdt, lidt, lldt, lmsw, ltr, movFromCr, movFromDr, movToCr, movToDr, rdmsr, rdpmc, rdtsc, sysenter, sysexit,
   wbinvd, wrmsr,
@@ -56,6 +57,8 @@ export interface CalloutSite {
 export type Callout = (cpu: Cpu, site: CalloutSite, a: number, b: number, c: number) => number;
 
 export const callouts = {
+  // vector-unit.ts
+  unitUnavailable,
   // segments.ts
   loadSegment, verr, verw, lar, lsl,
   // far.ts, returns.ts

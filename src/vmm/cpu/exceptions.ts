@@ -46,7 +46,7 @@ export function vectorName(vector: number): string {
   return vector < 32 ? exceptions[vector].name : `INT 0x${vector.toString(16)}`;
 }
 
-export const enum Vector { DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, BR = 5, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13, PF = 14, MF = 16, AC = 17, MC = 18 }
+export const enum Vector { DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, BR = 5, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13, PF = 14, MF = 16, AC = 17, MC = 18, XM = 19 }
 
 /** An exception on its way to delivery. Thrown as a plain object: no stack trace is taken. */
 export class GuestFault {

@@ -128,8 +128,20 @@ export const BRANCH_RING = 0xc00;
 export const BRANCH_RING_ENTRIES = 32;
 export const BRANCH_RING_NEXT = 0xe00;
 
+/**
+ * u32: who may not use the floating-point and vector units now. Bit 0: x87 (CR0.EM or TS); bit 1: MMX (as x87, or an unmasked x87 exception
+ * is pending); bit 2: SSE (CR0.EM or TS, or CR4.OSFXSR clear). Kept by CpuState (updateFpuAccess); which fault it is decides the cold path.
+ */
+export const FPU_ACCESS = 0xbc0;
+export const enum FpuAccess { X87 = 1, Mmx = 2, Sse = 4 }
+/** 16 bytes: the memory operand of a vector instruction, loaded. */
+export const OPERAND = 0xbd0;
+
 /** End of the architectural and bookkeeping state. */
 export const STATE_END = 0x1000;
+
+/** Constants of vector instructions (translate/vector-tables.ts). */
+export const VECTOR_TABLES = 0x1000;
 
 /** Indirect-branch cache: entries of 16 bytes {linear u32, context u32, record u32, expected lookup entry u32}. */
 export const JUMP_CACHE = 0x10000;

@@ -3,11 +3,11 @@
  * derived words that layout.ts defines; what may be loaded is decided by segments.ts, far.ts and system.ts.
  */
 import {
-  CONTEXT, COUNTERS, COUNTERS_MAX, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
-  LAZY_ZERO, PDPTES, PDPTES_END, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, SYSENTER_CS,
-  SYSTEM_FLAGS,
+  CONTEXT, COUNTERS, COUNTERS_MAX, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, FPU_ACCESS, FPU_STATUS, FpuAccess, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
+  LAZY_ZERO, MXCSR, PDPTES, PDPTES_END, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, SYSENTER_CS,
+  SYSTEM_FLAGS, XMM,
 } from './layout';
-import { Attribute, Cr0, Flag } from './bits';
+import { Attribute, Cr0, Cr4, Flag } from './bits';
 import { counterAddress, type CounterId } from './counters';
 
 export interface SegmentState {
@@ -40,6 +40,10 @@ export interface CpuSnapshot {
 }
 
 const F = SEGMENT_FIELDS;
+/** All exceptions masked, rounding to nearest. */
+const MXCSR_AT_RESET = 0x1f80;
+/** ES, bit 7 of the x87 status word: an unmasked exception is pending. */
+const FPU_ERROR_SUMMARY = 0x80;
 
 /** Whether every byte of an access is inside a segment's limit; its type is not looked at. Nothing wraps here. */
 export function limitAllows(attributes: number, limit: number, offset: number, bytes: number): boolean {
@@ -190,13 +194,26 @@ export class CpuState {
 
   // Control and debug registers.
   get cr0(): number { return this.u32[CR0 >> 2]; }
-  set cr0(value: number) { this.set64Slot(CR0, value); }
+  set cr0(value: number) {
+    this.set64Slot(CR0, value);
+    this.updateFpuAccess();
+  }
   get cr2(): number { return this.u32[CR2 >> 2]; }
   set cr2(value: number) { this.set64Slot(CR2, value); }
   get cr3(): number { return this.u32[CR3 >> 2]; }
   set cr3(value: number) { this.set64Slot(CR3, value); }
   get cr4(): number { return this.u32[CR4 >> 2]; }
-  set cr4(value: number) { this.set64Slot(CR4, value); }
+  set cr4(value: number) {
+    this.set64Slot(CR4, value);
+    this.updateFpuAccess();
+  }
+  /** FPU_ACCESS from what it depends on: to be called when one of CR0.EM, CR0.TS, CR4.OSFXSR and the x87 error summary changed. */
+  updateFpuAccess(): void {
+    const unavailable = (this.cr0 & (Cr0.EM | Cr0.TS)) !== 0;
+    const pending = (this.u32[FPU_STATUS >> 2] & FPU_ERROR_SUMMARY) !== 0;
+    this.u32[FPU_ACCESS >> 2] = (unavailable ? FpuAccess.X87 : 0) | (unavailable || pending ? FpuAccess.Mmx : 0)
+      | (unavailable || !(this.cr4 & Cr4.OSFXSR) ? FpuAccess.Sse : 0);
+  }
   get efer(): number { return this.u32[EFER >> 2]; }
   set efer(value: number) { this.set64Slot(EFER, value); }
   dr(n: number): number { return this.u32[(DR >> 2) + 2 * n]; }
@@ -258,6 +275,8 @@ export class CpuState {
     this.u8.fill(0, GPR, CONTEXT);
     this.u8.fill(0, SYSENTER_CS, COUNTERS);
     this.u8.fill(0, PDPTES, PDPTES_END);
+    this.u8.fill(0, XMM, MXCSR);
+    this.u32[MXCSR >> 2] = MXCSR_AT_RESET;
     this.interruptShadow = false;
   }
 }

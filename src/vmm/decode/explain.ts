@@ -41,7 +41,9 @@ export interface Explanation {
 const featureTitles: Readonly<Record<Feature, string>> = {
   8086: '8086', 186: '80186', 286: '80286', 386: '80386', 486: '80486', pentium: 'Pentium', p6: 'Pentium Pro (P6)',
   cmov: 'CPUID feature CMOV', cx8: 'CPUID feature CX8', tsc: 'CPUID feature TSC', msr: 'CPUID feature MSR', sep: 'CPUID feature SEP',
-  rdpmc: 'Pentium MMX, Pentium Pro', sse2: 'CPUID feature SSE2',
+  rdpmc: 'Pentium MMX, Pentium Pro', mmx: 'CPUID feature MMX', sse: 'CPUID feature SSE', sse2: 'CPUID feature SSE2', sse3: 'CPUID feature SSE3',
+  ssse3: 'CPUID feature SSSE3', sse41: 'CPUID feature SSE4.1', sse42: 'CPUID feature SSE4.2', popcnt: 'CPUID feature POPCNT',
+  pclmul: 'CPUID feature PCLMULQDQ', aes: 'CPUID feature AES',
 };
 
 const flagTitles: Readonly<Record<string, string>> = {

@@ -9,7 +9,7 @@ export type Access = 'r' | 'w' | 'rw' | '-';
 
 export interface RegisterOperand {
   readonly kind: 'register';
-  readonly file: 'general' | 'segment' | 'control' | 'debug';
+  readonly file: 'general' | 'segment' | 'control' | 'debug' | 'xmm' | 'mmx';
   readonly name: string;
   /** Number in its file; 8-bit high registers (ah) have the number of their slot plus 4. */
   readonly number: number;
@@ -81,11 +81,11 @@ export function registerName(number: number, width: number, rex = false): string
 
 /** Widths that an operand code fixes by itself. */
 const fixedWidths: Partial<Record<OperandCode, number>> = {
-  M: 0, AL: 8, AH: 8, CL: 8, 1: 8, 3: 8, AX: 16, DX: 16, ES: 16, CS: 16, SS: 16, DS: 16, FS: 16, GS: 16,
+  M: 0, AL: 8, AH: 8, CL: 8, 1: 8, 3: 8, AX: 16, DX: 16, XMM0: 128, ES: 16, CS: 16, SS: 16, DS: 16, FS: 16, GS: 16,
 };
 /** Widths by an operand code's size letter. */
 const letterWidths: Readonly<Record<string, (i: Instruction) => number>> = {
-  b: () => 8, w: () => 16, d: () => 32, q: () => 64,
+  b: () => 8, w: () => 16, d: () => 32, q: () => 64, x: () => 128,
   v: (i) => i.operandSize,
   z: (i) => Math.min(i.operandSize, 32),
   y: (i) => (i.operandSize === 64 ? 64 : 32),
@@ -121,12 +121,22 @@ function operand(i: Instruction, code: OperandCode, access: Access): Operand {
     ({ kind: 'register', file: 'general', name: registerName(number, width, i.rex !== 0), number, width, access });
   const fixed = namedRegisters[code];
   if (fixed !== undefined) return general(fixed);
+  const vector = (file: 'xmm' | 'mmx', number: number): Operand => ({
+    kind: 'register', file, name: file === 'xmm' ? `xmm${number}` : `mm${number & 7}`, number: file === 'xmm' ? number : number & 7, width: file === 'xmm' ? 128 : 64, access,
+  });
+  if (code === 'XMM0') return vector('xmm', 0);
   if (code === '1' || code === '3') return { kind: 'constant', value: Number(code) };
   const segment = segmentNames.indexOf(code.toLowerCase());
   if (segment >= 0) return { kind: 'register', file: 'segment', name: segmentNames[segment], number: segment, width, access };
   switch (code[0]) {
     case 'E': case 'M': return i.memory ? memoryOperand(i, width, access) : general(i.rm);
     case 'O': return memoryOperand(i, width, access);
+    case 'V': return vector('xmm', i.reg);
+    case 'P': return vector('mmx', i.reg);
+    case 'W': return i.memory ? memoryOperand(i, width, access) : vector('xmm', i.rm);
+    case 'Q': return i.memory ? memoryOperand(i, width, access) : vector('mmx', i.rm);
+    case 'U': return vector('xmm', i.rm);
+    case 'N': return vector('mmx', i.rm);
     case 'R': return general(i.rm);
     case 'G': return general(i.reg);
     case 'Z': return general(i.opcodeRegister);

@@ -3,15 +3,17 @@
  *
  * Values are pure expressions; an operation with an effect or a dependency on state (reading a register, loading memory, reading a flag)
  * is carried out where it is written and yields a value that later effects do not change. 8-, 16- and 32-bit values are i32 with their
- * upper bits zero; 64-bit values are i64.
+ * upper bits zero; 64-bit values are i64. Vectors are v128, of which an MMX operand fills the low half; floating-point numbers are f32 and f64.
  *
  * Faults: `load`, `store`, `raiseIf` and callouts may leave the instruction. Nothing that the guest can see may be written before the
  * last operation that may fault, so that the instruction can be restarted.
  */
 
+import type { ExtractOperation, FloatOperation, FloatType, ReplaceOperation, ValueType, VectorOperation } from './vector';
+
 /** An SSA value. Opaque to semantics. */
 export interface Value {
-  readonly type: 'i32' | 'i64';
+  readonly type: ValueType;
 }
 
 export type Width = 8 | 16 | 32 | 64;
@@ -209,6 +211,41 @@ export interface Builder {
   leave(): void;
   /** End the unit behind this instruction: as leave(), at the next instruction. */
   leaveToNext(): void;
+
+  // Vectors and floating-point numbers.
+
+  /** Faults if the unit may not be used now (CR0.EM, CR0.TS, CR4.OSFXSR, a pending x87 exception). Comes before everything else. */
+  requireUnit(unit: 'x87' | 'mmx' | 'sse'): void;
+  operate(operation: FloatOperation | VectorOperation, ...values: Value[]): Value;
+  extractLane(operation: ExtractOperation, vector: Value, lane: number): Value;
+  replaceLane(operation: ReplaceOperation, vector: Value, lane: number, value: Value): Value;
+  /** Sixteen bytes chosen from two vectors: 0–15 from a, 16–31 from b. */
+  shuffle(lanes: readonly number[], a: Value, b: Value): Value;
+  /** Sixteen bytes, the lowest first. */
+  vectorConstant(bytes: readonly number[]): Value;
+  floatConstant(value: number, type: FloatType): Value;
+  /** True when the operand is an MMX register or 64 bits of memory beside one. */
+  isMmx(n: number): boolean;
+  /** XMM or MMX register, or memory: what it does not fill is zero, but of an XMM register more than the instruction means may be there. */
+  readVector(n: number): Value;
+  /** The whole register, or the operand's width of memory. */
+  writeVector(n: number, value: Value): void;
+  /** The lowest f32 or f64 of a vector operand. */
+  readFloat(n: number, type: FloatType): Value;
+  /** The lowest element of a vector register, as wide as the value; the others unchanged. */
+  writeLow(n: number, value: Value): void;
+  /** Element `index` of a vector register as a general value. */
+  readElement(n: number, width: Width, index: number | Value): Value;
+  writeElement(n: number, width: Width, index: number | Value, value: Value): void;
+  /** Where the operand's bytes stand in the state page, for callouts: the register, or the copy of the memory operand. */
+  vectorAddress(n: number): Value;
+  /** What every MMX instruction does to the x87 unit: TOP = 0, all registers valid; EMMS makes them all empty. */
+  enterMmx(): void;
+  leaveMmx(): void;
+  mxcsr(): Value;
+  setMxcsr(value: Value): void;
+  /** A vector from the tables of constants (vector-tables.ts), entry `index` of 16 bytes. */
+  vectorTable(table: 'shuffleDoublewords' | 'shuffleLowWords' | 'shuffleHighWords', index: Value): Value;
 
   /**
    * Call the runtime. `name` is a row of cpu/callouts.ts. EIP is exact while it runs. The callout may fault (the instruction is then

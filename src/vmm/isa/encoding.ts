@@ -40,7 +40,7 @@ export function parseEncoding(text: string, instruction: InstructionSpec, id: nu
   const attributes = new Set(attributeText.trim().split(/\s+/).filter(Boolean));
   const size = ([16, 32, 64] as const).find((n) => attributes.has(`o${n}`));
   const operands = operandText.trim().split(/\s+/).filter(Boolean) as OperandCode[];
-  const mod = attributes.has('reg') || operands.some((o) => o.startsWith('R')) ? 'reg'
+  const mod = attributes.has('reg') || operands.some((o) => /^[RUN]/.test(o)) ? 'reg'
     : attributes.has('mem') || operands.some((o) => o.startsWith('M')) ? 'mem' : 'any';
   return {
     id, instruction, text, map, opcode, registerInOpcode, mandatoryPrefix, modrm, modrmByte, operands, mod,

@@ -11,7 +11,10 @@ import type { Semantics } from './builder';
  * (modrm.rm), G general register (modrm.reg), I immediate, J relative target, M memory only (modrm.rm), O memory offset without modrm,
  * R general register only (modrm.rm), S segment register (modrm.reg), X memory DS:rSI, Y memory ES:rDI, Z general register in the opcode.
  *
- * Second letter: b byte, w word, d doubleword, q quadword, v word/doubleword/quadword by operand size, z word/doubleword by operand size
+ * Vector registers: V XMM (modrm.reg), W XMM or memory (modrm.rm), U XMM only (modrm.rm), P, Q and N the same for MMX. Their second letter is the
+ * width of the memory operand, and x the whole of an XMM register or 16 bytes; a register is always named whole.
+ *
+ * Second letter: b byte, w word, d doubleword, q quadword, x 16 bytes, v word/doubleword/quadword by operand size, z word/doubleword by operand size
  * (doubleword also in 64-bit mode), y doubleword/quadword, p far pointer 16:16/16:32 by operand size, s pseudo-descriptor (limit, base),
  * a pair of words/doublewords (BOUND). `M` alone: memory whose size does not matter. `Ibs`: byte immediate sign-extended to the operand size.
  */
@@ -27,10 +30,12 @@ export type OperandCode =
   | 'Zb' | 'Zv' | 'Zd'
   | 'AL' | 'AH' | 'AX' | 'eAX' | 'CL' | 'DX' | 'rAX'
   | 'ES' | 'CS' | 'SS' | 'DS' | 'FS' | 'GS'
+  | 'Vx' | 'Wx' | 'Wq' | 'Wd' | 'Ww' | 'Ux' | 'Mx' | 'Pq' | 'Qq' | 'Qd' | 'Nq' | 'XMM0'
   | '1' | '3';
 
 /** CPU feature or generation that introduced an encoding. */
-export type Feature = '8086' | '186' | '286' | '386' | '486' | 'pentium' | 'p6' | 'cmov' | 'cx8' | 'tsc' | 'msr' | 'sep' | 'rdpmc' | 'sse2';
+export type Feature = '8086' | '186' | '286' | '386' | '486' | 'pentium' | 'p6' | 'cmov' | 'cx8' | 'tsc' | 'msr' | 'sep' | 'rdpmc'
+  | 'mmx' | 'sse' | 'sse2' | 'sse3' | 'ssse3' | 'sse41' | 'sse42' | 'popcnt' | 'pclmul' | 'aes';
 
 /** Flag letters: O overflow, S sign, Z zero, A auxiliary carry, P parity, C carry, D direction, I interrupt, T trap, N nested task, R resume, V virtual-8086, L I/O privilege, K alignment check. */
 export type FlagLetters = string;
@@ -82,6 +87,13 @@ export interface InstructionSpec {
   readonly access?: readonly ('r' | 'w' | 'rw' | '-')[];
   /** Registers used beyond the operands, for views ("reads ECX, EDI; writes EDI"). */
   readonly implicit?: { readonly reads?: readonly string[]; readonly writes?: readonly string[] };
+  /**
+   * A memory operand of 16 bytes need not be aligned (MOVUPS, LDDQU, string comparisons); others raise #GP(0) when it is not. Means nothing for
+   * narrower operands.
+   */
+  readonly unaligned?: boolean;
+  /** Frequent enough that a vector instruction's memory operand is accessed by handlers of its own, not loaded by a record before it. */
+  readonly hot?: boolean;
   /** True when control does not simply go on behind the instruction: a translation unit ends here. */
   readonly ends?: boolean;
   /** What kind of control transfer it is, for the debugger's step over/out and for call stacks. */

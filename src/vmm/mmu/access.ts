@@ -26,6 +26,9 @@ export interface FetchPage {
 }
 
 export class MemoryAccess implements LinearMemory {
+  /** Vectors on their way between memory and SCRATCH, which a device's registers may use meanwhile. */
+  private readonly vector = new Int32Array(4);
+
   constructor(
     private readonly physical: PhysicalMemory,
     private readonly lookup: LookupTables,
@@ -51,29 +54,36 @@ export class MemoryAccess implements LinearMemory {
 
   // Threaded code.
 
-  /** Value as a signed 32-bit number; 8 bytes: the low half, and both halves at SCRATCH. Throws PageFault. */
+  /** Value as a signed 32-bit number; 8 or 16 bytes: at SCRATCH. Throws PageFault. */
   readSlow(linear: number, bytes: AccessBytes): number {
     linear >>>= 0;
     const access = this.userAccess();
-    if (bytes !== 8) {
+    if (bytes !== 8 && bytes !== 16) {
       return this.readAs(linear, bytes, access) | 0;
     }
     const { view } = this.physical;
-    if ((linear & 0xfff) > 0xff8) {
+    if ((linear & 0xfff) > 0x1000 - bytes) {
       // Both pages are checked before a device register is read.
       this.shadow.resolve(linear, access);
       this.shadow.resolve(this.secondPage(linear), access);
     }
-    const low = this.readAs(linear, 4, access) | 0;
-    view.setInt32(SCRATCH + 4, this.readAs((linear + 4) >>> 0, 4, access), true);
-    view.setInt32(SCRATCH, low, true);
-    return low;
+    for (let at = 0; at < bytes; at += 4) {
+      this.vector[at >> 2] = this.readAs((linear + at) >>> 0, 4, access);
+    }
+    for (let at = 0; at < bytes; at += 4) {
+      view.setInt32(SCRATCH + at, this.vector[at >> 2], true);
+    }
+    return this.vector[0];
   }
 
-  /** Throws PageFault before anything is written. */
+  /** Throws PageFault before anything is written. 16 bytes are at SCRATCH. */
   writeSlow(linear: number, bytes: AccessBytes, value: number, valueHigh = 0): void {
     linear >>>= 0;
     const access = this.userAccess() | ACCESS_WRITE;
+    if (bytes === 16) {
+      this.writeVector(linear, access);
+      return;
+    }
     if (bytes !== 8) {
       this.writeAs(linear, bytes, value, access);
       return;
@@ -89,6 +99,32 @@ export class MemoryAccess implements LinearMemory {
     if (this.watches.count !== 0) {
       this.watches.accessed(linear, 8, true);
     }
+  }
+
+  private writeVector(linear: number, access: number): void {
+    const { view } = this.physical;
+    for (let n = 0; n < 4; n++) {
+      this.vector[n] = view.getInt32(SCRATCH + 4 * n, true);
+    }
+    const first = this.shadow.resolve(linear, access);
+    const second = (linear & 0xfff) > 0xff0 ? this.shadow.resolve(this.secondPage(linear), access) : first;
+    for (let at = 0; at < 16;) {
+      const offset = (linear & 0xfff) + at;
+      // A doubleword that crosses the page is written byte by byte.
+      const bytes = (offset <= 0xffc || offset >= 0x1000) && at <= 12 ? 4 : 1;
+      this.writeInPage(offset < 0x1000 ? first : second, offset & 0xfff, bytes, this.vectorWord(at));
+      at += bytes;
+    }
+    if (this.watches.count !== 0) {
+      this.watches.accessed(linear, 16, true);
+    }
+  }
+
+  /** The doubleword of the vector that begins at byte `at`. */
+  private vectorWord(at: number): number {
+    const shift = 8 * (at & 3);
+    const low = this.vector[at >> 2] >>> shift;
+    return shift === 0 ? low : low | (at >> 2 < 3 ? this.vector[(at >> 2) + 1] << (32 - shift) : 0);
   }
 
   /** Throws PageFault as a write would; A and D bits change as by the write, nothing else. */

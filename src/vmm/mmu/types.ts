@@ -31,7 +31,8 @@ export interface PagingState {
   readonly pdptes?: ArrayLike<number>;
 }
 
-export type AccessBytes = 1 | 2 | 4 | 8;
+/** 16: a vector, at SCRATCH. */
+export type AccessBytes = 1 | 2 | 4 | 8 | 16;
 
 /** Linear memory as TypeScript code reaches it: implicit supervisor accesses (descriptor tables, TSS) or with the guest's privilege. Throws PageFault. */
 export interface LinearMemory {

@@ -9,7 +9,7 @@ import { Cpu, type CpuHooks } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
-  FAULT_VECTOR, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
+  FAULT_VECTOR, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, VECTOR_TABLES,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
@@ -20,6 +20,7 @@ import { ContextTable, isLongCode, type Cut, type TranslationContext } from './c
 import { generateThreadedModule, type ThreadedModule } from './handlers';
 import { Exit, RecordField, UNIT_CAP } from './record';
 import { CacheFull, Translator } from './translator';
+import { writeVectorTables } from './vector-tables';
 
 export type EngineExit =
   /** The instructions were retired, or the machine asked to look (see {@link Engine.yield}). */
@@ -87,6 +88,7 @@ export class Engine {
     this.u8 = new Uint8Array(memory.buffer);
     this.u32 = new Uint32Array(memory.buffer);
     this.i32 = new Int32Array(memory.buffer);
+    writeVectorTables(this.u8, VECTOR_TABLES);
     const { module, compiled, decoder } = threadedModule();
     this.decoder = decoder;
     this.cpu = new Cpu(memory, mmu, this.cpuHooks());

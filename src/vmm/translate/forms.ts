@@ -5,12 +5,17 @@
 import type { Width } from '../isa/builder';
 import type { Encoding, InstructionTable, OperandCode } from '../isa/types';
 
+/** Width in bits of an operand that may be a vector. */
+export type OperandWidth = Width | 128;
+
 export type FormOperand =
   /** A general register that the record names in slot a or b. */
   | { readonly kind: 'register'; readonly slot: 'a' | 'b'; readonly width: Width }
+  /** An XMM or MMX register that the record names in slot a or b; or the memory operand that the record before has loaded; or XMM0. */
+  | { readonly kind: 'vector'; readonly slot: 'a' | 'b' | 'xmm0'; readonly width: 64 | 128 }
   /** A register that the encoding fixes (CL, DX). */
   | { readonly kind: 'fixed'; readonly register: number; readonly width: Width }
-  | { readonly kind: 'memory'; readonly width: Width }
+  | { readonly kind: 'memory'; readonly width: OperandWidth }
   | { readonly kind: 'immediate'; readonly width: Width }
   | { readonly kind: 'constant'; readonly value: number; readonly width: Width }
   /** Segment, control or debug register: its number stands in the record. */
@@ -56,8 +61,10 @@ export interface Form {
   readonly repeat: Repeat;
 }
 
-const letterWidth = (letter: string, size: 16 | 32): Width => {
+const letterWidth = (letter: string, size: 16 | 32): OperandWidth => {
   switch (letter) {
+    case 'x': return 128;
+    case 'y': return 32;
     case 'b': return 8;
     case 'w': return 16;
     case 'd': return 32;
@@ -66,12 +73,49 @@ const letterWidth = (letter: string, size: 16 | 32): Width => {
   }
 };
 
+/** Operands of the vector units. */
+const isVectorCode = (code: OperandCode): boolean => /^[VWUPQN][xqdw]$/.test(code);
+export const usesVectors = (encoding: Encoding): boolean => encoding.operands.some(isVectorCode);
+
+/**
+ * Vector instructions are many and their memory operands mostly sources: all but the hot ones are two records, of which the first loads the
+ * operand into the state page and the second is the register form that finds it there.
+ */
+export function loadsFirst(encoding: Encoding): boolean {
+  if (encoding.instruction.hot || !usesVectors(encoding)) return false;
+  const at = encoding.operands.findIndex((code) => /^[EMWQ]/.test(code) && code !== 'ES');
+  const access = encoding.instruction.access?.[at] ?? (at === 0 ? 'rw' : 'r');
+  return at >= 0 && access === 'r';
+}
+
+/** The kinds of loading records: unit, bytes and whether 16 bytes must be aligned. */
+export const loads = [
+  { unit: 'sse', bytes: 1, aligned: false }, { unit: 'sse', bytes: 2, aligned: false }, { unit: 'sse', bytes: 4, aligned: false },
+  { unit: 'sse', bytes: 8, aligned: false }, { unit: 'sse', bytes: 16, aligned: true }, { unit: 'sse', bytes: 16, aligned: false },
+  { unit: 'mmx', bytes: 2, aligned: false }, { unit: 'mmx', bytes: 4, aligned: false }, { unit: 'mmx', bytes: 8, aligned: false },
+] as const satisfies readonly { readonly unit: 'sse' | 'mmx'; readonly bytes: number; readonly aligned: boolean }[];
+export type Load = (typeof loads)[number];
+
+/** Which of them loads the memory operand of an encoding that {@link loadsFirst}. */
+export function loadOf(encoding: Encoding): number {
+  const code = encoding.operands.find((o) => /^[EMWQ]/.test(o) && o !== 'ES') ?? 'Mx';
+  const bytes = (code[1] === 'v' ? 32 : letterWidth(code[1], 32)) / 8;
+  // CVTPI2PD is the one instruction with MMX registers whose memory form leaves the x87 unit alone (SDM Vol. 2, CVTPI2PD): its row says so by its codes.
+  const mmx = encoding.operands.some((o) => /^[PN]/.test(o));
+  const found = loads.findIndex((load) => load.unit === (mmx ? 'mmx' : 'sse') && load.bytes === bytes && (bytes < 16 || load.aligned === !encoding.instruction.unaligned));
+  if (found < 0) throw new Error(`instruction table: ${encoding.instruction.mnemonic} '${encoding.text}': nothing loads ${bytes} bytes for it`);
+  return found;
+}
+
 /** The operands of an encoding at an operand size, with modrm naming a register or memory. */
 export function formOperands(encoding: Encoding, size: 16 | 32, memory: boolean): FormOperand[] {
   let registers = 0;
-  const register = (width: Width): FormOperand => ({ kind: 'register', slot: registers++ === 0 ? 'a' : 'b', width });
+  const inRecord = memory && !loadsFirst(encoding);
+  const slot = () => (registers++ === 0 ? 'a' : 'b');
+  const register = (width: OperandWidth): FormOperand =>
+    (width === 128 ? { kind: 'vector', slot: slot(), width } : { kind: 'register', slot: slot(), width });
   return encoding.operands.map((code): FormOperand => {
-    const width = letterWidth(code[1], size);
+    const width = letterWidth(code[1], size) as Width;
     switch (code) {
       case 'AL': case 'AH': return register(8);
       case 'AX': return register(16);
@@ -81,11 +125,17 @@ export function formOperands(encoding: Encoding, size: 16 | 32, memory: boolean)
       case '1': case '3': return { kind: 'constant', value: Number(code), width: 8 };
       case 'ES': case 'CS': case 'SS': case 'DS': case 'FS': case 'GS': return { kind: 'number', width: 16 };
       case 'Ibs': return { kind: 'immediate', width: size };
+      case 'XMM0': return { kind: 'vector', slot: 'xmm0', width: 128 };
       default:
     }
     switch (code[0]) {
-      case 'E': return memory ? { kind: 'memory', width } : register(width);
-      case 'M': case 'O': return { kind: 'memory', width };
+      case 'V': case 'U': return { kind: 'vector', slot: slot(), width: 128 };
+      case 'P': case 'N': return { kind: 'vector', slot: slot(), width: 64 };
+      case 'W': return inRecord ? { kind: 'memory', width } : { kind: 'vector', slot: slot(), width: 128 };
+      case 'Q': return inRecord ? { kind: 'memory', width } : { kind: 'vector', slot: slot(), width: 64 };
+      case 'E': return inRecord ? { kind: 'memory', width } : register(width);
+      case 'M': return inRecord ? { kind: 'memory', width } : register(width);
+      case 'O': return { kind: 'memory', width };
       case 'G': case 'R': case 'Z': return register(width);
       case 'I': return { kind: 'immediate', width };
       case 'S': case 'C': case 'D': return { kind: 'number', width: 32 };
@@ -98,16 +148,19 @@ export function formOperands(encoding: Encoding, size: 16 | 32, memory: boolean)
 
 /** Operand codes whose instruction does the same at either operand size. */
 const sizeless: ReadonlySet<OperandCode> = new Set(['Eb', 'Gb', 'Ib', 'Zb', 'AL', 'AH', 'CL', 'DX', '1', '3', 'Mb', 'Ob']);
+/** Nor does the operand size matter to an instruction on vectors whose other operands have these codes. */
+const besideVectors: ReadonlySet<string> = new Set(['Ib', 'Ed', 'Ey', 'Gd', 'Gy', 'Rd', 'Mb', 'Mw', 'Md', 'Mq', 'Mx', 'XMM0']);
 
 function operandSizes(encoding: Encoding): { readonly size: 16 | 32; readonly index: readonly number[] }[] {
   if (encoding.operandSize === 16) return [{ size: 16, index: [0] }];
   if (encoding.operandSize === 32) return [{ size: 32, index: [1] }];
+  if (usesVectors(encoding) && encoding.operands.every((o) => isVectorCode(o) || besideVectors.has(o))) return [{ size: 32, index: [0, 1] }];
   const bytesOnly = encoding.operands.length > 0 && encoding.operands.every((o) => sizeless.has(o)) && !encoding.instruction.ends;
   return bytesOnly ? [{ size: 32, index: [0, 1] }] : [{ size: 16, index: [0] }, { size: 32, index: [1] }];
 }
 
 const usesModrm = (encoding: Encoding): boolean => encoding.modrm !== 'none';
-const namesMemory = (encoding: Encoding): boolean => encoding.operands.some((o) => 'EMO'.includes(o[0]) && o !== 'ES');
+const namesMemory = (encoding: Encoding): boolean => encoding.operands.some((o) => 'EMOWQ'.includes(o[0]) && o !== 'ES');
 
 interface Shape {
   readonly encoding: Encoding;
@@ -136,6 +189,7 @@ const addressingOf: Readonly<Record<Addressing, { addressing: Form['addressing']
 /** Handler numbers of all forms. */
 export class FormIndex {
   private readonly numbers: Int32Array;
+  private readonly loadNumbers = new Int32Array(loads.length * ADDRESSINGS);
 
   constructor(table: InstructionTable) {
     this.numbers = new Int32Array(table.encodings.length * 2 * ADDRESSINGS * STACKS * repeats.length);
@@ -150,6 +204,15 @@ export class FormIndex {
     return this.numbers[FormIndex.slot(encoding, operandSize === 16 ? 0 : 1, addressing, stack, repeat)];
   }
 
+  /** Handler number of a record that loads a vector instruction's memory operand (see {@link loads}). */
+  findLoad(load: number, addressing: Addressing): number {
+    return this.loadNumbers[load * ADDRESSINGS + addressing];
+  }
+
+  setLoad(load: number, addressing: Addressing, handler: number): void {
+    this.loadNumbers[load * ADDRESSINGS + addressing] = handler;
+  }
+
   set(encoding: number, sizeIndex: number, addressing: Addressing, stack: Stack, repeat: number, handler: number): void {
     this.numbers[FormIndex.slot(encoding, sizeIndex, addressing, stack, repeat)] = handler;
   }
@@ -159,7 +222,9 @@ export class FormIndex {
  * Walks every form of the table. `emit` writes the handler of a form seen for the first time and returns its number and dependencies;
  * forms that would come out alike share a number.
  */
-export function enumerateForms(table: InstructionTable, emit: (form: Form) => { handler: number; dependencies: Dependencies }): FormIndex {
+export function enumerateForms(
+  table: InstructionTable, emit: (form: Form) => { handler: number; dependencies: Dependencies }, emitLoad: (load: Load, form: Form) => number,
+): FormIndex {
   const index = new FormIndex(table);
   const handlers = new Map<string, number>();
   const shapes = new Map<string, Dependencies>();
@@ -201,14 +266,15 @@ export function enumerateForms(table: InstructionTable, emit: (form: Form) => { 
 
   for (const encoding of table.encodings) {
     if (encoding.only64 || encoding.operandSize === 64) continue;
-    const places = !usesModrm(encoding) ? [Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen]
+    const split = loadsFirst(encoding);
+    const places = split ? [Addressing.Register] : !usesModrm(encoding) ? [Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen]
       : encoding.mod === 'reg' || !namesMemory(encoding) ? [Addressing.Register]
         : encoding.mod === 'mem' ? [Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen]
           : [Addressing.Register, Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen];
     const prefixes: readonly Repeat[] = encoding.instruction.repeat === 'rep' ? ['none', 'rep'] : encoding.instruction.repeat === 'repz' ? ['none', 'repz', 'repnz'] : ['none'];
     for (const { size, index: sizeIndices } of operandSizes(encoding)) {
-      const inRegister = shapeOf(encoding, size, false);
-      const inMemory = namesMemory(encoding) ? shapeOf(encoding, size, true) : inRegister;
+      const inRegister = shapeOf(encoding, size, split);
+      const inMemory = namesMemory(encoding) && !split ? shapeOf(encoding, size, true) : inRegister;
       for (const addressing of places) {
         for (const stack of [Stack.Flat, Stack.Segmented32, Stack.Segmented16]) {
           // Only a flat context has flat segments.
@@ -221,5 +287,14 @@ export function enumerateForms(table: InstructionTable, emit: (form: Form) => { 
       }
     }
   }
+  loads.forEach((load, n) => {
+    for (const addressing of [Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen]) {
+      index.setLoad(n, addressing, emitLoad(load, {
+        key: `load ${load.unit} ${load.bytes}${load.aligned ? ' aligned' : ''} | ${addressing}`, encoding: table.encodings[0],
+        operands: [{ kind: 'memory', width: (load.bytes * 8) as OperandWidth }], operandSize: 32, ...addressingOf[addressing],
+        flat: false, stackSize: 32, repeat: 'none',
+      }));
+    }
+  });
   return index;
 }

@@ -160,6 +160,12 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
     module.define(index, body);
     functions.push(index);
     return { handler: functions.length, dependencies: builder.dependencies };
+  }, (load, form) => {
+    const index = module.declare(handlerType);
+    const body = module.body(handlerType);
+    new ThreadedBuilder(form, body, imports).buildLoad(load);
+    module.define(index, body);
+    return functions.push(index);
   });
 
   // The dispatcher: EIP → jump cache → record, else the translator.
@@ -234,7 +240,9 @@ function guardedWrite(body: FunctionBody, monitor: number): FunctionBody {
     body.index('local.get', BYTES).i32(bytes).op('i32.eq').open('if');
     body.index('local.get', host).index('local.get', VALUE).memory(store, 0).op('return').op('end');
   }
+  body.index('local.get', BYTES).i32(8).op('i32.eq').open('if');
   body.index('local.get', host).i32(0).memory('i64.load', SCRATCH).memory('i64.store', 0).op('return').op('end');
+  body.index('local.get', host).i32(0).memory('v128.load', SCRATCH).memory('v128.store', 0).op('return').op('end');
   return body.index('local.get', 0).index('local.get', LINEAR).index('local.get', BYTES).index('local.get', VALUE).index('call', monitor);
 }
 

@@ -9,10 +9,10 @@ import {
 import { counterAddress } from '../cpu/counters';
 import type { Builder, StringRun, Value, Width } from '../isa/builder';
 import { Exit, RecordField, RECORD_SIZE, SpecialHandler } from './record';
-import { ThreadedFlags } from './threaded-flags';
+import { ThreadedVector } from './threaded-vector';
 import { node, RECORD } from './threaded-values';
 
-export class ThreadedBuilder extends ThreadedFlags implements Builder {
+export class ThreadedBuilder extends ThreadedVector implements Builder {
   /** Writes the whole handler. */
   build(): void {
     this.form.encoding.instruction.semantics(this);

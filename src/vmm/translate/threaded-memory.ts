@@ -3,6 +3,7 @@
  */
 import { EXIT_REASON, GPR, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, WRITE_TABLE } from '../cpu/layout';
 import type { Address, SegmentRef, Value, Width } from '../isa/builder';
+import type { OperandWidth } from './forms';
 import { node, RECORD, type Node, ThreadedValues } from './threaded-values';
 
 /** Memory operand whose read-for-write has left the host address in a local (0 after the slow path). */
@@ -19,11 +20,12 @@ export abstract class ThreadedMemory extends ThreadedValues {
 
   protected registerField(n: number): Node {
     const operand = this.operand(n);
-    return this.field(operand.kind === 'register' && operand.slot === 'a' ? 'registerA' : 'registerB', 'i32.load16_u');
+    return this.field('slot' in operand && operand.slot === 'a' ? 'registerA' : 'registerB', 'i32.load16_u');
   }
 
   read(n: number): Value {
     const operand = this.operand(n);
+    if (operand.width === 128) throw new Error(`${this.form.key}: operand ${n} is a vector`);
     switch (operand.kind) {
       case 'register':
         return this.effect(operand.width === 64 ? 'i64' : 'i32', () => {
@@ -45,16 +47,17 @@ export abstract class ThreadedMemory extends ThreadedValues {
 
   readForWrite(n: number): Value {
     const operand = this.operand(n);
-    if (operand.kind !== 'memory') return this.read(n);
-    const linear = this.linearOf(this.address(n), operand.width, true);
+    if (operand.kind !== 'memory' || operand.width === 128) return this.read(n);
+    const { width } = operand;
+    const linear = this.linearOf(this.address(n), width, true);
     const host = this.body.local('i32');
-    const value = this.body.local(operand.width === 64 ? 'i64' : 'i32');
-    this.lookup(linear, operand.width, WRITE_TABLE, host, () => {
-      this.body.index('local.get', RECORD).index('local.get', linear).i32(operand.width / 8).index('call', this.imports.readForWriteSlow);
-      this.leaveAfterSlow(operand.width, value);
+    const value = this.body.local(width === 64 ? 'i64' : 'i32');
+    this.lookup(linear, width, WRITE_TABLE, host, () => {
+      this.body.index('local.get', RECORD).index('local.get', linear).i32(width / 8).index('call', this.imports.readForWriteSlow);
+      this.leaveAfterSlow(width, value);
       this.body.i32(0).index('local.set', host);
     }, () => {
-      this.body.index('local.get', host).memory(this.loadWidth(operand.width), 0).index('local.set', value);
+      this.body.index('local.get', host).memory(this.loadWidth(width), 0).index('local.set', value);
     });
     this.pending.set(n, { linear, host });
     return this.localNode(value, operand.width === 64 ? 'i64' : 'i32');
@@ -62,6 +65,7 @@ export abstract class ThreadedMemory extends ThreadedValues {
 
   write(n: number, value: Value): void {
     const operand = this.operand(n);
+    if (operand.width === 128) throw new Error(`${this.form.key}: operand ${n} is a vector`);
     if (operand.kind === 'register') {
       this.registerField(n).emit();
       node(value).emit();
@@ -144,7 +148,7 @@ export abstract class ThreadedMemory extends ThreadedValues {
   }
 
   /** Linear address of an access after the segment's checks, in a local. */
-  protected linearOf(address: Address, width: Width, write: boolean): number {
+  protected linearOf(address: Address, width: OperandWidth, write: boolean): number {
     const flat = address.segment === 'record' || address.segment === 0 ? this.form.flatMemory : this.form.flat;
     if (flat) return node(address.offset).local ?? this.store32(address.offset);
     const offset = this.store32(address.offset);
@@ -165,7 +169,7 @@ export abstract class ThreadedMemory extends ThreadedValues {
   // ---- memory ----
 
   /** Looks `linear` up; `host` gets the host address on the fast path. */
-  protected lookup(linear: number, width: Width, table: number, host: number, slow: () => void, fast: () => void): void {
+  protected lookup(linear: number, width: OperandWidth, table: number, host: number, slow: () => void, fast: () => void): void {
     const body = this.body;
     const entry = body.local('i32');
     body.i32(0).memory('i32.load', table);
@@ -241,6 +245,35 @@ export abstract class ThreadedMemory extends ThreadedValues {
     if (width === 64) body.i32(0);
     else value.emit();
     body.index('call', this.imports.writeSlow);
+  }
+
+  /** The 16 bytes at a linear address whose segment was checked, in a local. */
+  protected loadLinear(linear: number): number {
+    const value = this.body.local('v128');
+    const host = this.body.local('i32');
+    this.lookup(linear, 128, READ_TABLE, host, () => {
+      this.body.index('local.get', RECORD).index('local.get', linear).i32(16).index('call', this.imports.readSlow).op('drop');
+      this.body.i32(0).memory('v128.load', SCRATCH).index('local.set', value);
+      this.returnIfExit();
+    }, () => {
+      this.body.index('local.get', host).memory('v128.load', 0).index('local.set', value);
+    });
+    return value;
+  }
+
+  protected storeLinear(linear: number, value: Node): void {
+    const host = this.body.local('i32');
+    this.lookup(linear, 128, WRITE_TABLE, host, () => {
+      this.body.i32(0);
+      value.emit();
+      this.body.memory('v128.store', SCRATCH);
+      this.body.index('local.get', RECORD).index('local.get', linear).i32(16).i32(0).index('call', this.imports.writeSlow);
+      this.returnIfExit();
+    }, () => {
+      this.body.index('local.get', host);
+      value.emit();
+      this.body.memory('v128.store', 0);
+    });
   }
 
   // ---- stack ----

@@ -5,6 +5,7 @@ import {
   CPL, CR0, CR2, CR3, CR4, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS,
 } from '../cpu/layout';
 import type { BinaryOperation, SelectorRef, Value, Width } from '../isa/builder';
+import type { ValueType } from '../isa/vector';
 import type { FunctionBody } from '../wasm/module';
 import type { Opcode } from '../wasm/opcodes';
 import type { Form, FormOperand } from './forms';
@@ -40,7 +41,7 @@ export abstract class ThreadedValues {
   // ---- form ----
 
   get operandSize(): 16 | 32 | 64 { return this.form.operandSize; }
-  get width(): Width { return this.form.encoding.instruction.size ?? this.form.operands[0]?.width ?? this.form.operandSize; }
+  get width(): Width { return this.form.encoding.instruction.size ?? (this.form.operands[0]?.width as Width | undefined) ?? this.form.operandSize; }
   get addressSize(): 16 | 32 | 64 {
     this.dependencies.addressSize = true;
     return this.form.addressSize;
@@ -56,7 +57,7 @@ export abstract class ThreadedValues {
     return !this.form.flat;
   }
 
-  operandWidth(n: number): Width { return this.operand(n).width; }
+  operandWidth(n: number): Width { return this.operand(n).width as Width; }
   isMemory(n: number): boolean { return this.operand(n).kind === 'memory'; }
   isImmediate(n: number): boolean { return this.operand(n).kind === 'immediate' || this.operand(n).kind === 'constant'; }
 
@@ -64,9 +65,9 @@ export abstract class ThreadedValues {
 
   // ---- nodes ----
 
-  protected expression(type: 'i32' | 'i64', emit: () => void): Node { return { type, emit }; }
+  protected expression(type: ValueType, emit: () => void): Node { return { type, emit }; }
 
-  protected localNode(index: number, type: 'i32' | 'i64'): Node {
+  protected localNode(index: number, type: ValueType): Node {
     return { type, local: index, emit: () => { this.body.index('local.get', index); } };
   }
 
@@ -78,7 +79,7 @@ export abstract class ThreadedValues {
     return local;
   }
 
-  protected effect(type: 'i32' | 'i64', emit: () => void): Node {
+  protected effect(type: ValueType, emit: () => void): Node {
     const local = this.body.local(type);
     emit();
     this.body.index('local.set', local);
@@ -114,7 +115,7 @@ export abstract class ThreadedValues {
   isZero(a: Value): Value {
     return this.expression('i32', () => {
       node(a).emit();
-      this.body.op(`${a.type}.eqz`);
+      this.body.op(`${a.type as 'i32' | 'i64'}.eqz`);
     });
   }
 
@@ -127,15 +128,15 @@ export abstract class ThreadedValues {
     });
   }
 
-  protected unary(opcode: Opcode, a: Value, type: 'i32' | 'i64'): Value {
+  protected unary(opcode: Opcode, a: Value, type: ValueType): Value {
     return this.expression(type, () => {
       node(a).emit();
       this.body.op(opcode);
     });
   }
 
-  clz(a: Value): Value { return this.unary(`${a.type}.clz`, a, a.type); }
-  ctz(a: Value): Value { return this.unary(`${a.type}.ctz`, a, a.type); }
+  clz(a: Value): Value { return this.unary(`${a.type as 'i32' | 'i64'}.clz`, a, a.type); }
+  ctz(a: Value): Value { return this.unary(`${a.type as 'i32' | 'i64'}.ctz`, a, a.type); }
   extend64(a: Value, signed: boolean): Value { return this.unary(signed ? 'i64.extend_i32_s' : 'i64.extend_i32_u', a, 'i64'); }
   wrap32(a: Value): Value { return this.unary('i32.wrap_i64', a, 'i32'); }
 

@@ -8,7 +8,9 @@
  *  - A discarded unit's records all lead back to the translator, so nobody has to find the links that point at it. Its place is used again
  *    for the same address when the new unit fits, else its first record is forwarded.
  */
-import { CODE_CACHE, CODE_CACHE_SIZE, GPR, JUMP_CACHE, JUMP_CACHE_ENTRIES, READ_TABLE, SEGMENTS, SEGMENT_SIZE, ZERO } from '../cpu/layout';
+import {
+  CODE_CACHE, CODE_CACHE_SIZE, GPR, JUMP_CACHE, JUMP_CACHE_ENTRIES, OPERAND, READ_TABLE, SEGMENTS, SEGMENT_SIZE, X87, XMM, ZERO,
+} from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
 import type { GuestFault} from '../cpu/exceptions';
 import { undefinedOpcode, generalProtection } from '../cpu/exceptions';
@@ -17,7 +19,7 @@ import { DecodeStatus, Instruction } from '../decode/instruction';
 import type { InstructionTable } from '../isa/types';
 import type { Mmu } from '../mmu/mmu';
 import { CONTEXTS_MAX, type TranslationContext } from './context';
-import { Addressing, formOperands, repeatIndex, type FormIndex, type FormOperand } from './forms';
+import { Addressing, formOperands, loadOf, loadsFirst, repeatIndex, type FormIndex, type FormOperand } from './forms';
 import { RECORD_SIZE, RecordField, SpecialHandler, UNIT_CAP } from './record';
 
 export interface Unit {
@@ -55,12 +57,14 @@ const MOST_UNITS_PER_GRANULE = 256;
 const NOBODY = 0xffffffff;
 /** How many granules before its last byte a unit may begin: 12 instructions of 15 bytes. */
 const UNIT_GRANULES = 3;
-/** Records that a unit needs at most: breakpoint, page check, 12 instructions, one inline continuation. */
-const UNIT_RECORDS = UNIT_CAP + 3;
+/** Records that a unit needs at most: breakpoint, page check, 12 instructions of up to two records, one inline continuation. */
+const UNIT_RECORDS = 2 * UNIT_CAP + 3;
 
 /** How to fill a record's operand fields for one encoding, with modrm naming memory or a register. */
 interface OperandPlan {
-  readonly registers: readonly { readonly from: 'reg' | 'rm' | 'opcode' | 'accumulator'; readonly width: number; readonly high: boolean }[];
+  readonly registers: readonly {
+    readonly from: 'reg' | 'rm' | 'opcode' | 'accumulator' | 'loaded'; readonly file: 'general' | 'xmm' | 'mmx'; readonly width: number; readonly high: boolean;
+  }[];
   readonly immediate: 'none' | 'value' | 'target' | 'far';
   readonly immediateMask: number;
   readonly number: boolean;
@@ -238,7 +242,10 @@ export class Translator {
    * that what the instruction caused (an interrupt, another mapping) takes effect at its very boundary.
    */
   leaveBehind(record: number): void {
-    const next = record + RECORD_SIZE;
+    let next = record + RECORD_SIZE;
+    // The record at work may be the one that loads the operand of the next.
+    if (this.u8[next + RecordField.position] === this.u8[record + RecordField.position] && this.u32[(next + RecordField.eip) >> 2] === this.u32[(record + RecordField.eip) >> 2]
+      && this.u8[next + RecordField.length] === this.u8[record + RecordField.length] && this.u32[next >> 2] >= SpecialHandler.Count) next += RECORD_SIZE;
     const behind = this.u32[(record + RecordField.eip) >> 2] + this.u8[record + RecordField.length];
     // Whatever else stands there (a continuation, another unit) is reached only by way of a charge, which looks at the budget.
     if (this.u8[next + RecordField.position] !== this.u8[record + RecordField.position] + 1 || this.u32[(next + RecordField.eip) >> 2] !== behind >>> 0) return;
@@ -296,6 +303,10 @@ export class Translator {
         this.u32[(at + RecordField.displacement) >> 2] = (check >>> 12) * 4;
         this.u32[(at + RecordField.expected) >> 2] = this.lookupEntry(check);
         if (this.lookupEntry(check) === INVALID_ENTRY) volatile = true;
+        at += RECORD_SIZE;
+      }
+      if (instruction.memory && loadsFirst(instruction.encoding)) {
+        this.emitLoad(at, eip, position, context);
         at += RECORD_SIZE;
       }
       this.emit(at, eip, position, context);
@@ -434,17 +445,24 @@ export class Translator {
     this.count('continuationsCreated');
   }
 
-  private emit(at: number, eip: number, position: number, context: TranslationContext): void {
+  /** How the memory operand of the decoded instruction, or one that it implies, is reached. */
+  private addressingOf(context: TranslationContext): Addressing {
     const i = this.instruction;
-    const { encoding } = i;
-    const memory = i.memory;
-    const addressing = i.hasModrm && !memory ? Addressing.Register
-      : i.addressSize === 16 ? Addressing.Sixteen
-        : !context.flat || i.segment === 1 || i.segment > 3 ? Addressing.Segmented
-          : i.index >= 0 ? Addressing.Index : Addressing.Base;
-    const handler = this.forms.find(encoding.id, i.operandSize as 16 | 32, addressing, context.stack, repeatIndex[i.repeat]);
-    if (handler === 0) throw new Error(`translator: no handler for ${encoding.instruction.mnemonic} '${encoding.text}' (addressing ${addressing}, stack ${context.stack}, ${i.repeat})`);
+    if (i.addressSize === 16) return Addressing.Sixteen;
+    if (!context.flat || i.segment === 1 || i.segment > 3) return Addressing.Segmented;
+    return i.index >= 0 ? Addressing.Index : Addressing.Base;
+  }
+
+  /** The record before a vector instruction's that loads its memory operand. */
+  private emitLoad(at: number, eip: number, position: number, context: TranslationContext): void {
+    const handler = this.forms.findLoad(loadOf(this.instruction.encoding), this.addressingOf(context));
     this.clearRecord(at, handler, eip, position);
+    this.fillAddress(at);
+  }
+
+  /** Sizes, length and the fields of a memory operand. */
+  private fillAddress(at: number): void {
+    const i = this.instruction;
     this.u8[at + RecordField.length] = i.length;
     this.u8[at + RecordField.sizes] = (i.operandSize === 32 ? 1 : 0) | (i.addressSize === 32 ? 2 : 0);
     this.u16[(at + RecordField.base) >> 1] = i.base < 0 ? ZERO : GPR + 8 * i.base;
@@ -452,9 +470,26 @@ export class Translator {
     this.u32[(at + RecordField.displacement) >> 2] = i.displacement;
     this.u16[(at + RecordField.segment) >> 1] = SEGMENTS + SEGMENT_SIZE * i.segment;
     this.u8[at + RecordField.scale] = i.scale;
+  }
+
+  private emit(at: number, eip: number, position: number, context: TranslationContext): void {
+    const i = this.instruction;
+    const { encoding } = i;
+    const memory = i.memory;
+    const addressing = i.hasModrm && (!memory || loadsFirst(encoding)) ? Addressing.Register : this.addressingOf(context);
+    const handler = this.forms.find(encoding.id, i.operandSize as 16 | 32, addressing, context.stack, repeatIndex[i.repeat]);
+    if (handler === 0) throw new Error(`translator: no handler for ${encoding.instruction.mnemonic} '${encoding.text}' (addressing ${addressing}, stack ${context.stack}, ${i.repeat})`);
+    this.clearRecord(at, handler, eip, position);
+    this.fillAddress(at);
     const plan = this.planFor(encoding.id, i.operandSize as 16 | 32, memory);
     for (let n = 0; n < plan.registers.length; n++) {
-      const { from, width, high } = plan.registers[n];
+      const { from, width, high, file } = plan.registers[n];
+      if (from === 'loaded' || file !== 'general') {
+        const vector = from === 'reg' ? i.reg : i.rm;
+        const place = from === 'loaded' ? OPERAND : file === 'xmm' ? XMM + 16 * vector : X87 + 16 * (vector & 7);
+        this.u16[(at + (n === 0 ? RecordField.registerA : RecordField.registerB)) >> 1] = place;
+        continue;
+      }
       const number = from === 'reg' ? i.reg : from === 'rm' ? i.rm : from === 'opcode' ? i.opcodeRegister : high ? 4 : 0;
       const address = width === 8 ? GPR + 8 * (number & 3) + (number >> 2) : GPR + 8 * number;
       this.u16[(at + (n === 0 ? RecordField.registerA : RecordField.registerB)) >> 1] = address;
@@ -486,7 +521,8 @@ export class Translator {
     const key = encodingId * 4 + (size === 32 ? 2 : 0) + (memory ? 1 : 0);
     let plan = this.plans.get(key);
     if (!plan) {
-      plan = makePlan(this.table.encodings[encodingId].operands, formOperands(this.table.encodings[encodingId], size, memory), size);
+      const encoding = this.table.encodings[encodingId];
+      plan = makePlan(encoding.operands, formOperands(encoding, size, memory), size, memory && loadsFirst(encoding));
       this.plans.set(key, plan);
     }
     return plan;
@@ -595,16 +631,18 @@ function outOf(map: Map<number, Set<Unit>>, key: number, unit: Unit): boolean {
 const counted = ['translationUnits', 'translatedInstructions', 'continuationsCreated', 'continuationsPatched', 'codeInvalidations'] as const;
 const counterSlots = new Map<string, number>(counted.map((id) => [id, counterAddress(id) >> 2]));
 
-function makePlan(codes: readonly string[], operands: readonly FormOperand[], size: 16 | 32): OperandPlan {
+function makePlan(codes: readonly string[], operands: readonly FormOperand[], size: 16 | 32, loaded: boolean): OperandPlan {
   const registers: OperandPlan['registers'][number][] = [];
   let immediate: OperandPlan['immediate'] = 'none';
   let mask = 0xffffffff;
   let number = false;
   operands.forEach((operand, n) => {
     const code = codes[n];
-    if (operand.kind === 'register') {
-      const from = code[0] === 'G' ? 'reg' : code[0] === 'E' || code[0] === 'R' ? 'rm' : code[0] === 'Z' ? 'opcode' : 'accumulator';
-      registers.push({ from, width: operand.width, high: code === 'AH' });
+    if (operand.kind === 'vector' && operand.slot === 'xmm0') return;
+    if (operand.kind === 'register' || operand.kind === 'vector') {
+      const from = loaded && /^[EMWQ]/.test(code) ? 'loaded' : /^[GVP]/.test(code) ? 'reg' : /^[ERWUQN]/.test(code) ? 'rm' : code[0] === 'Z' ? 'opcode' : 'accumulator';
+      const file = /^[VWU]/.test(code) ? 'xmm' : /^[PQN]/.test(code) ? 'mmx' : 'general';
+      registers.push({ from, file, width: operand.width, high: code === 'AH' });
     } else if (operand.kind === 'immediate' && immediate === 'none') {
       immediate = 'value';
       mask = operand.width === 8 ? 0xff : operand.width === 16 ? 0xffff : 0xffffffff;

@@ -25,8 +25,16 @@ export class FunctionBody {
 
   /** An instruction without immediates. */
   op(opcode: Opcode): this {
-    this.code.byte(opcodes[opcode]);
+    this.opcode(opcode);
     return this;
+  }
+
+  private opcode(opcode: Opcode): void {
+    const code: number = opcodes[opcode];
+    if (code > 0xff) {
+      this.code.byte(code >> 8);
+      this.code.unsigned(code & 0xff);
+    } else this.code.byte(code);
   }
 
   /** An instruction with one index immediate: local.get, call, br, … */
@@ -51,9 +59,49 @@ export class FunctionBody {
 
   /** A load or store; the address (and value) are on the stack. Alignment is a hint: none is promised. */
   memory(opcode: Opcode, offset: number): this {
-    this.code.byte(opcodes[opcode]);
+    this.opcode(opcode);
     this.code.unsigned(0);
     this.code.unsigned(offset);
+    return this;
+  }
+
+  f64(value: number): this {
+    this.code.byte(opcodes['f64.const']);
+    this.code.append(new Uint8Array(Float64Array.of(value).buffer));
+    return this;
+  }
+
+  f32(value: number): this {
+    this.code.byte(opcodes['f32.const']);
+    this.code.append(new Uint8Array(Float32Array.of(value).buffer));
+    return this;
+  }
+
+  /** v128.const: sixteen bytes, lowest address first. */
+  v128(bytes: ArrayLike<number>): this {
+    this.opcode('v128.const');
+    for (let i = 0; i < 16; i++) this.code.byte(bytes[i]);
+    return this;
+  }
+
+  /** A vector instruction with a lane number: extract_lane, replace_lane. */
+  lane(opcode: Opcode, lane: number): this {
+    this.opcode(opcode);
+    this.code.byte(lane);
+    return this;
+  }
+
+  /** i8x16.shuffle: for every byte of the result a byte of the two operands (0–15, 16–31). */
+  shuffle(lanes: ArrayLike<number>): this {
+    this.opcode('i8x16.shuffle');
+    for (let i = 0; i < 16; i++) this.code.byte(lanes[i]);
+    return this;
+  }
+
+  /** v128.storeN_lane; address and vector are on the stack. */
+  memoryLane(opcode: Opcode, offset: number, lane: number): this {
+    this.memory(opcode, offset);
+    this.code.byte(lane);
     return this;
   }
 
