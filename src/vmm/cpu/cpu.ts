@@ -13,8 +13,26 @@ import { CpuState, type CpuSnapshot } from './state';
 
 export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'privilege' | 'reset';
 
+/** The processor's local APIC as its instructions see it. */
+export interface ProcessorApic {
+  /** IA32_APIC_BASE, IA32_TSC_DEADLINE and MSRs 800h–8FFh; undefined and false: #GP(0). */
+  readMsr(address: number): bigint | undefined;
+  writeMsr(address: number, value: bigint): boolean;
+  /** TPR; CR8 is its bits 7:4. */
+  taskPriority: number;
+  /** IA32_APIC_BASE.EN: CPUID shows an APIC. */
+  readonly globallyEnabled: boolean;
+  readonly apicId: number;
+  /** The time-stamp counter was written. */
+  timeStampChanged(): void;
+}
+
 /** What the processor asks of the machine around it. */
 export interface CpuHooks {
+  /** Undefined on a board without one. */
+  apic(): ProcessorApic | undefined;
+  /** IRET has ended the blocking of non-maskable interrupts. */
+  nmiUnblocked(): void;
   /** Instructions retired, exact to the instruction inside a callout. */
   now(): number;
   portRead(port: number, bytes: 1 | 2 | 4): number;
@@ -42,6 +60,8 @@ export class Cpu {
   readonly state: CpuState;
   /** DR6 bits of data, I/O and task-switch traps that the present instruction earned; the engine delivers them after it with debugTrap(). */
   pendingDebug = 0;
+  /** A non-maskable interrupt has been delivered and no IRET executed since: the next one waits (SDM Vol. 3, 6.7.1). */
+  nmiBlocked = false;
   /**
    * Whether every entry through the IDT clears VIF and VIP behind the image that it pushes. The architecture's pseudo-code leaves them alone,
    * so that they stay set while the handler of an interrupted virtual-8086 program runs; some systems then find VIF where they do not expect it.
@@ -79,6 +99,7 @@ export class Cpu {
     state.setDr(7, 0x400);
     state.u64[TSC_OFFSET >> 3] = BigInt.asUintN(64, -BigInt(this.hooks.now()));
     this.pendingDebug = 0;
+    this.nmiBlocked = false;
     this.pagingChanged('reset');
     this.hooks.contextChanged();
     this.hooks.debugRegistersChanged();

@@ -24,13 +24,38 @@ function stored(slot: number): Pick<MsrRow, 'read' | 'write'> {
   };
 }
 
+/** A register of the local APIC, which decides whether it exists in its present mode. */
+function apicRegister(address: number, name: string, description: string): MsrRow {
+  const absent = (what: string) => generalProtection(0, `${what} ${name}, which the local APIC does not allow as it is set up`);
+  return {
+    address, name, description,
+    read: (cpu) => {
+      const value = cpu.hooks.apic()?.readMsr(address);
+      if (value === undefined) throw absent('RDMSR of');
+      return value;
+    },
+    write: (cpu, value) => {
+      if (!cpu.hooks.apic()?.writeMsr(address, value)) throw absent('WRMSR of');
+    },
+  };
+}
+
+/** The local APIC's MSRs in x2APIC mode. */
+const X2APIC_FIRST = 0x800, X2APIC_COUNT = 0x100;
+
 export const msrs: readonly MsrRow[] = [
+  apicRegister(0x1b, 'IA32_APIC_BASE', 'Local APIC: page, enable, x2APIC mode, bootstrap processor'),
+  apicRegister(0x6e0, 'IA32_TSC_DEADLINE', 'Time stamp at which the local APIC\'s timer interrupts; 0 disarms it'),
+  ...Array.from({ length: X2APIC_COUNT }, (_, n) => apicRegister(
+    X2APIC_FIRST + n, `IA32_X2APIC_${(X2APIC_FIRST + n).toString(16).toUpperCase()}`, `Local APIC register at offset ${(16 * n).toString(16).toUpperCase()}h in x2APIC mode`,
+  )),
   {
     address: 0x10, name: 'IA32_TIME_STAMP_COUNTER', description: 'Instructions retired since RESET, plus what software added',
     read: timeStamp,
     // P6: a write sets the low half and clears the high one (SDM Vol. 3, 17.17).
     write: (cpu, value) => {
       cpu.state.u64[TSC_OFFSET >> 3] = BigInt.asUintN(64, BigInt.asUintN(32, value) - BigInt(cpu.hooks.now()));
+      cpu.hooks.apic()?.timeStampChanged();
     },
   },
   { address: 0x174, name: 'IA32_SYSENTER_CS', description: 'Code selector that SYSENTER loads; SS and the SYSEXIT selectors follow from it', ...stored(SYSENTER_CS) },

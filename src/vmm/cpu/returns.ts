@@ -91,6 +91,11 @@ export function interruptReturnMask(operandSize: number, cpl: number, iopl: numb
 
 export function interruptReturn(cpu: Cpu, site: CalloutSite): number {
   const { state } = cpu;
+  // Also when it faults (SDM Vol. 3, 6.7.1).
+  if (cpu.nmiBlocked) {
+    cpu.nmiBlocked = false;
+    cpu.hooks.nmiUnblocked();
+  }
   const bytes = site.operandSize === 16 ? 2 : 4;
   if (state.protectedMode && state.systemFlags & Flag.NT) {
     returnToLinkedTask(cpu);

@@ -63,6 +63,8 @@ export class TestCpu {
       contextChanged: () => { this.events.push('context'); },
       debugRegistersChanged: () => { this.events.push('debug'); },
       halt: () => { this.events.push('halt'); },
+      apic: () => undefined,
+      nmiUnblocked: () => { this.events.push('nmi unblocked'); },
     };
     this.cpu = new Cpu({ buffer: new ArrayBuffer(STATE_END) }, this.memory, hooks);
     this.cpu.reset();

@@ -1,25 +1,26 @@
 /**
- * Power-off without ACPI tables: the PM1a control ports that emulators use, 0x604 (QEMU) and 0xB004 (Bochs, older QEMU). SLP_EN (bit 13) with sleep type 0 powers off.
+ * Power-off without ACPI tables at the port that Bochs and older QEMU use, 0xB004: SLP_EN (bit 13) with sleep type 0. Newer QEMU's, 0x604, is
+ * the PM1 control port of acpi-pm.ts.
  */
 import type { Device, DeviceRegister, PortRange } from './device';
 
-const POWER_PORTS = [0x604, 0xb004] as const;
+const POWER_PORT = 0xb004;
 const SLP_EN = 0x2000, SLP_TYP = 0x1c00;
 /** SCI_EN, set by firmware that has handed power management over, and the bits that can be kept. */
 const SCI_EN = 1, KEPT = SLP_TYP | SCI_EN;
 
 export class Power implements Device {
   readonly id = 'power';
-  readonly title = 'Power management';
-  readonly registers: readonly DeviceRegister[] = POWER_PORTS.map((address) => ({
-    address, bits: 16, name: 'PM1a control', description: 'A write of 2000h powers the machine off',
+  readonly title = 'Power-off port';
+  readonly registers: readonly DeviceRegister[] = [{
+    address: POWER_PORT, bits: 16, name: 'PM1a control', description: 'A write of 2000h powers the machine off',
     fields: [{ name: 'SLP_EN', bit: 13, width: 1 }, { name: 'SLP_TYP', bit: 10, width: 3 }, { name: 'SCI_EN', bit: 0, width: 1 }],
-  }));
-  readonly ports: readonly PortRange[] = POWER_PORTS.map((first) => ({
-    first, last: first + 1,
-    read: (port: number, size: number) => (this.control >> (8 * (port - first))) & (size === 1 ? 0xff : 0xffff),
-    write: (port: number, value: number, size: number) => this.write(port - first, value, size),
-  }));
+  }];
+  readonly ports: readonly PortRange[] = [{
+    first: POWER_PORT, last: POWER_PORT + 1,
+    read: (port, size) => (this.control >> (8 * (port - POWER_PORT))) & (size === 1 ? 0xff : 0xffff),
+    write: (port, value, size) => this.write(port - POWER_PORT, value, size),
+  }];
 
   private control = 0;
 
@@ -32,7 +33,7 @@ export class Power implements Device {
   }
 
   registerValues(): readonly number[] {
-    return POWER_PORTS.map(() => this.control);
+    return [this.control];
   }
 
   reset(): void {

@@ -1,9 +1,14 @@
 /** The PC around the processor: the devices, wired to each other, to the ports and to the machine that owns them. */
+import { AcpiPm } from '../devices/acpi-pm';
+import { ApicBus } from '../devices/apic-bus';
 import { DebugExit } from '../devices/debug-exit';
 import { DebugPort } from '../devices/debug-port';
-import type { Clock, Device, MmioRange, PciFunction, PhysicalBytes } from '../devices/device';
+import type { Clock, Device, Line, MmioRange, PciFunction, PhysicalBytes } from '../devices/device';
 import { Dma } from '../devices/dma';
+import { Hpet } from '../devices/hpet';
+import { IoApic } from '../devices/io-apic';
 import { KeyboardController } from '../devices/keyboard';
+import { LocalApic, LOCAL_APIC_BASE, LOCAL_APIC_BYTES } from '../devices/local-apic';
 import { PciBus } from '../devices/pci/bus';
 import { HostBridge } from '../devices/pci/host-bridge';
 import { IsaBridge } from '../devices/pci/isa-bridge';
@@ -13,12 +18,20 @@ import { Power } from '../devices/power';
 import { Rtc, type RtcOptions } from '../devices/rtc';
 import { Uart } from '../devices/uart';
 import { VgaText } from '../devices/vga-text';
+import { Switched, WiredOr } from '../devices/wired-or';
 import { PortMap } from './port-map';
 
 /** What the board does to the machine. */
 export interface BoardHooks {
-  /** INTR changed. */
-  interrupt(level: boolean): void;
+  /** A processor's local APIC has an interrupt for it. */
+  interrupt(processor: number): void;
+  /** Messages to a processor: non-maskable interrupt, INIT, and the start-up of a waiting one at a page. */
+  nmi(processor: number): void;
+  init(processor: number): void;
+  startUp(processor: number, page: number): void;
+  timeStamp(processor: number): bigint;
+  /** The processor whose instruction accesses memory. */
+  currentProcessor(): number;
   a20(enabled: boolean): void;
   reset(): void;
   powerOff(): void;
@@ -29,6 +42,9 @@ export interface BoardHooks {
 
 /** Guest-physical memory as the board arranges it. */
 export interface BoardMemory extends PhysicalBytes {
+  /** Registers that stay where they are, or whose place is the processor's affair. */
+  mapMmio(window: MmioRange): void;
+  unmapMmio(window: MmioRange): void;
   /** Windows that the guest places, and shadow RAM (see PhysicalMemory). */
   mapWindow(window: MmioRange & { readonly backing?: number }): void;
   unmapWindow(window: MmioRange & { readonly backing?: number }): void;
@@ -42,8 +58,19 @@ export interface BoardOptions {
   /** CMOS drive type of drive A; 0 for none. */
   readonly floppyType: number;
   readonly hasHardDisk: boolean;
+  readonly processors: number;
+  /** What the processor model's local APIC can do. */
+  readonly x2apic: boolean;
+  readonly deadline: boolean;
   readonly bootOrder?: RtcOptions['bootOrder'];
 }
+
+/** The I/O APIC input of an ISA interrupt: the timer is at 2, because the 8259A pair's INTR takes 0. */
+export function ioApicInput(irq: number): number {
+  return irq === 0 ? 2 : irq;
+}
+/** I/O APIC inputs 16 to 19 are PCI's four request lines. */
+export const PCI_INPUT = 16;
 
 export class Board {
   readonly pic: PicPair;
@@ -53,23 +80,53 @@ export class Board {
   readonly keyboard: KeyboardController;
   readonly vga: VgaText;
   readonly dma = new Dma();
+  readonly apicBus = new ApicBus();
+  readonly localApics: readonly LocalApic[];
+  readonly ioApic = new IoApic(this.apicBus);
+  readonly hpet: Hpet;
+  readonly pm: AcpiPm;
   readonly ports = new PortMap();
   readonly pci: PciBus;
   readonly devices: readonly Device[];
+  private readonly isaLines: readonly WiredOr[];
   private readonly atPowerOn: string;
 
   constructor(options: BoardOptions, hooks: BoardHooks) {
     const { clock, memory } = options;
-    this.pic = new PicPair((level) => hooks.interrupt(level));
-    const { irq } = this.pic;
-    this.pit = new Pit({ clock, irq: irq[0] });
+    this.localApics = Array.from({ length: options.processors }, (_, id) => new LocalApic({
+      clock, bus: this.apicBus, id, x2apic: options.x2apic, deadline: options.deadline,
+      hooks: {
+        interrupt: () => hooks.interrupt(id), nmi: () => hooks.nmi(id), init: () => hooks.init(id), startUp: (page) => hooks.startUp(id, page),
+        externalVector: () => this.pic.acknowledge(), timeStamp: () => hooks.timeStamp(id),
+      },
+    }));
+    const intr = [this.ioApic.pins[0], ...this.localApics.map((apic) => apic.lint[0])];
+    this.pic = new PicPair((level) => { for (const line of intr) line(level); });
+    this.isaLines = this.pic.irq.map((toPic, irq) => {
+      const toApic = this.ioApic.pins[ioApicInput(irq)];
+      return new WiredOr((level) => {
+        toPic(level);
+        toApic(level);
+      });
+    });
+    const timer = new Switched(this.isaInterrupt(0)), rtc = new Switched(this.isaInterrupt(8));
+    this.pit = new Pit({ clock, irq: timer.line });
     this.rtc = new Rtc({
-      clock, irq: irq[8], startSeconds: options.rtcSeconds, ramBytes: memory.ramBytes,
+      clock, irq: rtc.line, startSeconds: options.rtcSeconds, ramBytes: memory.ramBytes,
       floppyType: options.floppyType, hasHardDisk: options.hasHardDisk, bootOrder: options.bootOrder,
     });
-    this.uart = new Uart({ clock, irq: irq[4], base: 0x3f8, output: (bytes) => hooks.serial(0, bytes) });
+    this.hpet = new Hpet({
+      clock, pins: this.ioApic.pins, legacy: [this.isaInterrupt(0), this.isaInterrupt(8)],
+      legacyReplacement: (on) => {
+        timer.connect(!on);
+        rtc.connect(!on);
+      },
+      message: (address, data) => this.apicBus.message(address, data),
+    });
+    this.pm = new AcpiPm({ clock, sci: this.isaInterrupt(9), powerOff: () => hooks.powerOff() });
+    this.uart = new Uart({ clock, irq: this.isaInterrupt(4), base: 0x3f8, output: (bytes) => hooks.serial(0, bytes) });
     this.keyboard = new KeyboardController({
-      clock, keyboardIrq: irq[1], mouseIrq: irq[12], a20: (level) => hooks.a20(level), resetRequested: () => hooks.reset(),
+      clock, keyboardIrq: this.isaInterrupt(1), mouseIrq: this.isaInterrupt(12), a20: (level) => hooks.a20(level), resetRequested: () => hooks.reset(),
     });
     this.vga = new VgaText({ clock, memory });
     this.pci = new PciBus({
@@ -80,16 +137,51 @@ export class Board {
     });
     const functions: readonly PciFunction[] = [
       new HostBridge((first, last, bits) => memory.setShadow(first, last, bits)),
-      new IsaBridge({ bus: this.pci, irq, reset: () => hooks.reset() }),
+      new IsaBridge({ bus: this.pci, irq: this.pic.irq.map((_, n) => this.isaInterrupt(n)), reset: () => hooks.reset() }),
     ];
     for (const owner of functions) this.pci.add(owner);
+    this.connectPciInterrupts();
     this.devices = [
-      this.pic, this.pit, this.rtc, this.uart, this.keyboard, this.vga, this.dma,
+      this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.pm, this.uart, this.keyboard, this.vga, this.dma,
       new DebugPort((bytes) => hooks.debugPort(bytes)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
       this.pci, ...functions.map((owner) => owner.device),
     ];
-    for (const device of this.devices) this.ports.add(device);
+    for (const device of this.devices) {
+      this.ports.add(device);
+      for (const range of device.mmio ?? []) memory.mapMmio(range);
+    }
+    memory.mapMmio(this.localApicWindow(() => this.localApics[hooks.currentProcessor()]));
     this.atPowerOn = JSON.stringify(this.devices.map((device) => device.save()));
+  }
+
+  /** Another driver of an interrupt of the ISA bus: it reaches both kinds of interrupt controller. */
+  isaInterrupt(irq: number): Line {
+    return this.isaLines[irq].input();
+  }
+
+  /** PCI's requests reach the 8259A pair through the ISA bridge's router and the I/O APIC directly; its messages are interrupt messages. */
+  private connectPciInterrupts(): void {
+    const toRouter = this.pci.onRequest;
+    this.pci.onRequest = (line, level) => {
+      toRouter(line, level);
+      this.ioApic.pins[PCI_INPUT + line](level);
+    };
+    this.pci.onMessage = (address, data) => this.apicBus.message(address, data);
+  }
+
+  /** Each processor sees its own local APIC at the same address. */
+  private localApicWindow(current: () => LocalApic): MmioRange {
+    return {
+      first: LOCAL_APIC_BASE, last: LOCAL_APIC_BASE + LOCAL_APIC_BYTES - 1,
+      read: (address, size) => {
+        const apic = current();
+        return apic.page === LOCAL_APIC_BASE ? apic.read(address - LOCAL_APIC_BASE, size) : 0xffffffff;
+      },
+      write: (address, value, size) => {
+        const apic = current();
+        if (apic.page === LOCAL_APIC_BASE) apic.write(address - LOCAL_APIC_BASE, value, size);
+      },
+    };
   }
 
   /** What a reset leaves alone (the battery-backed clock and its memory) is as it was when the board was made, so that runs repeat. */

@@ -1,6 +1,11 @@
 import { strict as assert } from 'node:assert';
+import { AcpiPm } from '../devices/acpi-pm';
+import { ApicBus } from '../devices/apic-bus';
 import { Dma } from '../devices/dma';
+import { Hpet } from '../devices/hpet';
+import { IoApic } from '../devices/io-apic';
 import { KeyboardController } from '../devices/keyboard';
+import { LocalApic } from '../devices/local-apic';
 import { PicPair } from '../devices/pic';
 import { Pit } from '../devices/pit';
 import { Power } from '../devices/power';
@@ -16,7 +21,12 @@ function everyDevice(clock: TestClock): Device[] {
   return [
     new PicPair(silent), new Pit({ clock, irq: silent }), new Rtc({ clock, irq: silent, startSeconds: 0, ramBytes: 1 << 24 }),
     new Uart({ clock, irq: silent, base: 0x3f8, output: silent }), new KeyboardController({ clock, keyboardIrq: silent, mouseIrq: silent, a20: silent, resetRequested: silent }),
-    new Dma(), new Power(silent),
+    new Dma(), new Power(silent), new IoApic(new ApicBus()), new AcpiPm({ clock, sci: silent, powerOff: silent }),
+    new Hpet({ clock, pins: [], legacy: [silent, silent], legacyReplacement: silent, message: silent }),
+    new LocalApic({
+      clock, bus: new ApicBus(), id: 0, x2apic: true, deadline: true,
+      hooks: { interrupt: silent, nmi: silent, init: silent, startUp: silent, externalVector: () => 0, timeStamp: () => 0n },
+    }),
   ];
 }
 

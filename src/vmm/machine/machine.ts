@@ -10,6 +10,7 @@ import { debugFault, enabledBreakpoints, matchingBreakpoints, SINGLE_STEP } from
 import type { DeliveryOutcome } from '../cpu/deliver';
 import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
 import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from '../cpu/layout';
+import { timeStamp } from '../cpu/msr';
 import { readByName, setByName } from '../cpu/names';
 import { Mmu } from '../mmu/mmu';
 import { linearNumber, PageFault } from '../mmu/types';
@@ -47,6 +48,7 @@ export class Machine implements MachineApi {
   private exceptionStops: ReadonlySet<number> = new Set();
   private watches: WatchHandle[] = [];
   private halted = false;
+  private nmiPending = false;
   private resetWanted = false;
   /** Ticks of the clock in which no instruction was retired. */
   private skippedTicks = 0;
@@ -77,7 +79,11 @@ export class Machine implements MachineApi {
         this.engine.yield();
       },
       debugRegistersChanged: () => this.updateWatches(),
-      interruptRequested: () => this.board.pic.interruptRequested,
+      interruptRequested: () => this.board.localApics[0].interruptRequested,
+      apic: () => this.board.localApics[0],
+      nmiUnblocked: () => {
+        if (this.nmiPending) this.engine.yield();
+      },
       stopsAt: (vector) => this.stopsAt(vector),
     });
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
@@ -85,11 +91,20 @@ export class Machine implements MachineApi {
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
       floppyType: boot.floppy === undefined ? 0 : floppyDisk(boot.floppy).cmosType, hasHardDisk: boot.hardDisk !== undefined,
+      processors: 1, x2apic: false, deadline: false,
       ...(boot.bootDrive === 'hardDisk' && { bootOrder: ['hardDisk', 'floppy'] as const }),
     }, {
-      interrupt: (level) => {
-        if (level && this.engine.cpu.state.systemFlags & Flag.IF) this.engine.yield();
+      interrupt: () => {
+        if (this.engine.cpu.state.systemFlags & Flag.IF) this.engine.yield();
       },
+      nmi: () => {
+        this.nmiPending = true;
+        this.engine.yield();
+      },
+      init: () => undefined,
+      startUp: () => undefined,
+      timeStamp: () => timeStamp(this.engine.cpu),
+      currentProcessor: () => 0,
       a20: (enabled) => {
         this.mmu.setA20(enabled);
         this.engine.yield();
@@ -114,6 +129,7 @@ export class Machine implements MachineApi {
     this.engine.reset();
     this.board.powerOn();
     this.halted = false;
+    this.nmiPending = false;
     this.skippedTicks = 0;
     this.end = undefined;
     this.reported = undefined;
@@ -150,7 +166,9 @@ export class Machine implements MachineApi {
   }
 
   private advance(target: number, passBreakpoint: boolean): RunOutcome {
-    const { state } = this.engine.cpu;
+    const { cpu } = this.engine;
+    const { state } = cpu;
+    const apic = this.board.localApics[0];
     let pass = passBreakpoint;
     for (;;) {
       this.clock.advanceTo(this.engine.now);
@@ -165,7 +183,8 @@ export class Machine implements MachineApi {
         const stop = this.delivered(this.engine.cpu.debugTrap(bits), Vector.DB);
         if (stop) return stop;
       }
-      const requested = this.board.pic.interruptRequested && (state.systemFlags & Flag.IF) !== 0;
+      const nmi = this.nmiPending && !cpu.nmiBlocked;
+      const requested = nmi || (apic.interruptRequested && (state.systemFlags & Flag.IF) !== 0);
       if (this.halted && !requested) {
         if (!(state.systemFlags & Flag.IF)) {
           this.end = { kind: 'halted' };
@@ -185,9 +204,13 @@ export class Machine implements MachineApi {
       if (requested && !state.interruptShadow && !(pass && target - this.engine.now === 1)) {
         // Between iterations of a repeated string instruction the pushed image has RF set (SDM Vol. 3, 17.3.1.1).
         if (this.engine.repeating) state.systemFlags |= Flag.RF;
-        const vector = this.board.pic.acknowledge();
+        if (nmi) {
+          this.nmiPending = false;
+          cpu.nmiBlocked = true;
+        }
+        const vector = nmi ? Vector.NMI : apic.acknowledge();
         const from = this.engine.instructionLinear();
-        const stop = this.delivered(this.engine.cpu.deliver(vector, 'external'), vector);
+        const stop = this.delivered(cpu.deliver(vector, 'external'), vector);
         this.engine.noteTransfer(from);
         // The handler's first instruction comes before another interrupt: a line that never falls cannot hold the clock.
         state.interruptShadow = true;
@@ -309,6 +332,7 @@ export class Machine implements MachineApi {
     this.engine.cpu.reset();
     this.board.reset();
     this.halted = false;
+    this.nmiPending = false;
     this.firmware.load();
     this.engine.stateChanged();
   }

@@ -5,7 +5,7 @@
  */
 import { Flag } from '../cpu/bits';
 import { callouts, type Callout, type CalloutName, type CalloutSite } from '../cpu/callouts';
-import { Cpu, type CpuHooks } from '../cpu/cpu';
+import { Cpu, type CpuHooks, type ProcessorApic } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
@@ -36,8 +36,10 @@ export interface EngineHooks {
   portWrite(port: number, bytes: 1 | 2 | 4, value: number): void;
   halt(): void;
   debugRegistersChanged(): void;
-  /** An external interrupt is waiting at the processor's INTR pin. */
+  /** An external interrupt is waiting at the processor. */
   interruptRequested(): boolean;
+  apic?(): ProcessorApic | undefined;
+  nmiUnblocked?(): void;
   /** INT3, INTO or INT1 is about to enter its handler: true to have it reported as a fault instead, with nothing done. */
   stopsAt(vector: number): boolean;
 }
@@ -484,6 +486,8 @@ export class Engine {
       contextChanged: () => { this.contextStale = true; },
       debugRegistersChanged: () => this.hooks.debugRegistersChanged(),
       halt: () => this.hooks.halt(),
+      apic: () => this.hooks.apic?.(),
+      nmiUnblocked: () => this.hooks.nmiUnblocked?.(),
     };
   }
 }
