@@ -167,9 +167,13 @@ export const CODE_CACHE_SIZE = 0x2000000;
 export const CODE_GRANULES = CODE_CACHE + CODE_CACHE_SIZE;
 /** For 2.25 GiB: the largest RAM, and ROM images and frame buffers behind it. */
 const CODE_GRANULES_SIZE = 0x480000;
-/** Lookup tables: {@link LOOKUP_SPACES} address spaces, each a read and a write table of 2^20 entries of 4 bytes. */
+/** Flat lookup tables: {@link LOOKUP_SPACES} address spaces of 32 bits, each a read and a write table of 2^20 entries of 4 bytes. */
 export const LOOKUP = CODE_GRANULES + CODE_GRANULES_SIZE;
 export const LOOKUP_TABLE_SIZE = 0x400000;
 export const LOOKUP_SPACES = 8;
+/** Hashed lookup tables: {@link HASHED_SPACES} address spaces of 64-bit code, each a read and a write table of {@link LONG_TABLE_ENTRIES}. */
+export const HASHED_LOOKUP = LOOKUP + LOOKUP_SPACES * 2 * LOOKUP_TABLE_SIZE;
+export const HASHED_TABLE_SIZE = LONG_TABLE_ENTRIES * 16;
+export const HASHED_SPACES = 32;
 /** Guest RAM begins here (page-aligned). */
-export const RAM = LOOKUP + LOOKUP_SPACES * 2 * LOOKUP_TABLE_SIZE;
+export const RAM = HASHED_LOOKUP + HASHED_SPACES * 2 * HASHED_TABLE_SIZE;

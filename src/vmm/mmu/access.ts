@@ -2,13 +2,13 @@
  * Accesses that the inlined lookup does not serve: misses, page-crossing accesses, device registers, traced and watched memory, and the
  * processor's implicit accesses. Both pages of a crossing access are checked before anything is read or written.
  *
- * The *Slow functions are what threaded code calls; they use the privilege in force. Linear addresses may arrive as signed numbers.
+ * The *Slow functions are what threaded code calls; they use the privilege in force. Linear addresses of 32 bits may arrive as signed numbers.
  */
 import { RAM, SCRATCH } from '../cpu/layout';
 import { EventCounters } from './events';
 import { INVALID, type LookupTables } from './lookup';
-import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, MODE_NO_EXECUTE, MODE_PAGING, MODE_USER } from './page-walk';
-import { INTERCEPT_WATCH, KIND_MMIO, KIND_RAM, type PhysicalMemory } from './physical-memory';
+import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, MODE_ALIGNED, MODE_PAGING, MODE_USER } from './page-walk';
+import { INTERCEPT_CODE, INTERCEPT_WATCH, KIND_MMIO, KIND_RAM, type PhysicalMemory } from './physical-memory';
 import type { ShadowPaging } from './shadow';
 import type { Traces } from './traces';
 import type { AccessBytes, LinearMemory } from './types';
@@ -28,6 +28,8 @@ export interface FetchPage {
 export class MemoryAccess implements LinearMemory {
   /** Vectors on their way between memory and SCRATCH, which a device's registers may use meanwhile. */
   private readonly vector = new Int32Array(4);
+  /** Raises #AC for an access that its page permits; the shadow keeps the tables empty while accesses have to be checked. */
+  misaligned: (linear: number, bytes: number) => void = () => { /* nobody asks for it yet */ };
 
   constructor(
     private readonly physical: PhysicalMemory,
@@ -42,33 +44,38 @@ export class MemoryAccess implements LinearMemory {
     return (this.shadow.paging.mode & MODE_USER) !== 0 ? ACCESS_USER : 0;
   }
 
-  /** ACCESS_USER, or 0 with paging off, where privilege means nothing. */
+  /** ACCESS_USER, or 0 with paging off, where privilege means nothing (but for alignment). */
   private accessOf(user: boolean): number {
-    return user && (this.shadow.paging.mode & MODE_PAGING) !== 0 ? ACCESS_USER : 0;
+    return user && (this.shadow.paging.mode & (MODE_PAGING | MODE_ALIGNED)) !== 0 ? ACCESS_USER : 0;
   }
 
-  /** The space whose tables say what an access may do: the one in force, or the supervisor's for implicit accesses; -1 for none. */
-  private spaceFor(access: number): number {
-    return access === this.userAccess() ? this.shadow.active : access === 0 ? this.shadow.implicit : -1;
+  /** The program's misaligned accesses, when they are to be refused. */
+  private checkAlignment(linear: number, bytes: number, access: number): void {
+    if ((this.shadow.paging.mode & MODE_ALIGNED) !== 0 && (access & ACCESS_USER) !== 0 && (linear & (bytes - 1)) !== 0) {
+      this.misaligned(linear, bytes);
+    }
   }
 
   // Threaded code.
 
   /** Value as a signed 32-bit number; 8 or 16 bytes: at SCRATCH. Throws PageFault. */
   readSlow(linear: number, bytes: AccessBytes): number {
-    linear >>>= 0;
+    if (linear < 0) {
+      linear >>>= 0;
+    }
     const access = this.userAccess();
     if (bytes !== 8 && bytes !== 16) {
       return this.readAs(linear, bytes, access) | 0;
     }
     const { view } = this.physical;
+    // Both pages are checked before a device register is read.
+    this.shadow.resolve(linear, access);
     if ((linear & 0xfff) > 0x1000 - bytes) {
-      // Both pages are checked before a device register is read.
-      this.shadow.resolve(linear, access);
       this.shadow.resolve(this.secondPage(linear), access);
     }
+    this.checkAlignment(linear, bytes, access);
     for (let at = 0; at < bytes; at += 4) {
-      this.vector[at >> 2] = this.readAs((linear + at) >>> 0, 4, access);
+      this.vector[at >> 2] = this.readAs(this.behind(linear, at), 4, access);
     }
     for (let at = 0; at < bytes; at += 4) {
       view.setInt32(SCRATCH + at, this.vector[at >> 2], true);
@@ -78,7 +85,9 @@ export class MemoryAccess implements LinearMemory {
 
   /** Throws PageFault before anything is written. 16 bytes are at SCRATCH. */
   writeSlow(linear: number, bytes: AccessBytes, value: number, valueHigh = 0): void {
-    linear >>>= 0;
+    if (linear < 0) {
+      linear >>>= 0;
+    }
     const access = this.userAccess() | ACCESS_WRITE;
     if (bytes === 16) {
       this.writeVector(linear, access);
@@ -89,8 +98,9 @@ export class MemoryAccess implements LinearMemory {
       return;
     }
     if ((linear & 0xfff) <= 0xff8) {
-      const page = this.shadow.resolve(linear, access);
+      const page = this.writablePage(linear, access);
       const offset = linear & 0xfff;
+      this.checkAlignment(linear, 8, access);
       this.writeInPage(page, offset, 4, value);
       this.writeInPage(page, offset + 4, 4, valueHigh);
     } else {
@@ -108,6 +118,7 @@ export class MemoryAccess implements LinearMemory {
     }
     const first = this.shadow.resolve(linear, access);
     const second = (linear & 0xfff) > 0xff0 ? this.shadow.resolve(this.secondPage(linear), access) : first;
+    this.checkAlignment(linear, 16, access);
     for (let at = 0; at < 16;) {
       const offset = (linear & 0xfff) + at;
       // A doubleword that crosses the page is written byte by byte.
@@ -129,17 +140,16 @@ export class MemoryAccess implements LinearMemory {
 
   /** Throws PageFault as a write would; A and D bits change as by the write, nothing else. */
   probeWriteSlow(linear: number, bytes: number): void {
-    this.probeAs(linear >>> 0, bytes, this.userAccess() | ACCESS_WRITE);
+    this.probeAs(linear < 0 ? linear >>> 0 : linear, bytes, this.userAccess() | ACCESS_WRITE);
   }
 
   // LinearMemory: the runtime.
 
   read(linear: number, bytes: 1 | 2 | 4, user: boolean): number {
-    linear >>>= 0;
     const access = this.accessOf(user);
-    const space = this.spaceFor(access);
+    const space = this.shadow.spaceFor(access, linear);
     if ((linear & 0xfff) <= 0x1000 - bytes && space >= 0) {
-      const entry = this.lookup.readEntry(space, linear >>> 12);
+      const entry = this.lookup.readEntry(space, Math.floor(linear / 4096));
       if (entry !== INVALID) {
         return this.physical.load((entry ^ linear) >>> 0, bytes);
       }
@@ -148,11 +158,10 @@ export class MemoryAccess implements LinearMemory {
   }
 
   write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void {
-    linear >>>= 0;
     const access = this.accessOf(user);
-    const space = this.spaceFor(access);
+    const space = this.shadow.spaceFor(access, linear);
     if ((linear & 0xfff) <= 0x1000 - bytes && space >= 0) {
-      const entry = this.lookup.writeEntry(space, linear >>> 12);
+      const entry = this.lookup.writeEntry(space, Math.floor(linear / 4096));
       if ((entry & 0xfff) === 0) {
         this.physical.store((entry ^ linear) >>> 0, bytes, value);
         return;
@@ -162,16 +171,14 @@ export class MemoryAccess implements LinearMemory {
   }
 
   probeWrite(linear: number, bytes: number, user: boolean): void {
-    this.probeAs(linear >>> 0, bytes, this.accessOf(user) | ACCESS_WRITE);
+    this.probeAs(linear, bytes, this.accessOf(user) | ACCESS_WRITE);
   }
 
   // Instruction fetch.
 
   /** The page that instruction bytes at `linear` come from, checked with the privilege in force. Throws PageFault. */
   fetchPage(linear: number): FetchPage {
-    // Without EFER.NXE a fetch is a read, in its rights and in its error code.
-    const fetch = (this.shadow.paging.mode & MODE_NO_EXECUTE) !== 0 ? ACCESS_FETCH : 0;
-    const page = this.shadow.resolve(linear >>> 0, this.userAccess() | fetch);
+    const page = this.shadow.resolve(linear < 0 ? linear >>> 0 : linear, this.userAccess() | ACCESS_FETCH);
     const frame = this.physical.frameOf(page);
     return frame < 0 ? { hostPage: -1, gpaPage: this.physical.busPage(page) } : { hostPage: RAM + frame * 4096, gpaPage: frame };
   }
@@ -181,10 +188,13 @@ export class MemoryAccess implements LinearMemory {
   private readAs(linear: number, bytes: 1 | 2 | 4, access: number): number {
     let value: number;
     if ((linear & 0xfff) <= 0x1000 - bytes) {
-      value = this.readInPage(this.shadow.resolve(linear, access), linear & 0xfff, bytes);
+      const page = this.shadow.resolve(linear, access);
+      this.checkAlignment(linear, bytes, access);
+      value = this.readInPage(page, linear & 0xfff, bytes);
     } else {
       const first = this.shadow.resolve(linear, access);
       const second = this.shadow.resolve(this.secondPage(linear), access);
+      this.checkAlignment(linear, bytes, access);
       value = 0;
       for (let i = 0; i < bytes; i++) {
         const at = (linear & 0xfff) + i;
@@ -200,7 +210,9 @@ export class MemoryAccess implements LinearMemory {
 
   private writeAs(linear: number, bytes: 1 | 2 | 4, value: number, access: number): void {
     if ((linear & 0xfff) <= 0x1000 - bytes) {
-      this.writeInPage(this.shadow.resolve(linear, access), linear & 0xfff, bytes, value);
+      const page = this.writablePage(linear, access);
+      this.checkAlignment(linear, bytes, access);
+      this.writeInPage(page, linear & 0xfff, bytes, value);
     } else {
       this.writeCrossing(linear, bytes, value, 0, access);
     }
@@ -212,6 +224,7 @@ export class MemoryAccess implements LinearMemory {
   private writeCrossing(linear: number, bytes: number, value: number, valueHigh: number, access: number): void {
     const first = this.shadow.resolve(linear, access);
     const second = this.shadow.resolve(this.secondPage(linear), access);
+    this.checkAlignment(linear, bytes, access);
     for (let i = 0; i < bytes; i++) {
       const at = (linear & 0xfff) + i;
       const byte = ((i < 4 ? value : valueHigh) >>> (8 * (i & 3))) & 0xff;
@@ -226,19 +239,47 @@ export class MemoryAccess implements LinearMemory {
   private probeAs(linear: number, bytes: number, access: number): void {
     const pages = ((linear & 0xfff) + bytes - 1) >>> 12;
     // A write entry, guarded or not, says that the guest's tables allow the write and that its D bit is set.
-    const space = pages === 0 ? this.spaceFor(access & ~ACCESS_WRITE) : -1;
-    if (space >= 0 && this.lookup.writeEntry(space, linear >>> 12) !== INVALID) {
+    const space = pages === 0 ? this.shadow.spaceFor(access & ~ACCESS_WRITE, linear) : -1;
+    if (space >= 0 && this.lookup.mayWrite(space, Math.floor(linear / 4096))) {
       return;
     }
     this.shadow.resolve(linear, access);
     for (let i = 1; i <= pages; i++) {
-      this.shadow.resolve((((linear >>> 12) + i) << 12) >>> 0, access);
+      this.shadow.resolve(this.behind(linear, i * 4096 - (linear & 0xfff)), access);
+    }
+    // Operands of more than eight bytes have their own rules.
+    if (bytes <= 8) {
+      this.checkAlignment(linear, bytes, access);
     }
   }
 
-  /** First byte of the next page, wrapping at 4 GiB. */
+  /**
+   * The page of a write. One whose frame is intercepted has no write entry, but the read entry remembers what the guest's tables say: page
+   * tables, which guests write all the time, need no walk.
+   */
+  private writablePage(linear: number, access: number): number {
+    const space = this.shadow.spaceFor(access & ~ACCESS_WRITE, linear);
+    const linearPage = Math.floor(linear / 4096);
+    if (space >= 0 && this.lookup.mayWrite(space, linearPage)) {
+      const frame = (((this.lookup.readEntry(space, linearPage) ^ (linearPage << 12)) >>> 0) - RAM) / 4096;
+      const intercepts = this.physical.intercepts[frame];
+      // Otherwise the walk will fill in the entry that has become possible.
+      if ((intercepts & ~INTERCEPT_CODE) !== 0 || (intercepts !== 0 && this.lookup.writeEntry(space, linearPage) !== INVALID)) {
+        return frame;
+      }
+    }
+    return this.shadow.resolve(linear, access);
+  }
+
+  /** First byte of the next page. */
   private secondPage(linear: number): number {
-    return ((linear | 0xfff) + 1) >>> 0;
+    return this.behind(linear, 4096 - (linear & 0xfff));
+  }
+
+  /** The address `bytes` behind another one of the space in force: wraps at 4 GiB, or at the end of 48 bits. */
+  private behind(linear: number, bytes: number): number {
+    const at = linear + bytes;
+    return at < 2 ** 32 || (at < 2 ** 48 && (this.shadow.wide || linear >= 2 ** 32)) ? at : at % 2 ** 32;
   }
 
   private readInPage(page: number, offset: number, bytes: 1 | 2 | 4): number {

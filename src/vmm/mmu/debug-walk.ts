@@ -1,17 +1,18 @@
 /** The guest page walk without effects and without permission checks, level by level: for people who look. */
 import {
-  ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE_SIZE, ENTRY_PRESENT, ENTRY_USER, ENTRY_WRITABLE, largePage, MODE_PAE, MODE_PAGE_SIZE_EXTENSIONS, MODE_PAGING,
-  type PagingRegisters,
+  ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE_SIZE, ENTRY_PRESENT, ENTRY_USER, ENTRY_WRITABLE, largePage, MODE_LONG, MODE_PAE, MODE_PAGE_SIZE_EXTENSIONS,
+  MODE_PAGING, type PagingRegisters,
 } from './page-walk';
+import { hasReservedBits, LONG_LEVELS, longIndex, longPage, mapsLargePage } from './page-walk-long';
 import { entryPage, HIGH_EXECUTE_DISABLE, page2M, pdptePage, reservedInHigh, RESERVED_2M } from './page-walk-pae';
 import type { PhysicalMemory } from './physical-memory';
 
 /** One table entry that a walk read, or the PDPTE register that it began at. */
 export interface WalkLevel {
-  readonly name: 'PDPTE' | 'PDE' | 'PTE';
+  readonly name: 'PML4E' | 'PDPTE' | 'PDE' | 'PTE';
   /** Guest-physical address of the entry; of a PDPTE register, where CR3 says that it came from. */
   readonly address: number;
-  /** 32 bits, or 64 with PAE. */
+  /** 32 bits, or 64 with PAE and 4-level paging. */
   readonly entry: bigint;
 }
 
@@ -46,7 +47,10 @@ interface Found {
 
 /** Translates with the registers given; see DebugTranslation. */
 export function translateForDebugger(physical: PhysicalMemory, paging: PagingRegisters, linear: number): DebugTranslation {
-  linear >>>= 0;
+  const long = (paging.mode & MODE_LONG) !== 0;
+  if (!long) {
+    linear >>>= 0;
+  }
   const offset = linear & 0xfff;
   if ((paging.mode & MODE_PAGING) === 0) {
     return {
@@ -54,8 +58,8 @@ export function translateForDebugger(physical: PhysicalMemory, paging: PagingReg
       writable: true, user: true, executable: true, accessed: true, dirty: true, large: false,
     };
   }
-  const { levels, present, reserved, page, entry, rights, executable, large } = (paging.mode & MODE_PAE) !== 0
-    ? findPae(physical, paging, linear) : find32(physical, paging, linear);
+  const find = long ? findLong : (paging.mode & MODE_PAE) !== 0 ? findPae : find32;
+  const { levels, present, reserved, page, entry, rights, executable, large } = find(physical, paging, linear);
   return {
     gpa: present && !reserved ? physical.busPage(page) * 4096 + offset : undefined,
     levels,
@@ -122,4 +126,30 @@ function findPae(physical: PhysicalMemory, paging: PagingRegisters, linear: numb
     page = large ? page2M(low, high, linear) : entryPage(low, high);
   }
   return { levels, present, reserved, page, entry: levels.length > 1 ? low : 0, rights: levels.length > 1 ? rights : 0, executable: (everyHigh & HIGH_EXECUTE_DISABLE) === 0, large };
+}
+
+const longLevelNames = ['PTE', 'PDE', 'PDPTE', 'PML4E'] as const;
+
+function findLong(physical: PhysicalMemory, paging: PagingRegisters, linear: number): Found {
+  const levels: WalkLevel[] = [];
+  const linearPage = Math.floor(linear / 4096);
+  let page = Math.floor(paging.cr3 / 4096);
+  let rights = -1, everyHigh = 0;
+  for (let level = LONG_LEVELS; ; level--) {
+    const index = longIndex(linearPage, level), frame = physical.frameOf(page);
+    const low = physical.tableEntry(frame, 2 * index), high = physical.tableEntry(frame, 2 * index + 1);
+    const address = physical.busPage(page) * 4096 + index * 8;
+    levels.push({ name: longLevelNames[level - 1], address, entry: (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0) });
+    rights &= low;
+    everyHigh |= high;
+    const present = (low & ENTRY_PRESENT) !== 0;
+    const reserved = present && hasReservedBits(paging, level, low, high);
+    const large = present && mapsLargePage(level, low);
+    if (!present || reserved || large || level === 1) {
+      return {
+        levels, present, reserved, page: longPage(low, high, level, linearPage), entry: low, rights, executable: (everyHigh & HIGH_EXECUTE_DISABLE) === 0, large,
+      };
+    }
+    page = entryPage(low, high);
+  }
 }

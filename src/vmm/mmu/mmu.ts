@@ -16,6 +16,8 @@ import { LinearWatches, type WatchHandle, type WatchHandler } from './watches';
 export interface MmuOptions extends PhysicalOptions {
   /** 32: no PSE-36. 36 (default) to 40: PSE-36 with that many physical address bits. */
   readonly physicalAddressBits?: number;
+  /** 4-level paging has pages of 1 GiB (default). */
+  readonly gigabytePages?: boolean;
 }
 
 export class Mmu implements LinearMemory {
@@ -35,7 +37,8 @@ export class Mmu implements LinearMemory {
     this.traces = new Traces(this.physical, this.lookup);
     this.watches = new LinearWatches(this.lookup);
     this.shadow = new ShadowPaging(
-      memory, this.physical, this.lookup, this.traces, this.watches, counters, this.histogram, new PagingRegisters(options.physicalAddressBits ?? 36),
+      memory, this.physical, this.lookup, this.traces, this.watches, counters, this.histogram,
+      new PagingRegisters(options.physicalAddressBits ?? 36, options.gigabytePages ?? true),
     );
     this.access = new MemoryAccess(this.physical, this.lookup, this.shadow, this.traces, this.watches, counters);
   }
@@ -50,7 +53,12 @@ export class Mmu implements LinearMemory {
     this.traces.onCodeWrite = callback;
   }
 
-  /** To be called whenever CR0, CR3, CR4, EFER, the PDPTE registers or CPL may have changed; cheap when the tables in force stay. */
+  /** Raises #AC (throws): a program's access is not aligned and has to be. Called after its page was found to permit it. */
+  set onMisaligned(callback: (linear: number, bytes: number) => void) {
+    this.access.misaligned = callback;
+  }
+
+  /** To be called whenever what a PagingState holds may have changed; cheap when the tables in force stay. */
   activate(state: PagingState): void {
     this.shadow.activate(state);
   }
@@ -155,7 +163,7 @@ export class Mmu implements LinearMemory {
   private eachDebugPage(linear: number, count: number, visit: (gpa: number, at: number, length: number) => boolean): number {
     let at = 0;
     while (at < count) {
-      const here = (linear + at) >>> 0;
+      const here = this.shadow.wide ? (linear + at) % 2 ** 48 : (linear + at) >>> 0;
       const length = Math.min(4096 - (here & 0xfff), count - at);
       const { gpa } = this.translateForDebugger(here);
       if (gpa === undefined || !visit(gpa, at, length)) {

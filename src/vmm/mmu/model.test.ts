@@ -1,12 +1,12 @@
 /**
  * The shadow against a model that walks the guest's tables on every access and knows no lookup tables: random edits of page tables
- * (32-bit and PAE; through linear addresses, recursive mappings and devices) and random accesses must give the same values, faults, memory, A and D bits
+ * (32-bit, PAE and 4-level; through linear addresses, recursive mappings and devices) and random accesses must give the same values, faults, memory, A and D bits
  * and code-write reports.
  */
 import assert from 'node:assert/strict';
 import { RAM } from '../cpu/layout';
 import { INTERCEPT_CODE } from './physical-memory';
-import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, createGuest, EFER_NXE, sharedMemory, type Guest } from './test-support';
+import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, createGuest, EFER_LMA, EFER_NXE, sharedMemory, type Guest } from './test-support';
 import { PageFault } from './types';
 
 const RAM_BYTES = 0x200000;
@@ -32,6 +32,12 @@ class Model {
   cpl = 0;
   pae = false;
   nx = false;
+  /** 4-level paging, of 64-bit or compatibility code. */
+  long = false;
+  code64 = true;
+  smep = false;
+  smap = false;
+  ac = false;
   /** The PDPTE registers, low and high words in turn. */
   pdptes = new Array<number>(8).fill(0);
   /** Traced code granules by number (gpa >>> 6), and whether one was written. */
@@ -104,9 +110,51 @@ class Model {
     return base - (base % size) + (linear % size);
   }
 
+  private translateLong(linear: number, write: boolean, user: boolean, fetch: boolean): number {
+    const code = (write ? 2 : 0) | (user ? 4 : 0) | (fetch && (this.nx || this.smep) ? 16 : 0);
+    const wide = BigInt(linear);
+    let table = BigInt(this.cr3) & ~0xfffn, all = 7n, never = false;
+    const used: number[] = [];
+    for (const shift of [39n, 30n, 21n, 12n]) {
+      const at = Number(table + ((wide >> shift) & 511n) * 8n);
+      const entry = BigInt(this.entry(at)) | BigInt(this.entry(at + 4)) << 32n;
+      used.push(at);
+      if (!(entry & 1n)) {
+        throw new PageFault(linear, code);
+      }
+      const big = (shift === 30n || shift === 21n) && (entry & 0x80n) !== 0n;
+      const reserved = 0xffff000000000n | (this.nx ? 0n : 1n << 63n) | (shift === 39n ? 0x80n : 0n) | (big ? ((1n << shift) - 1n) & ~0x1fffn : 0n);
+      if (entry & reserved) {
+        throw new PageFault(linear, code | 9);
+      }
+      all &= entry;
+      never ||= entry >> 63n === 1n;
+      if (!big && shift !== 12n) {
+        table = entry & 0xffffffffff000n;
+        continue;
+      }
+      const userPage = (all & 4n) !== 0n;
+      const allowed = (user ? userPage : fetch ? !(userPage && this.smep) : !(userPage && this.smap && !this.acFrees())) && !(fetch && never)
+        && !(write && !(all & 2n) && (user || this.wp));
+      if (!allowed) {
+        throw new PageFault(linear, code | 1);
+      }
+      used.forEach((a, i) => this.orEntry(a, write && i === used.length - 1 ? 0x60 : 0x20));
+      return Number((entry & 0xffffffffff000n & ~((1n << shift) - 1n)) | (wide & ((1n << shift) - 1n)));
+    }
+    throw new Error('a page table maps pages');
+  }
+
+  private acFrees(): boolean {
+    return this.ac && this.cpl < 3;
+  }
+
   translate(linear: number, write: boolean, user = this.cpl === 3, fetch = false): number {
     if (!this.paging) {
       return linear;
+    }
+    if (this.long) {
+      return this.translateLong(linear, write, user, fetch);
     }
     if (this.pae) {
       return this.translatePae(linear, write, user, fetch);
@@ -147,7 +195,7 @@ class Model {
   private addresses(linear: number, size: number, write: boolean, user = this.cpl === 3): number[] {
     const first = this.translate(linear, write, user);
     const left = 4096 - (linear & 0xfff);
-    const second = left < size ? this.translate((linear + left) >>> 0, write, user) : 0;
+    const second = left < size ? this.translate((linear + left) % (this.long && this.code64 && this.paging ? 2 ** 48 : 2 ** 32), write, user) : 0;
     return Array.from({ length: size }, (_, i) => (i < left ? first + i : second + i - left));
   }
 
@@ -171,8 +219,11 @@ function outcome(action: () => number | void): string {
   }
 }
 
-function run(seed: number, steps: number, pae: boolean): { guest: Guest; codeEntries: number } {
+type Paging = '32-bit' | 'PAE' | '4-level';
+
+function run(seed: number, steps: number, paging: Paging): { guest: Guest; codeEntries: number } {
   const random = generator(seed);
+  const long = paging === '4-level', pae = paging !== '32-bit';
   const pick = <T>(values: readonly T[]): T => values[random(values.length)];
   const guest = createGuest({ ramBytes: RAM_BYTES, physicalAddressBits: pae ? 36 : 32, rom: [{ first: ROM_FIRST, last: ROM_LAST }] });
   const model = new Model();
@@ -196,11 +247,12 @@ function run(seed: number, steps: number, pae: boolean): { guest: Guest; codeEnt
   /** A value that suits address `at` as (half of) an entry. */
   const randomEntry = (at: number): number => (pae && (at & 4) !== 0 && random(16) !== 0 ? highWord() : lowWord());
   const offsetOfEntry = (): number => pick(random(2) === 0 ? slots : pages) * entryBytes + (pae ? random(2) * 4 : 0);
-  const randomLinear = (): number => ((pae ? pick([0, 0, 1, 3]) << 30 | pick(slots) << 21 : pick(slots) << 22) | (pick(pages) << 12)
+  const top = (): number => (long && model.paging && model.code64 ? pick([0, 0, 0, 1, 2, 0x1ff]) * 2 ** 39 + pick([0, 0, 0, 1, 2, 0x1ff]) * 2 ** 30 : 0);
+  const randomLinear = (): number => top() + ((long && model.code64 ? pick([0, 0, 1]) << 30 | pick(slots) << 21 : pae ? pick([0, 0, 1, 3]) << 30 | pick(slots) << 21 : pick(slots) << 22) | (pick(pages) << 12)
     | (random(4) === 0 ? 0xff8 + random(8) : random(3) === 0 ? random(4096) : offsetOfEntry())) >>> 0;
   const activate = (): void => guest.mmu.activate({
-    cr0: model.paging ? CR0_PG | (model.wp ? CR0_WP : 0) : 1, cr3: model.cr3, cr4: (model.pse ? CR4_PSE : 0) | (model.pae ? CR4_PAE : 0),
-    efer: model.nx ? EFER_NXE : 0, cpl: model.cpl, pdptes: model.pdptes,
+    cr0: model.paging ? CR0_PG | (model.wp ? CR0_WP : 0) : 1, cr3: model.cr3, cr4: (model.pse ? CR4_PSE : 0) | (model.pae ? CR4_PAE : 0) | (model.smep ? CR4_SMEP : 0) | (model.smap ? CR4_SMAP : 0),
+    efer: (model.nx ? EFER_NXE : 0) | (model.long ? EFER_LMA : 0), cpl: model.cpl, code64: model.code64, alignmentFlag: model.ac, pdptes: model.pdptes,
   });
   for (const frame of frames) {
     for (const index of [...slots, ...pages]) {
@@ -251,11 +303,18 @@ function run(seed: number, steps: number, pae: boolean): { guest: Guest; codeEnt
     } else if (choice < 93) {
       model.paging = random(10) !== 0;
       model.wp = random(2) === 0;
-      model.pae = pae && random(5) !== 0;
+      model.pae = pae && (long || random(5) !== 0);
       model.nx = random(3) !== 0;
+      model.long = long;
+      if (long) {
+        model.code64 = random(4) !== 0;
+        model.smep = random(3) === 0;
+        model.smap = random(3) === 0;
+        model.ac = random(2) === 0;
+      }
       model.pse = !pae && random(3) === 0;
       model.cpl = random(3) === 0 ? 3 : 0;
-      model.cr3 = random(2) === 0 ? model.cr3 : pick(frames) * 4096 + (model.pae ? random(2) * 0x20 : 0);
+      model.cr3 = random(2) === 0 ? model.cr3 : pick(frames) * 4096 + (model.pae && !long ? random(2) * 0x20 : 0);
       for (let n = random(8); n < 4; n++) {
         model.pdptes[2 * n] = (pick(frames) * 4096 | (random(10) === 0 ? 0 : 1)) >>> 0;
         model.pdptes[2 * n + 1] = random(20) === 0 ? 1 : 0;
@@ -299,11 +358,11 @@ function run(seed: number, steps: number, pae: boolean): { guest: Guest; codeEnt
 }
 
 describe('shadow paging against a model that always walks', () => {
-  for (const pae of [false, true]) {
-    it(`gives the same values, faults, memory and code-write reports with ${pae ? 'PAE' : '32-bit'} paging`, () => {
+  for (const paging of ['32-bit', 'PAE', '4-level'] as const) {
+    it(`gives the same values, faults, memory and code-write reports with ${paging} paging`, () => {
       let hidden = 0, faults = 0, traces = 0, code = 0;
       for (let seed = 1; seed <= 24; seed++) {
-        const { guest, codeEntries } = run(seed, 4000, pae);
+        const { guest, codeEntries } = run(seed, 4000, paging);
         code += codeEntries;
         hidden += guest.counter('hiddenPageFaults');
         faults += guest.counter('truePageFaults');

@@ -6,8 +6,8 @@
  * are those of page-walk.ts.
  */
 import {
-  ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE_SIZE, ENTRY_PRESENT, ENTRY_USER, ENTRY_WRITABLE, FAULT_PROTECTION,
-  FAULT_RESERVED, MODE_NO_EXECUTE, MODE_WRITE_PROTECT, type PagingRegisters, type WalkFunction,
+  ACCESS_WRITE, ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE_SIZE, ENTRY_PRESENT, FAULT_PROTECTION, FAULT_RESERVED, MODE_NO_EXECUTE, permits,
+  type PagingRegisters, type WalkFunction,
 } from './page-walk';
 
 export const PDPTE_COUNT = 4;
@@ -79,11 +79,7 @@ export const walkPae: WalkFunction = (physical, paging, linear, access, walk) =>
     }
   }
   const rights = pde & entry;
-  const executable = ((pdeHigh | high) & HIGH_EXECUTE_DISABLE) === 0;
-  const user = (access & ACCESS_USER) !== 0;
-  const writable = (rights & ENTRY_WRITABLE) !== 0 || (!user && (mode & MODE_WRITE_PROTECT) === 0);
-  if ((user && (rights & ENTRY_USER) === 0) || ((access & ACCESS_WRITE) !== 0 && !writable) || ((access & ACCESS_FETCH) !== 0 && !executable)) {
-    walk.errorCode = access | FAULT_PROTECTION;
+  if (!permits(mode, rights, ((pdeHigh | high) & HIGH_EXECUTE_DISABLE) !== 0, access, walk)) {
     return false;
   }
   walk.page = large ? page2M(pde, pdeHigh, linear) : entryPage(entry, high);
@@ -96,9 +92,9 @@ export const walkPae: WalkFunction = (physical, paging, linear, access, walk) =>
     // Read back: an entry in ROM keeps its bits.
     entry = physical.tableEntry(tableFrame, word);
   }
-  walk.writable = writable;
-  walk.executable = executable;
   walk.dirty = (entry & ENTRY_DIRTY) !== 0;
-  walk.tableFrame = large ? -1 : tableFrame;
+  walk.tables[1] = directoryFrame;
+  walk.tables[0] = tableFrame;
+  walk.leaf = large ? 2 : 1;
   return true;
 };

@@ -1,7 +1,7 @@
 /**
  * The guest page walk: linear address → guest-physical page, with permissions, error codes and A/D bits as the processor has them
  * (SDM Vol. 3, chapter 4). A walk function is chosen by paging mode; what they share and 32-bit paging are here, PAE paging is in
- * page-walk-pae.ts.
+ * page-walk-pae.ts, 4-level paging in page-walk-long.ts.
  *
  * Decisions where processors differ:
  *  - A and D are set only by an access that completes; a faulting access leaves the tables as they were.
@@ -11,11 +11,12 @@
  *  - A walk reads memory, never devices: tables outside RAM and ROM read as all ones.
  */
 import type { PhysicalMemory } from './physical-memory';
+import type { PagingState } from './types';
 
 /** Bits of an access; the same positions as in the #PF error code (SDM Vol. 3, 4.7). */
 export const ACCESS_WRITE = 2;
 export const ACCESS_USER = 4;
-/** An instruction fetch, where that makes a difference (MODE_NO_EXECUTE). */
+/** An instruction fetch, where that makes a difference ({@link FETCH_MODES}). */
 export const ACCESS_FETCH = 16;
 
 export const FAULT_PROTECTION = 1;
@@ -27,19 +28,37 @@ export const MODE_WRITE_PROTECT = 2;
 export const MODE_PAGE_SIZE_EXTENSIONS = 4;
 export const MODE_USER = 8;
 export const MODE_PAE = 16;
-/** Pages may forbid execution (PAE with EFER.NXE). */
+/** Pages may forbid execution (PAE or 4-level paging with EFER.NXE). */
 export const MODE_NO_EXECUTE = 32;
+/** 4-level paging; MODE_PAE is set with it. */
+export const MODE_LONG = 64;
+/** 64-bit code: linear addresses have more than 32 bits, and the lookup tables are hashed. */
+export const MODE_CODE64 = 128;
+/** The supervisor may not execute (CR4.SMEP) or, for the moment, not reach (CR4.SMAP, EFLAGS.AC clear) user pages. */
+export const MODE_SMEP = 256;
+export const MODE_SMAP = 512;
+/** Every access of the program is checked for alignment (CR0.AM, EFLAGS.AC, CPL 3). */
+export const MODE_ALIGNED = 1024;
+/** With one of these a fetch differs from a read, in its rights and in its error code. */
+export const FETCH_MODES = MODE_NO_EXECUTE | MODE_SMEP;
 
-const CR0_PG = 0x80000000, CR0_WP = 0x10000, CR4_PSE = 0x10, CR4_PAE = 0x20, EFER_NXE = 0x800;
+const CR0_PG = 0x80000000, CR0_WP = 0x10000, CR0_AM = 0x40000, CR4_PSE = 0x10, CR4_PAE = 0x20, CR4_SMEP = 0x100000, CR4_SMAP = 0x200000;
+const EFER_NXE = 0x800, EFER_LMA = 0x400;
 
 /** Paging mode of a processor state (SDM Vol. 3, 4.1.1). */
-export function pagingMode(cr0: number, cr4: number, efer: number, cpl: number): number {
+export function pagingMode({ cr0, cr4, efer, cpl, code64, alignmentFlag }: PagingState): number {
+  const user = cpl === 3;
+  const aligned = user && (cr0 & CR0_AM) !== 0 && alignmentFlag === true ? MODE_ALIGNED | MODE_USER : 0;
   if ((cr0 & CR0_PG) === 0) {
-    return 0;
+    return aligned;
   }
-  const mode = MODE_PAGING | ((cr0 & CR0_WP) !== 0 ? MODE_WRITE_PROTECT : 0) | (cpl === 3 ? MODE_USER : 0);
+  const mode = aligned | MODE_PAGING | ((cr0 & CR0_WP) !== 0 ? MODE_WRITE_PROTECT : 0) | (user ? MODE_USER : 0)
+    | ((cr4 & CR4_SMEP) !== 0 ? MODE_SMEP : 0)
+    // While CPL is 3 only implicit accesses are the supervisor's, and those EFLAGS.AC does not free.
+    | ((cr4 & CR4_SMAP) !== 0 && (user || alignmentFlag !== true) ? MODE_SMAP : 0);
   if ((cr4 & CR4_PAE) !== 0) {
-    return mode | MODE_PAE | ((efer & EFER_NXE) !== 0 ? MODE_NO_EXECUTE : 0);
+    const noExecute = (efer & EFER_NXE) !== 0 ? MODE_NO_EXECUTE : 0;
+    return mode | MODE_PAE | noExecute | ((efer & EFER_LMA) !== 0 ? MODE_LONG | (code64 === true ? MODE_CODE64 : 0) : 0);
   }
   return (cr4 & CR4_PSE) !== 0 ? mode | MODE_PAGE_SIZE_EXTENSIONS : mode;
 }
@@ -58,15 +77,18 @@ export class PagingRegisters {
   readonly reservedLarge: number;
   /** Reserved bits 62:M of a PAE entry, in its high word. */
   readonly reservedHigh: number;
+  /** Reserved bits 51:M of an entry of 4-level paging, in its high word. */
+  readonly reservedHighLong: number;
 
   /** Throws RangeError for a width that no processor of the kind has. */
-  constructor(physicalAddressBits: number) {
+  constructor(physicalAddressBits: number, /** 4-level paging has pages of 1 GiB. */ readonly gigabytePages = true) {
     if (!Number.isInteger(physicalAddressBits) || physicalAddressBits < 32 || physicalAddressBits > 40) {
       throw new RangeError(`physicalAddressBits ${physicalAddressBits}: must be 32 (no PSE-36) to 40`);
     }
     const above4GiB = (1 << (physicalAddressBits - 32)) - 1;
     this.reservedLarge = 0x3fe000 & ~(above4GiB << 13);
     this.reservedHigh = 0x7fffffff & ~above4GiB;
+    this.reservedHighLong = 0xfffff & ~above4GiB;
   }
 }
 
@@ -78,12 +100,14 @@ export class Walk {
   errorCode = 0;
   /** The mode and privilege may write the page. */
   writable = false;
-  /** Instructions may be fetched from the page. */
+  /** The mode and privilege may fetch instructions from the page. */
   executable = true;
   /** The D bit of the entry that maps the page. */
   dirty = false;
-  /** Frame of the page table, or -1 when none was used (large page, no paging) or it lies outside memory. */
-  tableFrame = -1;
+  /** Frames of the tables that were read, by level less one (0 page table, 1 directory, …); -1 for one outside memory. */
+  readonly tables = new Int32Array(4).fill(-1);
+  /** Level of the entry that maps the page: 1 for a page table's, more for a large page's, 0 without paging. */
+  leaf = 0;
 }
 
 /** False: fault, with the error code in `walk`. */
@@ -100,9 +124,26 @@ export const walkIdentity: WalkFunction = (_physical, _paging, linear, _access, 
   walk.writable = true;
   walk.executable = true;
   walk.dirty = true;
-  walk.tableFrame = -1;
+  walk.leaf = 0;
   return true;
 };
+
+/**
+ * The checks of a page whose entries are all present and sound: `rights` is the AND of their low words. Sets what the page's lookup entries
+ * depend on. False: fault, with the error code in `walk` (SDM Vol. 3, 4.6).
+ */
+export function permits(mode: number, rights: number, noExecute: boolean, access: number, walk: Walk): boolean {
+  const user = (access & ACCESS_USER) !== 0, userPage = (rights & ENTRY_USER) !== 0;
+  walk.writable = (rights & ENTRY_WRITABLE) !== 0 || (!user && (mode & MODE_WRITE_PROTECT) === 0);
+  walk.executable = !noExecute && (user || !userPage || (mode & MODE_SMEP) === 0);
+  const reached = (access & ACCESS_FETCH) !== 0 ? walk.executable && (userPage || !user)
+    : user ? userPage : !userPage || (mode & MODE_SMAP) === 0;
+  if (!reached || ((access & ACCESS_WRITE) !== 0 && !walk.writable)) {
+    walk.errorCode = access | FAULT_PROTECTION;
+    return false;
+  }
+  return true;
+}
 
 /** 32-bit paging (SDM Vol. 3, 4.3). */
 export const walk32: WalkFunction = (physical, { cr3, mode, reservedLarge }, linear, access, walk) => {
@@ -133,10 +174,7 @@ export const walk32: WalkFunction = (physical, { cr3, mode, reservedLarge }, lin
     }
     rights &= entry;
   }
-  const user = (access & ACCESS_USER) !== 0;
-  const writable = (rights & ENTRY_WRITABLE) !== 0 || (!user && (mode & MODE_WRITE_PROTECT) === 0);
-  if ((user && (rights & ENTRY_USER) === 0) || ((access & ACCESS_WRITE) !== 0 && !writable)) {
-    walk.errorCode = access | FAULT_PROTECTION;
+  if (!permits(mode, rights, false, access, walk)) {
     return false;
   }
   walk.page = large ? largePage(pde, linear) : entry >>> 12;
@@ -149,9 +187,9 @@ export const walk32: WalkFunction = (physical, { cr3, mode, reservedLarge }, lin
     // Read back: an entry in ROM keeps its bits.
     entry = physical.tableEntry(tableFrame, index);
   }
-  walk.writable = writable;
-  walk.executable = true;
   walk.dirty = (entry & ENTRY_DIRTY) !== 0;
-  walk.tableFrame = large ? -1 : tableFrame;
+  walk.tables[1] = directoryFrame;
+  walk.tables[0] = tableFrame;
+  walk.leaf = large ? 2 : 1;
   return true;
 };

@@ -1,28 +1,33 @@
 /**
  * The shadow policy: lookup tables per guest address space, kept across CR3 loads and kept coherent by traces on guest page tables.
  *
- * A space is keyed by (CR3, paging mode); LOOKUP_SPACES exist and the least recently used one is recycled. A miss walks the guest's
- * tables: when they allow the access it was a hidden page fault (an entry is filled, the guest never knows), otherwise a true one.
+ * A space is keyed by (CR3, paging mode) and has flat tables, or hashed ones for 64-bit code; of each kind the least recently used one is
+ * recycled. A miss walks the guest's tables: when they allow the access it was a hidden page fault (an entry is filled, the guest never
+ * knows), otherwise a true one.
  *
  * What must hold:
- *  - An entry in a table says what the guest's tables say now. Every frame that a live space used as directory or page table is traced;
- *    a write to one of its entries drops exactly what was derived from that entry, in every space.
+ *  - An entry in a table says what the guest's tables say now. Every frame that a live space used as a paging structure is traced; a write
+ *    to one of its entries drops exactly what was derived from that entry, in every space (table-uses.ts).
  *  - A write entry exists only if the guest's D bit is set, the page is RAM, and nothing intercepts its frame; one that only code traces
  *    intercept has a guarded write entry.
  *  - A frame that code was translated from has no entry where the guest forbids to execute it: a jump into translated code is taken when
  *    the entry of its page is what it was, and must not be taken there.
- * From the first follows that neither a CR3 load nor INVLPG has to drop anything: a processor may forget a cached translation at any time
- * (SDM Vol. 3, 4.10.2.3), and this one never remembers a stale one. Global pages need no care for the same reason. What does void
- * everything is a change below the guest's tables: the A20 gate, a device window, memory restored behind the traces' back (flush).
+ * From the first follows that neither a CR3 load nor INVLPG nor INVPCID has to drop anything: a processor may forget a cached translation
+ * at any time (SDM Vol. 3, 4.10.2.3), and this one never remembers a stale one. Global pages and process-context identifiers need no care
+ * for the same reason. What does void everything is a change below the guest's tables: the A20 gate, a device window, memory restored
+ * behind the traces' back (flush).
  */
 import { LOOKUP_SPACES, READ_TABLE, WRITE_TABLE } from '../cpu/layout';
 import { EventCounters, type FaultHistogram } from './events';
-import { Writing, type LookupTables } from './lookup';
+import { ALL_SPACES, Writing, type LookupTables } from './lookup';
 import {
-  ACCESS_USER, MODE_PAE, MODE_PAGING, MODE_USER, MODE_WRITE_PROTECT, pagingMode, Walk, walk32, walkIdentity, type PagingRegisters,
+  ACCESS_FETCH, ACCESS_USER, FETCH_MODES, MODE_ALIGNED, MODE_CODE64, MODE_LONG, MODE_PAE, MODE_PAGING, MODE_SMAP, MODE_SMEP, MODE_USER, MODE_WRITE_PROTECT,
+  pagingMode, Walk, walk32, walkIdentity, type PagingRegisters,
 } from './page-walk';
+import { LONG_LEVELS, walkLong } from './page-walk-long';
 import { pdptePresent, pdptePage, PDPTE_COUNT, walkPae } from './page-walk-pae';
 import { INTERCEPT_CODE, INTERCEPT_WATCH, KIND_RAM, type PhysicalMemory } from './physical-memory';
+import { TableUses } from './table-uses';
 import type { Traces } from './traces';
 import { PageFault, type PagingState } from './types';
 import type { LinearWatches } from './watches';
@@ -31,14 +36,8 @@ const HIDDEN_PAGE_FAULTS = EventCounters.index('hiddenPageFaults');
 const TRUE_PAGE_FAULTS = EventCounters.index('truePageFaults');
 const ADDRESS_SPACE_SWITCHES = EventCounters.index('addressSpaceSwitches');
 
-/**
- * Directory slots of a space: the directory entries that its linear addresses have, in order. 32-bit paging has 1024, of 4 MiB each, in one
- * directory; PAE paging 2048, of 2 MiB each, in the four directories that the PDPTE registers name.
- */
-const DIRECTORY_SLOTS = 2048;
-const SLOTS_PER_PAE_DIRECTORY = 512;
-/** Directory slots that may share one page table: a guest that uses one table everywhere must not make a write to it slow. */
-const MOST_SLOTS_PER_TABLE = 64;
+/** What makes no difference to a program's translations is left out of the key of its spaces. */
+const SUPERVISOR_ONLY = MODE_WRITE_PROTECT | MODE_SMEP | MODE_SMAP;
 /** Writes to the tables of an idle space before it is taken for dead: its tables' memory probably serves other purposes by now. */
 const IDLE_WRITES = 256;
 
@@ -47,6 +46,8 @@ export interface SpaceSummary {
   readonly cr3: number;
   readonly paging: boolean;
   readonly user: boolean;
+  /** Of 64-bit code. */
+  readonly wide: boolean;
   readonly active: boolean;
   readonly filledPages: number;
 }
@@ -58,8 +59,6 @@ interface Space {
   lastUsed: number;
   /** Writes to its tables since it was last in force. */
   idleWrites: number;
-  /** Frames of the directories, each -1 if there is none (paging off, outside memory, PDPTE not present). 32-bit paging has the first only. */
-  readonly directoryFrames: Int32Array;
   /** The PDPTE registers that its entries were derived with (PAE). */
   readonly pdptes: Uint32Array;
 }
@@ -73,26 +72,19 @@ export class ShadowPaging {
   implicit = -1;
   private readonly words: Uint32Array;
   private readonly walk = new Walk();
-  private readonly spaces: readonly Space[] = Array.from({ length: LOOKUP_SPACES }, () => ({
-    used: false, cr3: 0, mode: 0, lastUsed: 0, idleWrites: 0,
-    directoryFrames: new Int32Array(PDPTE_COUNT).fill(-1), pdptes: new Uint32Array(2 * PDPTE_COUNT),
+  private readonly uses: TableUses;
+  private readonly spaces: readonly Space[] = Array.from({ length: ALL_SPACES }, () => ({
+    used: false, cr3: 0, mode: 0, lastUsed: 0, idleWrites: 0, pdptes: new Uint32Array(2 * PDPTE_COUNT),
   }));
   private clock = 0;
-
-  // Directory slots (space * DIRECTORY_SLOTS + slot) that use a page table, listed by its frame; nodes as in LookupTables.
-  private readonly tableOfSlot = new Int32Array(LOOKUP_SPACES * DIRECTORY_SLOTS).fill(-1);
-  private readonly nextSlot = new Int32Array(LOOKUP_SPACES * DIRECTORY_SLOTS);
-  private readonly previousSlot = new Int32Array(LOOKUP_SPACES * DIRECTORY_SLOTS);
-  private readonly firstSlot: Int32Array;
-  private readonly slotsOfTable: Uint8Array;
-  /** How often spaces use a frame as directory. */
-  private readonly directoryUses: Uint8Array;
+  /** Spaces to be emptied after the page-table write at hand. */
+  private readonly worn: number[] = [];
 
   constructor(
     memory: WebAssembly.Memory,
     private readonly physical: PhysicalMemory,
     private readonly lookup: LookupTables,
-    private readonly traces: Traces,
+    traces: Traces,
     private readonly watches: LinearWatches,
     private readonly counters: EventCounters,
     private readonly histogram: FaultHistogram,
@@ -100,9 +92,7 @@ export class ShadowPaging {
     readonly paging: PagingRegisters,
   ) {
     this.words = new Uint32Array(memory.buffer);
-    this.firstSlot = new Int32Array(physical.frameCount);
-    this.slotsOfTable = new Uint8Array(physical.frameCount);
-    this.directoryUses = new Uint8Array(physical.frameCount);
+    this.uses = new TableUses(lookup, traces, physical.frameCount);
     traces.onPageTableWrite = (frame, first, last) => this.pageTableWritten(frame, first, last);
     physical.onRemap = () => this.flush();
     this.enterSpace(0, 0);
@@ -111,42 +101,46 @@ export class ShadowPaging {
   /** Puts the lookup tables of a processor state in force. */
   activate(state: PagingState): void {
     const { paging } = this;
-    paging.mode = pagingMode(state.cr0, state.cr4, state.efer, state.cpl);
-    paging.cr3 = state.cr3 >>> 0;
-    const pae = (paging.mode & MODE_PAE) !== 0;
+    const mode = pagingMode(state);
+    paging.mode = mode;
+    paging.cr3 = state.cr3;
+    const pae = isPae(mode);
     if (pae) {
       for (let i = 0; i < paging.pdptes.length; i++) {
         paging.pdptes[i] = state.pdptes?.[i] ?? 0;
       }
     }
-    // What makes no difference to translations is left out of the key.
-    let key = paging.mode;
-    if ((key & MODE_USER) !== 0) {
-      key &= ~MODE_WRITE_PROTECT;
-    }
-    const cr3 = key === 0 ? 0 : paging.cr3 & (pae ? 0xffffffe0 : 0xfffff000);
+    const key = (mode & MODE_USER) !== 0 ? mode & ~SUPERVISOR_ONLY : mode;
+    // Process-context identifiers and cache controls are left out as well.
+    const cr3 = (mode & MODE_PAGING) === 0 ? 0 : state.cr3 - (state.cr3 % (pae ? 0x20 : 0x1000));
     const space = this.spaces[this.active];
-    if (space.cr3 !== cr3 >>> 0 || space.mode !== key) {
+    if (space.cr3 !== cr3 || space.mode !== key) {
       this.counters.count(ADDRESS_SPACE_SWITCHES);
-      this.enterSpace(cr3 >>> 0, key);
+      this.enterSpace(cr3, key);
     } else if (pae) {
       this.adoptPdptes(this.active);
     }
   }
 
+  /** Linear addresses of the space in force have more than 32 bits. */
+  get wide(): boolean {
+    return this.active >= LOOKUP_SPACES;
+  }
+
   private enterSpace(cr3: number, mode: number): void {
-    let chosen = 0;
-    for (let i = 0; i < LOOKUP_SPACES; i++) {
-      const space = this.spaces[i];
-      if (space.used && space.cr3 === cr3 && space.mode === mode) {
-        if ((mode & MODE_PAE) !== 0) {
-          this.adoptPdptes(i);
-        }
-        this.useSpace(i);
-        return;
+    const known = this.findSpace(cr3, mode);
+    if (known >= 0) {
+      if (isPae(mode)) {
+        this.adoptPdptes(known);
       }
-      const candidate = this.spaces[chosen];
-      if (candidate.used && (!space.used || space.lastUsed < candidate.lastUsed)) {
+      this.useSpace(known);
+      return;
+    }
+    const [first, end] = range(mode);
+    let chosen = first;
+    for (let i = first; i < end && this.spaces[chosen].used; i++) {
+      const space = this.spaces[i];
+      if (!space.used || space.lastUsed < this.spaces[chosen].lastUsed) {
         chosen = i;
       }
     }
@@ -158,13 +152,25 @@ export class ShadowPaging {
     space.used = true;
     space.cr3 = cr3;
     space.mode = mode;
-    if ((mode & MODE_PAE) !== 0) {
+    this.uses.setForm(chosen, (mode & MODE_PAE) !== 0 ? 9 : 10);
+    if (isPae(mode)) {
       space.pdptes.fill(0);
       this.adoptPdptes(chosen);
     } else if ((mode & MODE_PAGING) !== 0) {
-      this.setDirectory(space, 0, this.physical.frameOf(cr3 >>> 12));
+      this.uses.setRoot(chosen, 0, (mode & MODE_LONG) !== 0 ? LONG_LEVELS : 2, 0, this.physical.frameOf(cr3 / 4096), true);
     }
     this.useSpace(chosen);
+  }
+
+  private findSpace(cr3: number, mode: number): number {
+    const [first, end] = range(mode);
+    for (let i = first; i < end; i++) {
+      const space = this.spaces[i];
+      if (space.used && space.cr3 === cr3 && space.mode === mode) {
+        return i;
+      }
+    }
+    return -1;
   }
 
   /** Drops what a space derived from PDPTE registers that have other values now. The table in memory that they came from is not traced. */
@@ -177,38 +183,20 @@ export class ShadowPaging {
       }
       space.pdptes[low] = pdptes[low];
       space.pdptes[high] = pdptes[high];
-      for (let slot = n * SLOTS_PER_PAE_DIRECTORY; slot < (n + 1) * SLOTS_PER_PAE_DIRECTORY; slot++) {
-        this.dropSlot(index * DIRECTORY_SLOTS + slot);
-      }
-      this.setDirectory(space, n, pdptePresent(pdptes, n) ? this.physical.frameOf(pdptePage(pdptes, n)) : -1);
+      const present = pdptePresent(pdptes, n);
+      this.uses.setRoot(index, n, 2, n << 18, present ? this.physical.frameOf(pdptePage(pdptes, n)) : -1, present);
     }
   }
 
-  private setDirectory(space: Space, n: number, frame: number): void {
-    const old = space.directoryFrames[n];
-    space.directoryFrames[n] = frame;
-    if (frame >= 0 && this.directoryUses[frame]++ === 0) {
-      this.traces.tracePageTable(frame);
-    }
-    if (old >= 0) {
-      this.directoryUses[old]--;
-      this.releaseIfUnused(old);
-    }
-  }
-
-  /** PAE spaces keep their PDPTE registers only while they are in force, so they serve nobody else. */
+  /**
+   * The supervisor's space of the same tables, for implicit accesses: while a program is executing, and, since descriptor tables may lie
+   * above 4 GiB, of flat spaces in long mode. PAE spaces keep their PDPTE registers only while they are in force, so they serve nobody else.
+   */
   private supervisorSpace({ cr3, mode }: Space): number {
-    if ((mode & MODE_USER) === 0 || (mode & MODE_PAE) !== 0) {
-      return -1;
+    if ((mode & MODE_LONG) !== 0) {
+      return (mode & MODE_USER) !== 0 || (mode & MODE_CODE64) === 0 ? this.findSpace(cr3, (this.paging.mode & ~(MODE_USER | MODE_ALIGNED)) | MODE_CODE64) : -1;
     }
-    const wanted = this.paging.mode & ~MODE_USER;
-    for (let i = 0; i < LOOKUP_SPACES; i++) {
-      const space = this.spaces[i];
-      if (space.used && space.cr3 === cr3 && space.mode === wanted) {
-        return i;
-      }
-    }
-    return -1;
+    return (mode & MODE_USER) === 0 || (mode & MODE_PAE) !== 0 ? -1 : this.findSpace(cr3, this.paging.mode & ~(MODE_USER | MODE_ALIGNED));
   }
 
   private useSpace(index: number): void {
@@ -216,29 +204,24 @@ export class ShadowPaging {
     this.spaces[index].lastUsed = ++this.clock;
     this.spaces[index].idleWrites = 0;
     this.implicit = this.supervisorSpace(this.spaces[index]);
+    this.watches.wrap = this.wide ? 2 ** 48 : 2 ** 32;
     this.words[READ_TABLE >>> 2] = this.lookup.readTable(index);
     this.words[WRITE_TABLE >>> 2] = this.lookup.writeTable(index);
   }
 
   private emptySpace(index: number): void {
-    const space = this.spaces[index];
     this.lookup.dropSpace(index);
-    for (let slot = 0; slot < DIRECTORY_SLOTS; slot++) {
-      this.unlinkTable(index * DIRECTORY_SLOTS + slot);
-    }
-    space.used = false;
+    this.uses.clear(index);
+    this.spaces[index].used = false;
     if (index === this.implicit) {
       this.implicit = -1;
-    }
-    for (let n = 0; n < PDPTE_COUNT; n++) {
-      this.setDirectory(space, n, -1);
     }
   }
 
   /** Forgets every translation: what lies below the guest's tables has changed. */
   flush(): void {
     const { cr3, mode } = this.spaces[this.active];
-    for (let i = 0; i < LOOKUP_SPACES; i++) {
+    for (let i = 0; i < ALL_SPACES; i++) {
       if (this.spaces[i].used) {
         this.emptySpace(i);
       }
@@ -248,104 +231,20 @@ export class ShadowPaging {
 
   // Coherence.
 
-  /** The guest (or a device) wrote words first…last of a frame that serves as directory or page table; an entry is one word or, with PAE, two. */
+  /** The guest (or a device) wrote words first…last of a frame that serves as a paging structure. */
   private pageTableWritten(frame: number, first: number, last: number): void {
-    let touched = 0;
-    for (let node = this.firstSlot[frame]; node !== 0; node = this.nextSlot[node - 1]) {
-      const slot = node - 1;
-      const index = slot >>> 11;
-      const shift = this.entryShift(index);
-      touched |= 1 << index;
-      for (let entry = first >> shift; entry <= last >> shift; entry++) {
-        this.lookup.drop(index, ((slot & 0x7ff) << (10 - shift)) | entry);
-      }
-    }
-    if (this.directoryUses[frame] !== 0) {
-      for (let i = 0; i < LOOKUP_SPACES; i++) {
-        const { directoryFrames } = this.spaces[i];
-        const shift = this.entryShift(i);
-        for (let n = 0; n < PDPTE_COUNT; n++) {
-          if (directoryFrames[n] === frame) {
-            touched |= 1 << i;
-            for (let entry = first >> shift; entry <= last >> shift; entry++) {
-              this.dropSlot(i * DIRECTORY_SLOTS + n * SLOTS_PER_PAE_DIRECTORY + entry);
-            }
-          }
-        }
-      }
-    }
-    const { cr3 } = this.spaces[this.active];
-    for (let i = 0; i < LOOKUP_SPACES; i++) {
-      const space = this.spaces[i];
-      if ((touched & (1 << i)) !== 0 && space.cr3 !== cr3 && ++space.idleWrites > IDLE_WRITES) {
-        this.emptySpace(i);
-      }
+    this.uses.written(frame, first, last, this.noteTouched);
+    while (this.worn.length > 0) {
+      this.emptySpace(this.worn.pop()!);
     }
   }
 
-  /** Words that an entry of a space's tables has, as a shift. */
-  private entryShift(space: number): 0 | 1 {
-    return (this.spaces[space].mode & MODE_PAE) !== 0 ? 1 : 0;
-  }
-
-  /** Drops what was derived from one directory entry. */
-  private dropSlot(slot: number): void {
-    const space = slot >>> 11, within = slot & 0x7ff;
-    if (this.entryShift(space) === 1) {
-      this.lookup.dropStretch(space, within);
-    } else {
-      this.lookup.dropStretch(space, 2 * within);
-      this.lookup.dropStretch(space, 2 * within + 1);
+  private readonly noteTouched = (index: number): void => {
+    const space = this.spaces[index];
+    if (space.cr3 !== this.spaces[this.active].cr3 && ++space.idleWrites === IDLE_WRITES) {
+      this.worn.push(index);
     }
-    this.unlinkTable(slot);
-  }
-
-  private linkTable(slot: number, frame: number): void {
-    if (this.tableOfSlot[slot] === frame) {
-      return;
-    }
-    this.unlinkTable(slot);
-    if (this.slotsOfTable[frame] === MOST_SLOTS_PER_TABLE) {
-      this.dropSlot(this.firstSlot[frame] - 1);
-    }
-    this.slotsOfTable[frame]++;
-    this.tableOfSlot[slot] = frame;
-    const head = this.firstSlot[frame];
-    this.nextSlot[slot] = head;
-    this.previousSlot[slot] = 0;
-    if (head !== 0) {
-      this.previousSlot[head - 1] = slot + 1;
-    }
-    this.firstSlot[frame] = slot + 1;
-    if (head === 0) {
-      this.traces.tracePageTable(frame);
-    }
-  }
-
-  private unlinkTable(slot: number): void {
-    const frame = this.tableOfSlot[slot];
-    if (frame < 0) {
-      return;
-    }
-    this.tableOfSlot[slot] = -1;
-    this.slotsOfTable[frame]--;
-    const next = this.nextSlot[slot], previous = this.previousSlot[slot];
-    if (previous !== 0) {
-      this.nextSlot[previous - 1] = next;
-    } else {
-      this.firstSlot[frame] = next;
-    }
-    if (next !== 0) {
-      this.previousSlot[next - 1] = previous;
-    }
-    this.releaseIfUnused(frame);
-  }
-
-  private releaseIfUnused(frame: number): void {
-    if (this.firstSlot[frame] === 0 && this.directoryUses[frame] === 0) {
-      this.traces.untracePageTable(frame);
-    }
-  }
+  };
 
   // Misses.
 
@@ -359,32 +258,44 @@ export class ShadowPaging {
     const { mode } = paging;
     if ((mode & MODE_PAGING) === 0) {
       walkIdentity(this.physical, paging, linear, access, walk);
-      this.fill(linear);
+      this.fill(linear, this.active);
       return walk.page;
     }
-    if (!((mode & MODE_PAE) !== 0 ? walkPae : walk32)(this.physical, paging, linear, access, walk)) {
+    const walks = (mode & MODE_LONG) !== 0 ? walkLong : (mode & MODE_PAE) !== 0 ? walkPae : walk32;
+    if (!walks(this.physical, paging, linear, access, walk)) {
       this.counters.count(TRUE_PAGE_FAULTS);
-      throw new PageFault(linear >>> 0, walk.errorCode);
+      throw new PageFault(linear, (mode & FETCH_MODES) !== 0 ? walk.errorCode : walk.errorCode & ~ACCESS_FETCH);
     }
-    if (((access & ACCESS_USER) !== 0) === ((mode & MODE_USER) !== 0)) {
-      this.fill(linear);
-    } else if (this.implicit >= 0) {
-      this.fill(linear, this.implicit);
+    if (this.uses.exhausted) {
+      this.flush();
+    }
+    const space = this.spaceFor(access & ACCESS_USER, linear);
+    if (space >= 0) {
+      this.fill(linear, space);
     }
     return walk.page;
   }
 
-  /** Enters the result of the walk in the tables of the active space. A miss that changes them was a hidden page fault. */
-  private fill(linear: number, space = this.active): void {
+  /** The space whose tables say what an access may do: the one in force, or the supervisor's for implicit accesses; -1 for none. */
+  spaceFor(access: number, linear: number): number {
+    if ((access !== 0) === ((this.paging.mode & MODE_USER) !== 0)) {
+      return linear <= 0xffffffff || this.wide ? this.active : access === 0 ? this.implicit : -1;
+    }
+    return access === 0 ? this.implicit : -1;
+  }
+
+  /** Enters the result of the walk in the tables of a space. A miss that changes them was a hidden page fault. */
+  private fill(linear: number, space: number): void {
     const { walk } = this;
     const frame = this.physical.frameOf(walk.page);
-    if (frame < 0) {
+    const { mode } = this.spaces[space];
+    if (frame < 0 || (mode & MODE_ALIGNED) !== 0) {
       return;
     }
-    const linearPage = linear >>> 12;
-    // Tracing the table comes first: it may be the very frame that is being entered (a recursive mapping).
-    if (walk.tableFrame >= 0) {
-      this.linkTable(space * DIRECTORY_SLOTS + (linear >>> (22 - this.entryShift(space))), walk.tableFrame);
+    const linearPage = Math.floor(linear / 4096);
+    // Tracing the tables comes first: one may be the very frame that is being entered (a recursive mapping).
+    if (walk.leaf !== 0) {
+      this.uses.link(space, isPae(mode) ? linearPage >>> 18 : 0, linearPage, walk);
     }
     const intercepts = this.physical.intercepts[frame];
     if ((intercepts & INTERCEPT_WATCH) !== 0 || (this.watches.count !== 0 && this.watches.covers(linearPage))) {
@@ -395,7 +306,7 @@ export class ShadowPaging {
     }
     const writable = walk.writable && walk.dirty && this.physical.kindOf(walk.page) === KIND_RAM;
     const writing = !writable || (intercepts & ~INTERCEPT_CODE) !== 0 ? Writing.No : intercepts === 0 ? Writing.Yes : Writing.Guarded;
-    if (this.lookup.enter(space, linearPage, frame, writing, walk.executable)) {
+    if (this.lookup.enter(space, linearPage, frame, writing, walk.executable, writable)) {
       this.counters.count(HIDDEN_PAGE_FAULTS);
       this.histogram.add(this.instructionAddress());
     }
@@ -408,8 +319,19 @@ export class ShadowPaging {
       .filter(({ space }) => space.used)
       .sort((a, b) => b.space.lastUsed - a.space.lastUsed)
       .map(({ space, index }) => ({
-        cr3: space.cr3, paging: (space.mode & MODE_PAGING) !== 0, user: (space.mode & MODE_USER) !== 0,
+        cr3: space.cr3, paging: (space.mode & MODE_PAGING) !== 0, user: (space.mode & MODE_USER) !== 0, wide: index >= LOOKUP_SPACES,
         active: index === this.active, filledPages: this.lookup.filledPages(index),
       }));
   }
 }
+
+/** Paging through PDPTE registers. */
+function isPae(mode: number): boolean {
+  return (mode & (MODE_PAE | MODE_LONG)) === MODE_PAE;
+}
+
+/** Spaces that serve a mode: first, and the one behind the last. */
+function range(mode: number): readonly [number, number] {
+  return (mode & MODE_CODE64) !== 0 ? HASHED_RANGE : FLAT_RANGE;
+}
+const FLAT_RANGE = [0, LOOKUP_SPACES] as const, HASHED_RANGE = [LOOKUP_SPACES, ALL_SPACES] as const;

@@ -1,6 +1,6 @@
 /** What the tests of this room share: a memory, an Mmu on it, guest page tables by hand, and accesses as threaded code makes them. */
 import { counterAddress, type CounterId } from '../cpu/counters';
-import { COUNTERS, COUNTERS_MAX, RAM, READ_TABLE, WRITE_TABLE } from '../cpu/layout';
+import { COUNTERS, COUNTERS_MAX, LONG_TABLE_ENTRIES, RAM, READ_TABLE, WRITE_TABLE } from '../cpu/layout';
 import { Mmu, type MmuOptions } from './mmu';
 import { PageFault } from './types';
 
@@ -12,7 +12,7 @@ const view = new DataView(memory.buffer);
 
 // Page-table entry bits.
 export const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80;
-export const CR0_PG = 0x80000001 | 0, CR0_WP = 0x10000, CR4_PSE = 0x10, CR4_PAE = 0x20, EFER_NXE = 0x800;
+export const CR0_PG = 0x80000001 | 0, CR0_WP = 0x10000, CR4_PSE = 0x10, CR4_PAE = 0x20, EFER_NXE = 0x800, EFER_LMA = 0x400, CR4_SMEP = 0x100000, CR4_SMAP = 0x200000;
 
 export interface Guest {
   readonly mmu: Mmu;
@@ -20,6 +20,8 @@ export interface Guest {
   paging(cr3: number, how?: { wp?: boolean; pse?: boolean; cpl?: number }): void;
   /** PAE paging on, with the PDPTE registers loaded from the table at `cr3`. */
   pae(cr3: number, how?: { wp?: boolean; pse?: boolean; nx?: boolean; cpl?: number }): void;
+  /** 4-level paging on, PML4 at `cr3`; 64-bit code unless told otherwise. */
+  long(cr3: number, how?: { wp?: boolean; nx?: boolean; smep?: boolean; smap?: boolean; cpl?: number; code64?: boolean; alignmentFlag?: boolean }): void;
   /** Guest-physical word, straight from RAM. */
   word(gpa: number): number;
   /** Changes RAM behind the traces: only to build tables before they are used. */
@@ -36,7 +38,14 @@ export function createGuest(options: Partial<MmuOptions> = {}): Guest {
   new Uint8Array(memory.buffer).fill(0, RAM);
   new Uint8Array(memory.buffer).fill(0, COUNTERS, COUNTERS + COUNTERS_MAX);
   const mmu = new Mmu(memory, { ramBytes: TEST_RAM, physicalAddressBits: 32, ...options });
-  const entry = (table: number, linear: number): number => view.getUint32(view.getUint32(table, true) + (linear >>> 12) * 4, true);
+  const entry = (table: number, linear: number): number => {
+    if (!mmu.shadow.wide) {
+      return view.getUint32(view.getUint32(table, true) + (linear >>> 12) * 4, true);
+    }
+    const at = view.getUint32(table, true) + ((linear / 4096) & (LONG_TABLE_ENTRIES - 1)) * 16;
+    return view.getUint32(at, true) === (linear & ~0xfff) >>> 0 && view.getInt32(at + 4, true) === Math.floor(linear / 2 ** 32) << 16 >> 16
+      ? view.getUint32(at + 8, true) : 0xffffffff;
+  };
   const hits = (found: number, linear: number, size: number): boolean =>
     size === 1 ? (found & 0xfff) === 0 : ((found | linear) & 0xfff) <= 0x1000 - size;
   return {
@@ -47,6 +56,12 @@ export function createGuest(options: Partial<MmuOptions> = {}): Guest {
     pae(cr3, { wp = false, pse = false, nx = false, cpl = 0 } = {}) {
       const pdptes = Array.from({ length: 8 }, (_, i) => view.getUint32(RAM + cr3 + i * 4, true));
       mmu.activate({ cr0: CR0_PG | (wp ? CR0_WP : 0), cr3, cr4: CR4_PAE | (pse ? CR4_PSE : 0), efer: nx ? EFER_NXE : 0, cpl, pdptes });
+    },
+    long(cr3, { wp = true, nx = true, smep = false, smap = false, cpl = 0, code64 = true, alignmentFlag = false } = {}) {
+      mmu.activate({
+        cr0: CR0_PG | (wp ? CR0_WP : 0), cr3, cr4: CR4_PAE | (smep ? CR4_SMEP : 0) | (smap ? CR4_SMAP : 0), efer: EFER_LMA | (nx ? EFER_NXE : 0),
+        cpl, code64, alignmentFlag,
+      });
     },
     word: (gpa) => view.getUint32(RAM + gpa, true),
     setWord(gpa, value) {
@@ -76,8 +91,8 @@ export function createGuest(options: Partial<MmuOptions> = {}): Guest {
       }
       mmu.writeSlow(linear, size, value);
     },
-    readHits: (linear) => hits(entry(READ_TABLE, linear), linear & ~0xfff, 4),
-    writeHits: (linear) => hits(entry(WRITE_TABLE, linear), linear & ~0xfff, 4),
+    readHits: (linear) => hits(entry(READ_TABLE, linear), 0, 4),
+    writeHits: (linear) => hits(entry(WRITE_TABLE, linear), 0, 4),
     counter: (id) => Number(view.getBigUint64(counterAddress(id), true)),
   };
 }

@@ -27,6 +27,10 @@ export interface PagingState {
   readonly cr4: number;
   readonly efer: number;
   readonly cpl: number;
+  /** CS.L with EFER.LMA: 64-bit code is running. */
+  readonly code64?: boolean;
+  /** EFLAGS.AC: frees the supervisor from SMAP, and has the accesses of programs checked for alignment. */
+  readonly alignmentFlag?: boolean;
   /** The four PDPTE registers of PAE paging, low and high words in turn; looked at in that mode only. */
   readonly pdptes?: ArrayLike<number>;
 }

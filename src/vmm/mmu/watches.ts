@@ -23,20 +23,25 @@ const LARGEST = 4096;
 export class LinearWatches {
   /** Zero is the common case and all that hot paths look at. */
   count = 0;
+  /** Where linear addresses of the space in force wrap: a power of two. */
+  wrap = 2 ** 32;
   private watches: readonly Watch[] = [];
 
   constructor(private readonly lookup: LookupTables) {}
 
-  /** Watches `length` bytes (1 to 4096, may wrap at 4 GiB). Throws RangeError for another length. */
+  /** Watches `length` bytes (1 to 4096, may wrap at the end of the address space). Throws RangeError for another length. */
   watchLinear(linear: number, length: number, onRead: WatchHandler | undefined, onWrite: WatchHandler | undefined): WatchHandle {
     if (!Number.isInteger(length) || length < 1 || length > LARGEST) {
-      throw new RangeError(`Watch of ${length} bytes at ${(linear >>> 0).toString(16)}: the length must be 1 to ${LARGEST}`);
+      throw new RangeError(`Watch of ${length} bytes at ${linear.toString(16)}: the length must be 1 to ${LARGEST}`);
     }
-    const watch: Watch = { linear: linear >>> 0, length, onRead, onWrite };
+    const watch: Watch = { linear, length, onRead, onWrite };
     this.watches = [...this.watches, watch];
     this.count = this.watches.length;
-    this.lookup.dropLinear(watch.linear >>> 12);
-    this.lookup.dropLinear(((watch.linear + length - 1) >>> 0) >>> 12);
+    this.lookup.dropLinear(Math.floor(linear / 4096));
+    // The address space may become another one while the watch is set.
+    for (const wrap of [2 ** 32, 2 ** 48]) {
+      this.lookup.dropLinear(Math.floor(((linear + length - 1) % wrap) / 4096));
+    }
     return {
       remove: () => {
         this.watches = this.watches.filter((w) => w !== watch);
@@ -45,23 +50,27 @@ export class LinearWatches {
     };
   }
 
+  private lastPage({ linear, length }: Watch): number {
+    return Math.floor(((linear + length - 1) % this.wrap) / 4096);
+  }
+
   /** Is any byte of the page watched? */
   covers(linearPage: number): boolean {
-    for (const { linear, length } of this.watches) {
-      if (linear >>> 12 === linearPage || ((linear + length - 1) >>> 0) >>> 12 === linearPage) {
-        return true;
-      }
-    }
-    return false;
+    return this.watches.some((watch) => Math.floor(watch.linear / 4096) === linearPage || this.lastPage(watch) === linearPage);
   }
 
   accessed(linear: number, length: number, write: boolean): void {
     for (const watch of this.watches) {
-      // Modulo 2^32: either range may wrap.
-      if (((linear - watch.linear) >>> 0) < watch.length || ((watch.linear - linear) >>> 0) < length) {
+      if (this.overlaps(linear, length, watch.linear, watch.length) || this.overlaps(watch.linear, watch.length, linear, length)) {
         const handler = write ? watch.onWrite : watch.onRead;
         handler?.(linear, length);
       }
     }
+  }
+
+  /** Whether two ranges have a byte in common; the first may wrap. */
+  private overlaps(first: number, length: number, second: number, secondLength: number): boolean {
+    const end = first + length;
+    return (first < second + secondLength && second < end) || (first < this.wrap && second < end - this.wrap);
   }
 }
