@@ -98,11 +98,17 @@ export class MemoryAccess implements LinearMemory {
       return;
     }
     if ((linear & 0xfff) <= 0xff8) {
-      const page = this.writablePage(linear, access);
+      const frame = this.knownFrame(linear, access);
       const offset = linear & 0xfff;
-      this.checkAlignment(linear, 8, access);
-      this.writeInPage(page, offset, 4, value);
-      this.writeInPage(page, offset + 4, 4, valueHigh);
+      if (frame >= 0) {
+        this.writeFrame(frame, offset, 4, value);
+        this.writeFrame(frame, offset + 4, 4, valueHigh);
+      } else {
+        const page = this.shadow.resolve(linear, access);
+        this.checkAlignment(linear, 8, access);
+        this.writeInPage(page, offset, 4, value);
+        this.writeInPage(page, offset + 4, 4, valueHigh);
+      }
     } else {
       this.writeCrossing(linear, 8, value, valueHigh, access);
     }
@@ -210,9 +216,14 @@ export class MemoryAccess implements LinearMemory {
 
   private writeAs(linear: number, bytes: 1 | 2 | 4, value: number, access: number): void {
     if ((linear & 0xfff) <= 0x1000 - bytes) {
-      const page = this.writablePage(linear, access);
-      this.checkAlignment(linear, bytes, access);
-      this.writeInPage(page, linear & 0xfff, bytes, value);
+      const frame = this.knownFrame(linear, access);
+      if (frame >= 0) {
+        this.writeFrame(frame, linear & 0xfff, bytes, value);
+      } else {
+        const page = this.shadow.resolve(linear, access);
+        this.checkAlignment(linear, bytes, access);
+        this.writeInPage(page, linear & 0xfff, bytes, value);
+      }
     } else {
       this.writeCrossing(linear, bytes, value, 0, access);
     }
@@ -254,10 +265,10 @@ export class MemoryAccess implements LinearMemory {
   }
 
   /**
-   * The page of a write. One whose frame is intercepted has no write entry, but the read entry remembers what the guest's tables say: page
-   * tables, which guests write all the time, need no walk.
+   * The frame of a write that needs no walk, or -1. A page whose frame is intercepted has no write entry, but the read entry remembers what
+   * the guest's tables say: guests write page tables all the time.
    */
-  private writablePage(linear: number, access: number): number {
+  private knownFrame(linear: number, access: number): number {
     const space = this.shadow.spaceFor(access & ~ACCESS_WRITE, linear);
     const linearPage = Math.floor(linear / 4096);
     if (space >= 0 && this.lookup.mayWrite(space, linearPage)) {
@@ -268,7 +279,7 @@ export class MemoryAccess implements LinearMemory {
         return frame;
       }
     }
-    return this.shadow.resolve(linear, access);
+    return -1;
   }
 
   /** First byte of the next page. */
@@ -300,15 +311,18 @@ export class MemoryAccess implements LinearMemory {
   private writeInPage(page: number, offset: number, bytes: 1 | 2 | 4, value: number): void {
     const kind = this.physical.kindOf(page);
     if (kind === KIND_RAM) {
-      const frame = this.physical.frameOf(page);
-      // The whole page is intercepted, as hardware would: the write counts even when it misses the traced bytes.
-      if (this.physical.intercepts[frame] !== 0) {
-        this.counters.count(TRACE_FAULTS);
-      }
-      this.physical.writeFrame(frame, offset, bytes, value);
+      this.writeFrame(this.physical.frameOf(page), offset, bytes, value);
     } else if (kind === KIND_MMIO) {
       this.counters.count(MMIO_ACCESSES);
       this.physical.writeInPage(page, offset, bytes, value);
     }
+  }
+
+  private writeFrame(frame: number, offset: number, bytes: 1 | 2 | 4, value: number): void {
+    // The whole page is intercepted, as hardware would: the write counts even when it misses the traced bytes.
+    if (this.physical.intercepts[frame] !== 0) {
+      this.counters.count(TRACE_FAULTS);
+    }
+    this.physical.writeFrame(frame, offset, bytes, value);
   }
 }

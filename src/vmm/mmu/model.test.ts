@@ -237,13 +237,15 @@ function run(seed: number, steps: number, paging: Paging): { guest: Guest; codeE
   const slots = pae ? [0, 1, 2, 0x1ff] : [0, 1, 2, 0x3ff];
   const pages = pae ? [0, 1, 2, 3, 4, 0x1ff] : [0, 1, 2, 3, 4, 0x3ff];
   const entryBytes = pae ? 8 : 4;
+  // A walk of four levels looks at twice as many entries: each has to be sound more often.
+  const rare = long ? 10 : 4;
   const lowWord = (): number => {
-    const flags = random(8) === 0 ? random(0x1000) : 1 | (random(4) === 0 ? 0 : 2) | (random(4) === 0 ? 0 : 4) | (random(5) === 0 ? 0x80 : 0) | random(4) * 0x20;
+    const flags = random(long ? 40 : 8) === 0 ? random(0x1000) : 1 | (random(rare) === 0 ? 0 : 2) | (random(rare) === 0 ? 0 : 4) | (random(long ? 20 : 5) === 0 ? 0x80 : 0) | random(4) * 0x20;
     const frame = (flags & 0x80) !== 0 && random(3) !== 0 ? random(2) * (pae ? 0x200 : 0x400) : pick(frames);
     return (frame * 4096 | flags) >>> 0;
   };
   /** The upper half of a PAE entry: mostly nothing, execute-disable, an address above 4 GiB, a reserved bit. */
-  const highWord = (): number => [0, 0, 0, 0, 0x80000000, 0x80000000, 1, random(8) === 0 ? 0x10 : 0][random(8)];
+  const highWord = (): number => [0, 0, 0, 0, long && random(4) !== 0 ? 0 : 0x80000000, long ? 0 : 0x80000000, long ? random(2) : 1, random(8) === 0 ? 0x10 : 0][random(8)];
   /** A value that suits address `at` as (half of) an entry. */
   const randomEntry = (at: number): number => (pae && (at & 4) !== 0 && random(16) !== 0 ? highWord() : lowWord());
   const offsetOfEntry = (): number => pick(random(2) === 0 ? slots : pages) * entryBytes + (pae ? random(2) * 4 : 0);
