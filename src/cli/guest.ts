@@ -25,7 +25,7 @@ type Boot = Pick<MachineConfiguration, 'image' | 'boot' | 'loadAddress' | 'entry
 const sourceExtensions = /\.(?:asm|nasm|s|inc)$/i;
 const SIGNATURE_OFFSET = 510;
 /** Kernels that take a command line and a ramdisk or module. */
-const kernelKinds = ['multiboot', 'linux'] as const;
+const kernelKinds = ['multiboot', 'multiboot2', 'linux', 'pvh'] as const;
 
 /** Guest memory unless --memory says otherwise. */
 export const MEMORY_MIB = 32, LINUX_MEMORY_MIB = 256;

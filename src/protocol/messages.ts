@@ -3,7 +3,7 @@
  * All values survive structured cloning. Addresses are plain numbers (up to 2^53); registers wider than that travel as bigint.
  */
 
-export type BootKind = 'auto' | 'disk' | 'flat' | 'multiboot' | 'linux';
+export type BootKind = 'auto' | 'disk' | 'flat' | 'multiboot' | 'multiboot2' | 'linux' | 'pvh';
 
 /** Everything that a machine needs to start. Files travel as bytes: a worker in a browser has no file system. */
 export interface MachineConfiguration {

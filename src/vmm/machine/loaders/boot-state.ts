@@ -34,7 +34,7 @@ export interface InitialRegisters {
 }
 
 export interface BootState {
-  readonly kind: 'disk' | 'flat' | 'multiboot' | 'linux';
+  readonly kind: 'disk' | 'flat' | 'multiboot' | 'multiboot2' | 'linux' | 'pvh';
   readonly chunks: readonly MemoryChunk[];
   /** Undefined: the processor begins at the reset vector and the BIOS boots from the drives. Otherwise the board runs Bios.powerOn() first, and A20 is on. */
   readonly registers?: InitialRegisters;

@@ -1,14 +1,16 @@
 /** What a file is, by its bytes (and, for text, its name). What cannot be started is refused with what it is and what to do instead. */
 import { MachineError } from '../api';
 import { SECTOR_BYTES, floppyFormats } from '../disk';
-import { isElf } from './elf32';
+import { isElf } from './elf';
 import { isLinux } from './linux-header';
 import { CONVENTIONAL_END } from './memory-map';
 import { findMultibootHeader } from './multiboot';
+import { findMultiboot2Header } from './multiboot2';
+import { findPvhEntry } from './pvh';
 
 export type Detected =
   | { readonly kind: 'asm' }
-  | { readonly kind: 'multiboot' | 'linux' }
+  | { readonly kind: 'multiboot' | 'multiboot2' | 'linux' | 'pvh' }
   | { readonly kind: 'disk'; readonly drive: 'floppy' | 'hardDisk' }
   | { readonly kind: 'flat' };
 
@@ -61,14 +63,15 @@ export function driveFor(bytes: Uint8Array): 'floppy' | 'hardDisk' {
 export function detect(file: string, bytes: Uint8Array): Detected {
   if (bytes.length === 0) throw new MachineError('empty', `${file}: is empty`, 'Assemble or build it first.');
   if (isElf(bytes)) {
-    if (bytes[4] === 2) throw new MachineError('elf64', `${file}: is a 64-bit ELF (e_ident[EI_CLASS] = 2); 64-bit kernels are not supported yet`, 'Build it for 32 bits (-m32, -melf_i386).');
-    return { kind: 'multiboot' };
+    if (findMultiboot2Header(bytes)) return { kind: 'multiboot2' };
+    return { kind: !findMultibootHeader(bytes) && findPvhEntry(file, bytes) !== undefined ? 'pvh' : 'multiboot' };
   }
   if (isLinux(bytes)) return { kind: 'linux' };
   for (const { what, matches, advice } of unsupported) {
     if (matches(bytes)) throw new MachineError('unsupported-format', `${file}: is ${what}`, advice);
   }
   if (findMultibootHeader(bytes)?.addresses !== undefined) return { kind: 'multiboot' };
+  if (findMultiboot2Header(bytes)?.addresses !== undefined) return { kind: 'multiboot2' };
   if (isText(bytes)) {
     if (/\.(asm|nasm|s|inc)$/i.test(file)) return { kind: 'asm' };
     // A short program can happen to be printable; a file with lines that is not named as a binary is no program.

@@ -2,11 +2,12 @@
  * Linux boot protocol (Documentation/arch/x86/boot.rst and zero-page.rst): places kernel, initial ramdisk, command line and zero page, and gives the
  * machine state of the entry: 32-bit protected mode, 64-bit mode with the first 4 GiB mapped one to one, or the real-mode set-up code.
  */
-import { CR0_ET, CR0_PE, realModeSegment, type BootState, type InitialRegisters, type InitialSegment, type MemoryChunk } from './boot-state';
-import { checkLoadRange } from './elf32';
+import { CR0_ET, realModeSegment, type BootState, type InitialRegisters, type InitialSegment, type MemoryChunk } from './boot-state';
+import { checkLoadRange } from './elf';
 import { CAN_USE_HEAP, LOADED_HIGH, linuxError, readLinuxHeader, SetupField, XLF_KERNEL_64, type LinuxEntry, type LinuxHeader } from './linux-header';
 import { identityMap, LONG_MODE_REGISTERS } from './long-mode';
 import { memoryMap } from './memory-map';
+import { flatProtectedMode, flatSegments } from './protected-mode';
 
 /** Low memory: zero page, descriptor table, page tables, and the real-mode part with its command line in the same 64 KiB as SYSLINUX and LILO choose. */
 const ZERO_PAGE = 0x10000, GDT = 0x11000, PAGE_TABLES = 0x12000, COMMAND_LINE = 0x20000, REAL_MODE = 0x80000, REAL_MODE_COMMAND_LINE = 0x8f000;
@@ -66,7 +67,7 @@ export function loadLinux(options: LinuxOptions): BootState {
   if (entry === 'protected') return { kind: 'linux', chunks, registers: protectedRegisters(address) };
   chunks.push({ what: 'page tables', address: PAGE_TABLES, bytes: identityMap(PAGE_TABLES) });
   // startup_64 lies 512 bytes behind the beginning of the protected-mode kernel.
-  return { kind: 'linux', chunks, registers: { ...protectedRegisters(address + 0x200), ...LONG_MODE_REGISTERS, cr3: PAGE_TABLES, segments: [data, longCode, data, data, data, data] } };
+  return { kind: 'linux', chunks, registers: { ...protectedRegisters(address + 0x200), ...LONG_MODE_REGISTERS, cr3: PAGE_TABLES, segments: longSegments } };
 }
 
 /** The preferred address when memory reaches that far; a relocatable kernel otherwise goes to the lowest aligned one. */
@@ -137,16 +138,12 @@ function zeroPage(image: Uint8Array, header: LinuxHeader, fields: readonly Field
 
 /** __BOOT_CS 10h and __BOOT_DS 18h, and a code segment for 64 bits. */
 const descriptorTable = new Uint8Array(new BigUint64Array([0n, 0n, 0x00cf9b000000ffffn, 0x00cf93000000ffffn, 0x00af9b000000ffffn]).buffer);
-const code: InitialSegment = { selector: 0x10, base: 0, limit: 0xffffffff, attributes: 0xc09b };
-const data: InitialSegment = { selector: 0x18, base: 0, limit: 0xffffffff, attributes: 0xc093 };
 const longCode: InitialSegment = { selector: 0x20, base: 0, limit: 0xffffffff, attributes: 0xa09b };
+const longSegments: InitialRegisters['segments'] = [flatSegments[0], longCode, flatSegments[2], flatSegments[3], flatSegments[4], flatSegments[5]];
 
+/** ESI: the zero page. EBP, EDI and EBX have to be zero. */
 function protectedRegisters(eip: number): InitialRegisters {
-  return {
-    // ESI: the zero page. EBP, EDI and EBX have to be zero.
-    general: [0, 0, 0, 0, ZERO_PAGE, 0, ZERO_PAGE, 0], eip, eflags: 0x2, cr0: CR0_PE | CR0_ET, segments: [data, code, data, data, data, data],
-    gdtr: { base: GDT, limit: descriptorTable.length - 1 },
-  };
+  return { ...flatProtectedMode(eip, [0, 0, 0, 0, ZERO_PAGE, 0, ZERO_PAGE, 0]), gdtr: { base: GDT, limit: descriptorTable.length - 1 } };
 }
 
 const setup = realModeSegment(REAL_MODE >> 4);

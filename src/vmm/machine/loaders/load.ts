@@ -6,11 +6,16 @@ import { CR0_ET, realModeSegment, type BootState } from './boot-state';
 import { detect, driveFor } from './detect';
 import { loadLinux } from './linux';
 import { loadMultiboot } from './multiboot';
+import { loadMultiboot2 } from './multiboot2';
+import type { Module } from './placement';
+import { loadPvh } from './pvh';
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const REAL_MODE_END = 0x100000, SCREEN_AND_ROM = 0xa0000;
 
 type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk'>;
+
+const loaders = { multiboot: loadMultiboot, multiboot2: loadMultiboot2, pvh: loadPvh };
 
 /** Throws MachineError for input that cannot be started. */
 export function prepareBoot(configuration: Configuration, ramBytes: number): BootState {
@@ -23,10 +28,9 @@ export function prepareBoot(configuration: Configuration, ramBytes: number): Boo
   const wanted = configuration.boot === 'auto' && configuration.loadAddress !== undefined ? 'flat' : configuration.boot;
   const kind = wanted === 'auto' ? detect(name, image).kind : wanted;
   switch (kind) {
-    case 'multiboot': {
-      const { commandLine, modules } = configuration;
-      return { ...loadMultiboot({ file: name, bytes: image, ramBytes, commandLine, modules }), ...drives };
-    }
+    case 'multiboot':
+    case 'multiboot2':
+    case 'pvh': return { ...loaders[kind]({ file: name, bytes: image, ramBytes, commandLine: configuration.commandLine, modules: allModules(configuration) }), ...drives };
     case 'linux': {
       const { commandLine, initrd } = configuration;
       return { ...loadLinux({ file: name, bytes: image, ramBytes, commandLine, initrd }), ...drives };
@@ -35,6 +39,11 @@ export function prepareBoot(configuration: Configuration, ramBytes: number): Boo
     case 'flat': return flatBoot(configuration, ramBytes);
     case 'asm': throw new MachineError('source', `${name}: is assembly source, not a program`, 'Assemble it first (ringside asm), or start it with F5 or ringside run, which assemble it.');
   }
+}
+
+/** An initial ramdisk is the first module of kernels that know modules alone. */
+function allModules({ modules = [], initrd }: Configuration): readonly Module[] {
+  return initrd ? [{ name: 'initrd', bytes: initrd }, ...modules] : modules;
 }
 
 /** The image is a drive of its own; a drive that the configuration names as well keeps its place. */

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { MachineError } from '../api';
 import type { BootState } from './boot-state';
 import { detect } from './detect';
-import { loadElf32 } from './elf32';
+import { loadElf } from './elf';
 import { prepareBoot } from './load';
 import { loadMultiboot } from './multiboot';
 
@@ -57,17 +57,18 @@ function stringAt(view: DataView, at: number): string {
   return text;
 }
 
-describe('ELF32 loader', () => {
+describe('ELF loader', () => {
   it('gives segments with their bss, and the physical entry of a kernel linked high', () => {
-    const image = loadElf32('k', elf({ segments: [{ virtual: 0xc0100000, physical: MiB }], entry: 0xc0100020 }), RAM);
+    const image = loadElf('k', elf({ segments: [{ virtual: 0xc0100000, physical: MiB }], entry: 0xc0100020 }), RAM);
     assert.equal(image.entry, 0x100020);
     assert.deepEqual(image.chunks.map((c) => [c.address, c.bytes.length, c.zeroBytes]), [[MiB, 0x100, 0xf00]]);
   });
 
   it('names the field that is wrong', () => {
-    const load = (options: Parameters<typeof elf>[0]) => () => loadElf32('k.elf', elf(options), RAM);
-    error(() => loadElf32('k.elf', elf().subarray(0, 20), RAM), /ends inside the ELF header/);
-    error(load({ patch: (v) => v.setUint8(4, 2) }), /64-bit ELF/);
+    const load = (options: Parameters<typeof elf>[0]) => () => loadElf('k.elf', elf(options), RAM);
+    error(() => loadElf('k.elf', elf().subarray(0, 20), RAM), /ends inside the ELF header/);
+    error(load({ patch: (v) => v.setUint8(4, 2) }), /e_machine is 3, expected 62/);
+    error(load({ patch: (v) => v.setUint8(4, 3) }), /EI_CLASS\] is 3/);
     error(load({ patch: (v) => v.setUint8(5, 2) }), /EI_DATA/);
     error(load({ patch: (v) => v.setUint16(18, 40, true) }), /e_machine is 40/);
     error(load({ patch: (v) => v.setUint16(16, 1, true) }), /e_type is 1/);
@@ -215,7 +216,6 @@ describe('detection', () => {
 
   it('refuses the rest, saying what it is', () => {
     error(() => detect('e', new Uint8Array(0)), /e: is empty/);
-    error(() => detect('k', elf({ patch: (v) => v.setUint8(4, 2) })), /64-bit ELF/);
     error(() => detect('k.gz', Uint8Array.of(0x1f, 0x8b, 8)), /gzip/);
     error(() => detect('d', text('QFI\xfb', 600)), /qcow2/);
     error(() => detect('d.iso', text('CD001', 0x10000, 0x8001)), /CD image/);

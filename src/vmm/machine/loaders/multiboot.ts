@@ -1,11 +1,14 @@
 /**
- * Multiboot specification 0.6.96, version 1: finds and checks the header, loads the kernel (ELF32 or by the header's addresses), its modules and the information
+ * Multiboot specification 0.6.96, version 1: finds and checks the header, loads the kernel (ELF or by the header's addresses), its modules and the information
  * structure, and gives the machine state of section 3.2. To a header that asks for a video mode (flag 2) the answer is the text screen: framebuffer type 2, 80×25.
  */
 import { MachineError } from '../api';
-import { CR0_ET, CR0_PE, type BootState, type InitialSegment, type MemoryChunk } from './boot-state';
-import { checkLoadRange, isElf, loadElf32, type ElfImage } from './elf32';
+import type { BootState } from './boot-state';
+import { isElf, loadElf } from './elf';
+import { loadByAddresses, type LoadAddresses } from './load-addresses';
 import { CONVENTIONAL_END, memoryMap } from './memory-map';
+import { Placement, type Module } from './placement';
+import { flatProtectedMode } from './protected-mode';
 
 const HEADER_MAGIC = 0x1badb002, LOADER_MAGIC = 0x2badb002;
 /** The header lies within the first 8192 bytes, at a multiple of four. */
@@ -13,7 +16,6 @@ const SEARCH_BYTES = 8192;
 const FLAG_VIDEO = 4, FLAG_ADDRESSES = 0x10000;
 /** Requirements that this loader knows: page alignment, memory information, video. */
 const KNOWN_REQUIREMENTS = 0x0007;
-const PAGE = 4096;
 const LOADER_NAME = 'Ringside';
 
 /** Bits of the information structure's flags. */
@@ -25,12 +27,7 @@ export interface MultibootHeader {
   readonly offset: number;
   readonly flags: number;
   /** With flag 16: where the file goes, instead of ELF program headers. */
-  readonly addresses?: { readonly header: number; readonly load: number; readonly loadEnd: number; readonly bssEnd: number; readonly entry: number };
-}
-
-export interface MultibootModule {
-  readonly name: string;
-  readonly bytes: Uint8Array;
+  readonly addresses?: LoadAddresses;
 }
 
 export interface MultibootOptions {
@@ -38,7 +35,7 @@ export interface MultibootOptions {
   readonly bytes: Uint8Array;
   readonly ramBytes: number;
   readonly commandLine?: string;
-  readonly modules?: readonly MultibootModule[];
+  readonly modules?: readonly Module[];
 }
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
@@ -66,30 +63,9 @@ function missingHeader(file: string, bytes: Uint8Array): MachineError {
     const why = offset + 12 > SEARCH_BYTES ? `at offset ${hex(offset)}, beyond the first 8192 bytes` : sum !== 0 ? `at offset ${hex(offset)} with a wrong checksum (magic + flags + checksum is ${hex(sum)}, must be 0)` : `at offset ${hex(offset)}, cut off`;
     return new MachineError('multiboot-header', `${file}: has a multiboot magic ${why}`, 'Put the section with the header first in the link order, and set checksum to -(magic + flags).');
   }
-  return new MachineError('multiboot-header', `${file}: has no multiboot header (1BADB002 in the first 8192 bytes)`, 'Only multiboot version 1 kernels can be loaded directly; put anything else on a disk image.');
+  return new MachineError('multiboot-header', `${file}: has no multiboot header (1BADB002 in the first 8192 bytes, or E85250D6 in the first 32768), and no PVH entry (ELF note "Xen", type 18)`,
+    'Only multiboot, PVH and Linux kernels can be loaded directly; put anything else on a disk image.');
 }
-
-function loadByAddresses(file: string, bytes: Uint8Array, header: MultibootHeader, ramBytes: number): ElfImage {
-  const { addresses: a, offset } = header;
-  const fail = (message: string): never => {
-    throw new MachineError('multiboot-header', `${file}: multiboot header: ${message}`, 'Correct the address fields of the header (Multiboot specification, section 3.1.3).');
-  };
-  if (a === undefined) return fail('has no addresses');
-  if (a.load > a.header) fail(`load_addr ${hex(a.load)} is above header_addr ${hex(a.header)}`);
-  const fileStart = offset - (a.header - a.load);
-  if (fileStart < 0) fail(`load_addr ${hex(a.load)} lies before the beginning of the file (the header is at offset ${hex(offset)})`);
-  const fileBytes = a.loadEnd === 0 ? bytes.length - fileStart : a.loadEnd - a.load;
-  if (fileBytes <= 0) fail(`load_end_addr ${hex(a.loadEnd)} is not above load_addr ${hex(a.load)}`);
-  if (fileStart + fileBytes > bytes.length) fail(`load_end_addr ${hex(a.loadEnd)} asks for ${hex(fileBytes)} bytes from offset ${hex(fileStart)}, but the file has ${hex(bytes.length)}`);
-  const loadEnd = a.load + fileBytes;
-  if (a.bssEnd !== 0 && a.bssEnd < loadEnd) fail(`bss_end_addr ${hex(a.bssEnd)} is below the end of the data ${hex(loadEnd)}`);
-  const end = a.bssEnd === 0 ? loadEnd : a.bssEnd;
-  checkLoadRange(file, 'the multiboot header (load_addr, bss_end_addr)', a.load, end - a.load, ramBytes);
-  if (a.entry < a.load || a.entry >= end) fail(`entry_addr ${hex(a.entry)} is outside what is loaded (${hex(a.load)}–${hex(end)})`);
-  return { chunks: [{ what: file, address: a.load, bytes: bytes.subarray(fileStart, fileStart + fileBytes), zeroBytes: end - loadEnd }], entry: a.entry };
-}
-
-const align = (value: number): number => Math.ceil(value / PAGE) * PAGE;
 
 /** The information structure, its lists and strings, as one run of bytes at `address`. */
 function information(address: number, options: MultibootOptions, header: MultibootHeader, moduleAddresses: readonly number[]): Uint8Array {
@@ -128,9 +104,6 @@ function information(address: number, options: MultibootOptions, header: Multibo
   return bytes;
 }
 
-const code: InitialSegment = { selector: 0x10, base: 0, limit: 0xffffffff, attributes: 0xc09b };
-const data: InitialSegment = { selector: 0x18, base: 0, limit: 0xffffffff, attributes: 0xc093 };
-
 /** Throws MachineError with the field that is wrong. */
 export function loadMultiboot(options: MultibootOptions): BootState {
   const { file, bytes, ramBytes, modules = [] } = options;
@@ -142,35 +115,11 @@ export function loadMultiboot(options: MultibootOptions): BootState {
       'Clear the unknown bits 3–15 of the flags if the kernel can do without.');
   }
   if (header.addresses === undefined && !isElf(bytes)) {
-    throw new MachineError('multiboot-header', `${file}: is no ELF file, and its multiboot header gives no addresses (flag 16)`, 'Link it as ELF32, or set flag 16 and the address fields.');
+    throw new MachineError('multiboot-header', `${file}: is no ELF file, and its multiboot header gives no addresses (flag 16)`, 'Link it as ELF, or set flag 16 and the address fields.');
   }
-  const kernel = header.addresses === undefined ? loadElf32(file, bytes, ramBytes) : loadByAddresses(file, bytes, header, ramBytes);
-  const chunks: MemoryChunk[] = [...kernel.chunks];
-  const kernelEnd = Math.max(0x100000, ...kernel.chunks.map((chunk) => chunk.address + chunk.bytes.length + (chunk.zeroBytes ?? 0)));
-
-  let next = align(kernelEnd);
-  const moduleAddresses = modules.map((module) => {
-    const address = next;
-    checkLoadRange(file, `module ${module.name} (${module.bytes.length} bytes)`, address, module.bytes.length, ramBytes);
-    chunks.push({ what: `module ${module.name}`, address, bytes: module.bytes });
-    next = align(address + module.bytes.length);
-    return address;
-  });
-
-  // Conventional memory's end, unless the kernel or a very long list is there: then behind everything.
-  const infoBytes = information(0, options, header, moduleAddresses).length;
-  let address = (CONVENTIONAL_END - infoBytes) & ~15;
-  const taken = chunks.some((chunk) => chunk.address < CONVENTIONAL_END && chunk.address + chunk.bytes.length + (chunk.zeroBytes ?? 0) > address);
-  if (address < 0x80000 || taken) {
-    address = next;
-    checkLoadRange(file, 'the multiboot information', address, infoBytes, ramBytes);
-  }
-  chunks.push({ what: 'multiboot information', address, bytes: information(address, options, header, moduleAddresses) });
-  return {
-    kind: 'multiboot',
-    chunks,
-    registers: {
-      general: [LOADER_MAGIC, 0, 0, address, 0x7c00, 0, 0, 0], eip: kernel.entry, eflags: 0x2, cr0: CR0_PE | CR0_ET, segments: [data, code, data, data, data, data],
-    },
-  };
+  const kernel = header.addresses === undefined ? loadElf(file, bytes, ramBytes) : loadByAddresses(file, bytes, { ...header.addresses, offset: header.offset }, ramBytes);
+  const placement = new Placement(file, kernel.chunks, ramBytes);
+  const moduleAddresses = modules.map((module) => placement.above(`module ${module.name}`, module.bytes));
+  const info = placement.tables('multiboot information', (address) => information(address, options, header, moduleAddresses));
+  return { kind: 'multiboot', chunks: placement.chunks, registers: flatProtectedMode(kernel.entry, [LOADER_MAGIC, 0, 0, info, 0x7c00, 0, 0, 0]) };
 }
