@@ -69,6 +69,14 @@ const rules: readonly Rule[] = [
     why: 'iced counts a prefetch as an access of one byte, the table as none',
     explains: (d) => /^Prefetch/.test(d.code) && equalAfter(d, (text) => text.replace(/ m[08] /, ' m ')),
   },
+  {
+    why: 'iced tells the size of the x87\'s images in memory, the table does not',
+    explains: (d) => /^(Fn?(stenv|save)|Fldenv|Frstor|Fx(save|rstor))_m/.test(d.code) && equalAfter(d, (text) => text.replace(/ m\d+ /, ' m ')),
+  },
+  {
+    why: 'iced has a name of its own for the FSTP that 8087s did not check for an empty stack',
+    explains: (d) => d.code === 'Fstpnce_sti' && equalAfter(d, (text) => text.replace(/^fstpnce /, 'fstp ')),
+  },
 ];
 
 const decoder = new Decoder(table);

@@ -65,6 +65,9 @@ const shifts = new Set(['rol', 'ror', 'rcl', 'rcr', 'shl', 'sal', 'shr', 'sar'])
 /** Memory without a size means the default size. */
 const defaultSized = new Set(['call', 'jmp']);
 
+/** Memory operands that several rows of an x87 mnemonic have in several sizes. */
+const floatingMemory = /^M[wdqt]$/;
+
 interface Candidate {
   readonly encoding: Encoding;
   readonly operandSize: 16 | 32;
@@ -79,7 +82,8 @@ export class Encoder {
   constructor(private readonly table: InstructionTable) {}
 
   encode(request: EncodeRequest): Encoded {
-    const prefixes = readPrefixes(request);
+    const written = readPrefixes(request);
+    const prefixes = this.table.byMnemonic.get(request.mnemonic)?.[0].instruction.waiting === request.mnemonic ? { ...written, wait: true } : written;
     if (!request.mnemonic) return { bytes: prefixBytes(prefixes, request.bits, undefined, undefined), fields: [], encoding: undefined, warnings: [] };
     const rows = (this.table.byMnemonic.get(request.mnemonic) ?? []).filter((row) => row.assemble && !row.only64);
     const given = this.evaluated(request, prefixes);
@@ -162,6 +166,7 @@ export class Encoder {
   private guesses(row: Encoding, position: number, size: 16 | 32, operands: readonly Evaluated[], request: EncodeRequest): boolean {
     const code = row.operands[position];
     if (extensions.has(request.mnemonic)) return size !== 16;
+    if (floatingMemory.test(code)) return this.table.byMnemonic.get(request.mnemonic)!.some((other) => other.operands[position] !== code && floatingMemory.test(other.operands[position]));
     if (!/^E[bvdy]$/.test(code) || defaultSized.has(request.mnemonic)) return false;
     const rows = this.table.byMnemonic.get(request.mnemonic) ?? [];
     if (code === 'Eb' && rows.every((other) => other.operands[position] === 'Eb')) return false;
@@ -178,6 +183,7 @@ export class Encoder {
         if (fixed) return register.name === fixed;
         if (/^[ECSFDG]S$/.test(code)) return register.name === code.toLowerCase();
         if (given !== undefined && given !== register.size) return false;
+        if (code === 'ST0' || code === 'STi') return code === 'STi' ? register.kind === 'x87' : register.name === 'st0';
         switch (code[0]) {
           case 'C': return register.kind === 'control';
           case 'D': return register.kind === 'debug';
@@ -193,7 +199,7 @@ export class Encoder {
       case 'far': return code === 'Ap' && (given === undefined || given === size);
       case 'memory': {
         if (code === 'Ob' || code === 'Ov') return operand.address.direct && (given === undefined || given === wanted) && operand.operand.displacementSize !== 8;
-        if (!/^(?:E[bwdvy]|M[bwdqpsa]?)$/.test(code)) return false;
+        if (!/^(?:E[bwdvy]|M[bwdqtpsa]?)$/.test(code)) return false;
         if (code === 'Mp') {
           const far = operand.operand.distance === 'far';
           if (defaultSized.has(request.mnemonic)) return far && (given === undefined || given === size);
@@ -284,7 +290,7 @@ export class Encoder {
       const letter = row.operands[i][0];
       if (letter === 'Z' && row.operands[i].length === 2) opcode |= number;
       else if (row.operands[i].length > 1 && /^(?:[CDGS][bvwdyz])$/.test(row.operands[i])) reg = number;
-      else if (letter === 'E' || letter === 'R') rm = number;
+      else if (letter === 'E' || letter === 'R' || row.operands[i] === 'STi') rm = number;
     }
     bytes.push(opcode);
     if (row.modrmByte !== undefined) bytes.push(row.modrmByte);
@@ -427,6 +433,7 @@ function bitsOf(code: OperandCode, size: 16 | 32): number | undefined {
     case 'w': return 16;
     case 'd': return 32;
     case 'q': return 64;
+    case 't': return 80;
     case 'v': case 'z': case 'y': return size;
     default: return undefined;
   }
@@ -457,7 +464,7 @@ function immediateBytes(code: OperandCode, size: 16 | 32): number {
   }
 }
 
-const codeNames: Partial<Record<OperandCode, string>> = { Ap: 'selector:offset', M: 'mem', Ms: 'mem', Ma: 'mem', Mp: 'far mem', Mq: 'mem64', Mw: 'mem16', Md: 'mem32', Mb: 'mem8', Sw: 'sreg', '1': '1', '3': '3' };
+const codeNames: Partial<Record<OperandCode, string>> = { Ap: 'selector:offset', M: 'mem', Ms: 'mem', Ma: 'mem', Mp: 'far mem', Mq: 'mem64', Mw: 'mem16', Md: 'mem32', Mb: 'mem8', Mt: 'mem80', ST0: 'st0', STi: 'st(i)', Sw: 'sreg', '1': '1', '3': '3' };
 
 function describeCode(code: OperandCode): string {
   const named = codeNames[code];

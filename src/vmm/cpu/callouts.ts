@@ -5,6 +5,14 @@
 import type { Cpu } from './cpu';
 import { farCall, farJump } from './far';
 import { clearInterruptFlag, debugInterrupt, popFlags, pushFlagsValue, setInterruptFlag, softwareInterrupt } from './flags';
+import {
+  fpuFxRestore, fpuFxSave, fpuLoadEnvironment, fpuRestore, fpuSave, fpuStoreEnvironment,
+} from './fpu/environment';
+import {
+  fpuArithmetic, fpuArithmeticMemory, fpuClearExceptions, fpuCompare, fpuCompareMemory, fpuConstant, fpuControl, fpuConvert, fpuExamine, fpuExchange, fpuExtract,
+  fpuFree, fpuFunctionOfTwo, fpuInitialize, fpuLoad, fpuLoadRegister, fpuMove, fpuReady, fpuRemainder, fpuRotate, fpuScale, fpuStored, fpuStoreRegister, fpuTest,
+  fpuTrigonometric, fpuTrigonometricPair, fpuUnary,
+} from './fpu/instructions';
 import { portCheck, portIn, portOut } from './ports';
 import { farReturn, interruptReturn } from './returns';
 import { lar, loadSegment, lsl, verr, verw } from './segments';
@@ -70,6 +78,10 @@ export const callouts = {
   // system.ts
   lgdt, lidt, lldt, ltr, lmsw, clts, movToCr, movFromCr, movToDr, movFromDr, invlpg, wbinvd, invd, hlt, cpuid, rdmsr, wrmsr, rdpmc, rdtsc,
   sysenter, sysexit,
+  // fpu/instructions.ts, fpu/environment.ts
+  fpuReady, fpuArithmetic, fpuArithmeticMemory, fpuCompare, fpuCompareMemory, fpuLoad, fpuConvert, fpuStored, fpuLoadRegister, fpuStoreRegister, fpuExchange, fpuMove,
+  fpuConstant, fpuUnary, fpuFunctionOfTwo, fpuScale, fpuRemainder, fpuExtract, fpuTrigonometric, fpuTrigonometricPair, fpuTest, fpuExamine, fpuControl, fpuInitialize,
+  fpuClearExceptions, fpuRotate, fpuFree, fpuLoadEnvironment, fpuStoreEnvironment, fpuSave, fpuRestore, fpuFxSave, fpuFxRestore,
 } as const satisfies Readonly<Record<string, Callout>>;
 
 export type CalloutName = keyof typeof callouts;

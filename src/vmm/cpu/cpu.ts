@@ -8,6 +8,7 @@ import { cpuModels, type CpuModel } from './cpuid';
 import { deliver, raise, type DeliveryKind, type DeliveryOutcome } from './deliver';
 import { debugTrap } from './debug';
 import type { GuestFault } from './exceptions';
+import { CONTROL_RESET, Fpu } from './fpu/fpu';
 import { Segment, TSC_OFFSET } from './layout';
 import { CpuState, type CpuSnapshot } from './state';
 
@@ -54,10 +55,16 @@ export interface CpuHooks {
   debugRegistersChanged(): void;
   /** HLT retired (EIP is behind it). */
   halt(): void;
+  /**
+   * FERR#: an x87 exception is pending, and CR0.NE asks for the PC's way of reporting it. True when the board answers with IGNNE#, so that
+   * the processor goes on.
+   */
+  coprocessorError(): boolean;
 }
 
 export class Cpu {
   readonly state: CpuState;
+  readonly fpu: Fpu;
   /** DR6 bits of data, I/O and task-switch traps that the present instruction earned; the engine delivers them after it with debugTrap(). */
   pendingDebug = 0;
   /** A non-maskable interrupt has been delivered and no IRET executed since: the next one waits (SDM Vol. 3, 6.7.1). */
@@ -76,6 +83,7 @@ export class Cpu {
     readonly model: CpuModel = cpuModels.p6,
   ) {
     this.state = new CpuState(wasmMemory);
+    this.fpu = new Fpu(this.state);
   }
 
   /** CR0.PE = 1 and not virtual-8086 mode: segments come from descriptors. */
@@ -95,6 +103,7 @@ export class Cpu {
     state.setGdtr(0, 0xffff);
     state.setIdtr(0, 0xffff);
     state.cr0 = Cr0.CD | Cr0.NW | Cr0.ET;
+    this.fpu.control = CONTROL_RESET;
     state.setDr(6, 0xffff0ff0);
     state.setDr(7, 0x400);
     state.u64[TSC_OFFSET >> 3] = BigInt.asUintN(64, -BigInt(this.hooks.now()));

@@ -136,6 +136,8 @@ export const FPU_ACCESS = 0xbc0;
 export const enum FpuAccess { X87 = 1, Mmx = 2, Sse = 4 }
 /** 16 bytes: the memory operand of a vector instruction, loaded. */
 export const OPERAND = 0xbd0;
+/** u32: what an x87 store has to report once memory has taken its value (fpu/instructions.ts). */
+export const FPU_PENDING = 0xbc4;
 
 /** End of the architectural and bookkeeping state. */
 export const STATE_END = 0x1000;

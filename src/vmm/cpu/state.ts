@@ -5,7 +5,7 @@
 import {
   CONTEXT, COUNTERS, COUNTERS_MAX, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, FPU_ACCESS, FPU_STATUS, FpuAccess, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
   LAZY_ZERO, MXCSR, PDPTES, PDPTES_END, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, SYSENTER_CS,
-  SYSTEM_FLAGS, XMM,
+  SYSTEM_FLAGS, X87, XMM,
 } from './layout';
 import { Attribute, Cr0, Cr4, Flag } from './bits';
 import { counterAddress, type CounterId } from './counters';
@@ -277,6 +277,7 @@ export class CpuState {
     this.u8.fill(0, PDPTES, PDPTES_END);
     this.u8.fill(0, XMM, MXCSR);
     this.u32[MXCSR >> 2] = MXCSR_AT_RESET;
+    this.u8.fill(0, X87, FPU_ACCESS);
     this.interruptShadow = false;
   }
 }

@@ -65,6 +65,7 @@ export class TestCpu {
       halt: () => { this.events.push('halt'); },
       apic: () => undefined,
       nmiUnblocked: () => { this.events.push('nmi unblocked'); },
+      coprocessorError: () => { this.events.push('coprocessor error'); return false; },
     };
     this.cpu = new Cpu({ buffer: new ArrayBuffer(STATE_END) }, this.memory, hooks);
     this.cpu.reset();

@@ -14,14 +14,14 @@ export interface FormatOptions {
 }
 
 /** Rows whose operand size shows in no operand and in no mnemonic: NASM needs an `o16` or `o32` before them. */
-const sizedByPrefix = /^(ret|retf|leave|enter|lgdt|lidt|sgdt|sidt|loop|loope|loopne|jcxz|jecxz|jrcxz|sysexit)$/;
+const sizedByPrefix = /^(ret|retf|leave|enter|lgdt|lidt|sgdt|sidt|loop|loope|loopne|jcxz|jecxz|jrcxz|sysexit|fnstenv|fldenv|fnsave|frstor)$/;
 /** Rows without a memory operand in brackets that depend on the address size. */
 const addressedByPrefix = /^(xlatb|loop|loope|loopne|(movs|cmps|stos|lods|scas|ins|outs)[bwdq])$/;
 /** Rows that use DS:rSI or DS:rBX without naming it: an override stands before the mnemonic. */
 const namelessSource = /^(xlatb|(movs|cmps|lods|outs)[bwdq])$/;
 /** Memory operands whose size keyword would say nothing, or is no NASM syntax. */
 const sizeless = /^(lea|les|lds|lss|lfs|lgs|bound|lgdt|lidt|sgdt|sidt|invlpg|prefetch\w*)$/;
-const sizeKeywords: Readonly<Record<number, string>> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword' };
+const sizeKeywords: Readonly<Record<number, string>> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword', 80: 'tword' };
 
 export function hexadecimal(value: number | bigint): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;

@@ -41,7 +41,8 @@ export interface Explanation {
 const featureTitles: Readonly<Record<Feature, string>> = {
   8086: '8086', 186: '80186', 286: '80286', 386: '80386', 486: '80486', pentium: 'Pentium', p6: 'Pentium Pro (P6)',
   cmov: 'CPUID feature CMOV', cx8: 'CPUID feature CX8', tsc: 'CPUID feature TSC', msr: 'CPUID feature MSR', sep: 'CPUID feature SEP',
-  rdpmc: 'Pentium MMX, Pentium Pro', mmx: 'CPUID feature MMX', sse: 'CPUID feature SSE', sse2: 'CPUID feature SSE2', sse3: 'CPUID feature SSE3',
+  rdpmc: 'Pentium MMX, Pentium Pro', fpu: 'x87 (CPUID feature FPU)', fxsr: 'CPUID feature FXSR', mmx: 'CPUID feature MMX',
+  sse: 'CPUID feature SSE', sse2: 'CPUID feature SSE2', sse3: 'CPUID feature SSE3',
   ssse3: 'CPUID feature SSSE3', sse41: 'CPUID feature SSE4.1', sse42: 'CPUID feature SSE4.2', popcnt: 'CPUID feature POPCNT',
   pclmul: 'CPUID feature PCLMULQDQ', aes: 'CPUID feature AES',
 };
@@ -57,10 +58,10 @@ const privileges: Readonly<Record<NonNullable<InstructionSpec['privilege']>, { r
   protected: { title: 'protected mode only', exception: '#UD in real-address and virtual-8086 mode' },
 };
 
-const sizes: Readonly<Record<string, string>> = { b: '8', w: '16', d: '32', q: '64', v: '16/32', z: '16/32', y: '32', s: '16&32', a: '16&16/32&32', p: '16:16/32' };
+const sizes: Readonly<Record<string, string>> = { b: '8', w: '16', d: '32', q: '64', v: '16/32', z: '16/32', y: '32', s: '16&32', a: '16&16/32&32', t: '80', p: '16:16/32' };
 
 const wholeNames: Partial<Record<OperandCode, string>> = {
-  Ap: 'ptr16:16/32', Cd: 'cr0–cr4', Dd: 'dr0–dr7', Ibs: 'imm8', Jb: 'rel8', Jz: 'rel16/32', M: 'm', Sw: 'sreg', eAX: 'ax/eax', rAX: 'ax/eax',
+  Ap: 'ptr16:16/32', Cd: 'cr0–cr4', Dd: 'dr0–dr7', Ibs: 'imm8', Jb: 'rel8', Jz: 'rel16/32', M: 'm', Sw: 'sreg', ST0: 'st0', STi: 'st(i)', eAX: 'ax/eax', rAX: 'ax/eax',
 };
 
 /** Manual's notation of an operand code: `r/m16/32`. */
@@ -108,7 +109,7 @@ function exceptionsOf(spec: InstructionSpec, encodings: readonly Encoding[]): st
 }
 
 export function explain(table: InstructionTable, spec: InstructionSpec): Explanation {
-  const encodings = table.encodings.filter((e) => e.instruction === spec);
+  const encodings = [...table.encodings, ...table.syntaxes].filter((e) => e.instruction === spec);
   const shown = encodings.filter((e) => e.assemble);
   return {
     mnemonic: spec.mnemonic, aliases: spec.aliases ?? [], title: spec.title,

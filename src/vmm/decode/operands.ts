@@ -9,7 +9,7 @@ export type Access = 'r' | 'w' | 'rw' | '-';
 
 export interface RegisterOperand {
   readonly kind: 'register';
-  readonly file: 'general' | 'segment' | 'control' | 'debug' | 'xmm' | 'mmx';
+  readonly file: 'general' | 'segment' | 'control' | 'debug' | 'xmm' | 'mmx' | 'x87';
   readonly name: string;
   /** Number in its file; 8-bit high registers (ah) have the number of their slot plus 4. */
   readonly number: number;
@@ -81,7 +81,7 @@ export function registerName(number: number, width: number, rex = false): string
 
 /** Widths that an operand code fixes by itself. */
 const fixedWidths: Partial<Record<OperandCode, number>> = {
-  M: 0, AL: 8, AH: 8, CL: 8, 1: 8, 3: 8, AX: 16, DX: 16, XMM0: 128, ES: 16, CS: 16, SS: 16, DS: 16, FS: 16, GS: 16,
+  M: 0, AL: 8, AH: 8, CL: 8, 1: 8, 3: 8, AX: 16, DX: 16, XMM0: 128, ES: 16, CS: 16, SS: 16, DS: 16, FS: 16, GS: 16, ST0: 80, STi: 80, Mt: 80,
 };
 /** Widths by an operand code's size letter. */
 const letterWidths: Readonly<Record<string, (i: Instruction) => number>> = {
@@ -125,6 +125,10 @@ function operand(i: Instruction, code: OperandCode, access: Access): Operand {
     kind: 'register', file, name: file === 'xmm' ? `xmm${number}` : `mm${number & 7}`, number: file === 'xmm' ? number : number & 7, width: file === 'xmm' ? 128 : 64, access,
   });
   if (code === 'XMM0') return vector('xmm', 0);
+  if (code === 'ST0' || code === 'STi') {
+    const number = code === 'ST0' ? 0 : i.rm & 7;
+    return { kind: 'register', file: 'x87', name: `st${number}`, number, width, access };
+  }
   if (code === '1' || code === '3') return { kind: 'constant', value: Number(code) };
   const segment = segmentNames.indexOf(code.toLowerCase());
   if (segment >= 0) return { kind: 'register', file: 'segment', name: segmentNames[segment], number: segment, width, access };

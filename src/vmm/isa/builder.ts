@@ -10,6 +10,7 @@
  */
 
 import type { ExtractOperation, FloatOperation, FloatType, ReplaceOperation, ValueType, VectorOperation } from './vector';
+import type { X87Builder } from './x87-builder';
 
 /** An SSA value. Opaque to semantics. */
 export interface Value {
@@ -52,7 +53,7 @@ export type SegmentRef = number | 'record';
 /** A segment register as an operand: known by number, or the one that the record's `Sw` operand names. */
 export type SelectorRef = number | 'operand';
 
-export interface Builder {
+export interface Builder extends X87Builder {
   /** Size in bits that `v`, `z` and `p` operands have in this form. */
   readonly operandSize: 16 | 32 | 64;
   /** Size in bits of operand 0 (or the row's `size`). */

@@ -51,22 +51,24 @@ export function parseEncoding(text: string, instruction: InstructionSpec, id: nu
     only64: attributes.has('only64'),
     noPrefix: attributes.has('np'),
     assemble: !attributes.has('asm-'),
+    syntaxOnly: attributes.has('syntax'),
   };
 }
 
 export function buildTable(instructions: readonly InstructionSpec[]): InstructionTable {
   const encodings: Encoding[] = [];
+  const syntaxes: Encoding[] = [];
   const byMnemonic = new Map<string, Encoding[]>();
   for (const instruction of instructions) {
     for (const text of instruction.encodings) {
       const encoding = parseEncoding(text, instruction, encodings.length);
-      encodings.push(encoding);
-      for (const name of [instruction.mnemonic, ...(instruction.aliases ?? [])]) {
+      (encoding.syntaxOnly ? syntaxes : encodings).push(encoding);
+      for (const name of [instruction.mnemonic, ...(instruction.aliases ?? []), ...(instruction.waiting ? [instruction.waiting] : [])]) {
         const list = byMnemonic.get(name);
         if (list) list.push(encoding);
         else byMnemonic.set(name, [encoding]);
       }
     }
   }
-  return { instructions, encodings, byMnemonic };
+  return { instructions, encodings, syntaxes, byMnemonic };
 }

@@ -16,7 +16,8 @@ import type { Semantics } from './builder';
  *
  * Second letter: b byte, w word, d doubleword, q quadword, x 16 bytes, v word/doubleword/quadword by operand size, z word/doubleword by operand size
  * (doubleword also in 64-bit mode), y doubleword/quadword, p far pointer 16:16/16:32 by operand size, s pseudo-descriptor (limit, base),
- * a pair of words/doublewords (BOUND). `M` alone: memory whose size does not matter. `Ibs`: byte immediate sign-extended to the operand size.
+ * a pair of words/doublewords (BOUND), t ten bytes. `ST0`: the top of the x87 stack; `STi`: the register of the stack that modrm.rm names.
+ * `M` alone: memory whose size does not matter. `Ibs`: byte immediate sign-extended to the operand size.
  */
 export type OperandCode =
   | 'Ap' | 'Cd' | 'Dd'
@@ -31,11 +32,12 @@ export type OperandCode =
   | 'AL' | 'AH' | 'AX' | 'eAX' | 'CL' | 'DX' | 'rAX'
   | 'ES' | 'CS' | 'SS' | 'DS' | 'FS' | 'GS'
   | 'Vx' | 'Wx' | 'Wq' | 'Wd' | 'Ww' | 'Ux' | 'Mx' | 'Pq' | 'Qq' | 'Qd' | 'Nq' | 'XMM0'
+  | 'ST0' | 'STi' | 'Mt'
   | '1' | '3';
 
 /** CPU feature or generation that introduced an encoding. */
 export type Feature = '8086' | '186' | '286' | '386' | '486' | 'pentium' | 'p6' | 'cmov' | 'cx8' | 'tsc' | 'msr' | 'sep' | 'rdpmc'
-  | 'mmx' | 'sse' | 'sse2' | 'sse3' | 'ssse3' | 'sse41' | 'sse42' | 'popcnt' | 'pclmul' | 'aes';
+  | 'fpu' | 'fxsr' | 'mmx' | 'sse' | 'sse2' | 'sse3' | 'ssse3' | 'sse41' | 'sse42' | 'popcnt' | 'pclmul' | 'aes';
 
 /** Flag letters: O overflow, S sign, Z zero, A auxiliary carry, P parity, C carry, D direction, I interrupt, T trap, N nested task, R resume, V virtual-8086, L I/O privilege, K alignment check. */
 export type FlagLetters = string;
@@ -61,7 +63,8 @@ export interface FlagEffects {
  * e.g. `'81 /0 : Ev Iz'`, `'40+r : Zv'`, `'0F C7 /1 : Mq'`, `'98 : ; o16'`.
  * Attributes: `o16` / `o32` / `o64` only with that operand size; `a16` / `a32` only with that address size; `d64` operand size defaults
  * to 64 in long mode; `i64` invalid in 64-bit mode; `only64` valid in 64-bit mode only; `reg` / `mem` modrm.mod must be / must not be 3;
- * `np` no mandatory prefix allowed; `asm-` never chosen by the assembler (a duplicate of a shorter or canonical encoding).
+ * `np` no mandatory prefix allowed; `asm-` never chosen by the assembler (a duplicate of a shorter or canonical encoding);
+ * `syntax` another way to write an encoding that is declared elsewhere: for the assembler only.
  */
 export interface InstructionSpec {
   /** Lower-case NASM mnemonic. */
@@ -75,6 +78,8 @@ export interface InstructionSpec {
   readonly flags?: FlagEffects;
   /** LOCK prefix allowed when the first operand is memory. */
   readonly lock?: boolean;
+  /** Mnemonic of the two instructions WAIT and this one (FSTCW: WAIT, FNSTCW). */
+  readonly waiting?: string;
   /** Which repeat prefixes have meaning: 'rep' (F3, F2 alike) or 'repz' (F3 repeats while ZF=1, F2 while ZF=0). */
   readonly repeat?: 'rep' | 'repz';
   /** Operand size of a row whose operands do not tell it (movsb: 8). */
@@ -103,7 +108,7 @@ export interface InstructionSpec {
 
 /** One parsed encoding: a row of the table from the decoder's point of view. */
 export interface Encoding {
-  /** Dense index into {@link InstructionTable.encodings}. */
+  /** Dense index into {@link InstructionTable.encodings}; of mere syntax meaningless. */
   readonly id: number;
   readonly instruction: InstructionSpec;
   /** The text it was declared with. */
@@ -128,11 +133,15 @@ export interface Encoding {
   /** A 66, F2 or F3 prefix makes it another (undefined) instruction. */
   readonly noPrefix: boolean;
   readonly assemble: boolean;
+  /** Nothing but syntax: not decoded, not executed. */
+  readonly syntaxOnly: boolean;
 }
 
 export interface InstructionTable {
   readonly instructions: readonly InstructionSpec[];
   readonly encodings: readonly Encoding[];
+  /** Further ways to write some of them, see `syntax` of {@link InstructionSpec}. */
+  readonly syntaxes: readonly Encoding[];
   /** Rows by mnemonic and alias. */
   readonly byMnemonic: ReadonlyMap<string, readonly Encoding[]>;
 }

@@ -35,6 +35,8 @@ export interface EngineHooks {
   portRead(port: number, bytes: 1 | 2 | 4): number;
   portWrite(port: number, bytes: 1 | 2 | 4, value: number): void;
   halt(): void;
+  /** See CpuHooks.coprocessorError; absent: nobody answers. */
+  coprocessorError?(): boolean;
   debugRegistersChanged(): void;
   /** An external interrupt is waiting at the processor. */
   interruptRequested(): boolean;
@@ -488,6 +490,7 @@ export class Engine {
       halt: () => this.hooks.halt(),
       apic: () => this.hooks.apic?.(),
       nmiUnblocked: () => this.hooks.nmiUnblocked?.(),
+      coprocessorError: () => this.hooks.coprocessorError?.() ?? false,
     };
   }
 }

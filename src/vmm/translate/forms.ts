@@ -68,7 +68,8 @@ const letterWidth = (letter: string, size: 16 | 32): OperandWidth => {
     case 'b': return 8;
     case 'w': return 16;
     case 'd': return 32;
-    case 'q': return 64;
+    // Ten bytes are accessed as eight and two.
+    case 'q': case 't': return 64;
     default: return size;
   }
 };
@@ -124,6 +125,8 @@ export function formOperands(encoding: Encoding, size: 16 | 32, memory: boolean)
       case 'DX': return { kind: 'fixed', register: 2, width: 16 };
       case '1': case '3': return { kind: 'constant', value: Number(code), width: 8 };
       case 'ES': case 'CS': case 'SS': case 'DS': case 'FS': case 'GS': return { kind: 'number', width: 16 };
+      case 'ST0': return { kind: 'constant', value: 0, width: 8 };
+      case 'STi': return { kind: 'number', width: 32 };
       case 'Ibs': return { kind: 'immediate', width: size };
       case 'XMM0': return { kind: 'vector', slot: 'xmm0', width: 128 };
       default:
@@ -151,15 +154,19 @@ const sizeless: ReadonlySet<OperandCode> = new Set(['Eb', 'Gb', 'Ib', 'Zb', 'AL'
 /** Nor does the operand size matter to an instruction on vectors whose other operands have these codes. */
 const besideVectors: ReadonlySet<string> = new Set(['Ib', 'Ed', 'Ey', 'Gd', 'Gy', 'Rd', 'Mb', 'Mw', 'Md', 'Mq', 'Mx', 'XMM0']);
 
+/** One of the x87's eight opcodes. */
+export const isX87 = (encoding: Encoding): boolean => encoding.map === 0 && (encoding.opcode & 0xf8) === 0xd8;
+
 function operandSizes(encoding: Encoding): { readonly size: 16 | 32; readonly index: readonly number[] }[] {
   if (encoding.operandSize === 16) return [{ size: 16, index: [0] }];
   if (encoding.operandSize === 32) return [{ size: 32, index: [1] }];
   if (usesVectors(encoding) && encoding.operands.every((o) => isVectorCode(o) || besideVectors.has(o))) return [{ size: 32, index: [0, 1] }];
-  const bytesOnly = encoding.operands.length > 0 && encoding.operands.every((o) => sizeless.has(o)) && !encoding.instruction.ends;
+  const x87 = isX87(encoding) && !encoding.operands.includes('M');
+  const bytesOnly = x87 || encoding.operands.length > 0 && encoding.operands.every((o) => sizeless.has(o)) && !encoding.instruction.ends;
   return bytesOnly ? [{ size: 32, index: [0, 1] }] : [{ size: 16, index: [0] }, { size: 32, index: [1] }];
 }
 
-const usesModrm = (encoding: Encoding): boolean => encoding.modrm !== 'none';
+const usesModrm = (encoding: Encoding): boolean => encoding.modrm !== 'none' || encoding.modrmByte !== undefined;
 const namesMemory = (encoding: Encoding): boolean => encoding.operands.some((o) => 'EMOWQ'.includes(o[0]) && o !== 'ES');
 
 interface Shape {

@@ -6,7 +6,7 @@ import { FPU_ACCESS, FPU_TOP, FpuAccess, MXCSR, OPERAND, VECTOR_TABLES, XMM } fr
 import type { Value, Width } from '../isa/builder';
 import { resultType, type ExtractOperation, type FloatOperation, type FloatType, type ReplaceOperation, type VectorOperation } from '../isa/vector';
 import type { Load } from './forms';
-import { ThreadedFlags } from './threaded-flags';
+import { ThreadedX87 } from './threaded-x87';
 import { node } from './threaded-values';
 import { vectorTableOffset } from './vector-tables';
 
@@ -14,7 +14,7 @@ const accessBits = { x87: FpuAccess.X87, mmx: FpuAccess.Mmx, sse: FpuAccess.Sse 
 /** Sign and exponent of an x87 register that an MMX instruction wrote (SDM Vol. 1, 9.2.1), and the distance of it from the significand. */
 const MMX_EXPONENT = 0xffff, EXPONENT = 8;
 
-export abstract class ThreadedVector extends ThreadedFlags {
+export abstract class ThreadedVector extends ThreadedX87 {
   /** Vectors made of memory operands that one handler loads and uses. */
   private readonly loaded = new Map<number, Value>();
 
@@ -223,5 +223,4 @@ export abstract class ThreadedVector extends ThreadedFlags {
 
   protected abstract emitFault(vector: number, errorCode: number): void;
   protected abstract goNext(): void;
-  abstract callout(name: string, ...values: Value[]): Value;
 }

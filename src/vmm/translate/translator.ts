@@ -16,10 +16,10 @@ import type { GuestFault} from '../cpu/exceptions';
 import { undefinedOpcode, generalProtection } from '../cpu/exceptions';
 import type { Decoder } from '../decode/decoder';
 import { DecodeStatus, Instruction } from '../decode/instruction';
-import type { InstructionTable } from '../isa/types';
+import type { Encoding, InstructionTable } from '../isa/types';
 import type { Mmu } from '../mmu/mmu';
 import { CONTEXTS_MAX, type TranslationContext } from './context';
-import { Addressing, formOperands, loadOf, loadsFirst, repeatIndex, type FormIndex, type FormOperand } from './forms';
+import { Addressing, formOperands, isX87, loadOf, loadsFirst, repeatIndex, type FormIndex, type FormOperand } from './forms';
 import { RECORD_SIZE, RecordField, SpecialHandler, UNIT_CAP } from './record';
 
 export interface Unit {
@@ -68,6 +68,10 @@ interface OperandPlan {
   readonly immediate: 'none' | 'value' | 'target' | 'far';
   readonly immediateMask: number;
   readonly number: boolean;
+  /** The number is that of an x87 register, in modrm.rm. */
+  readonly stackRegister: boolean;
+  /** An x87 instruction: its 11 opcode bits go with the record. */
+  readonly x87: boolean;
 }
 
 export class Translator {
@@ -494,6 +498,10 @@ export class Translator {
       const address = width === 8 ? GPR + 8 * (number & 3) + (number >> 2) : GPR + 8 * number;
       this.u16[(at + (n === 0 ? RecordField.registerA : RecordField.registerB)) >> 1] = address;
     }
+    if (plan.x87) {
+      this.u32[(at + RecordField.immediate) >> 2] = (encoding.opcode & 7) << 8 | i.mod << 6 | (i.reg & 7) << 3 | (i.rm & 7);
+      if (plan.stackRegister) this.u16[(at + RecordField.second) >> 1] = i.rm & 7;
+    }
     if (plan.number) this.u16[(at + RecordField.second) >> 1] = i.reg;
     if (plan.immediate === 'value') {
       this.u32[(at + RecordField.immediate) >> 2] = i.immediate & plan.immediateMask;
@@ -522,7 +530,7 @@ export class Translator {
     let plan = this.plans.get(key);
     if (!plan) {
       const encoding = this.table.encodings[encodingId];
-      plan = makePlan(encoding.operands, formOperands(encoding, size, memory), size, memory && loadsFirst(encoding));
+      plan = makePlan(encoding, formOperands(encoding, size, memory), size, memory && loadsFirst(encoding));
       this.plans.set(key, plan);
     }
     return plan;
@@ -631,7 +639,8 @@ function outOf(map: Map<number, Set<Unit>>, key: number, unit: Unit): boolean {
 const counted = ['translationUnits', 'translatedInstructions', 'continuationsCreated', 'continuationsPatched', 'codeInvalidations'] as const;
 const counterSlots = new Map<string, number>(counted.map((id) => [id, counterAddress(id) >> 2]));
 
-function makePlan(codes: readonly string[], operands: readonly FormOperand[], size: 16 | 32, loaded: boolean): OperandPlan {
+function makePlan(encoding: Encoding, operands: readonly FormOperand[], size: 16 | 32, loaded: boolean): OperandPlan {
+  const codes = encoding.operands as readonly string[];
   const registers: OperandPlan['registers'][number][] = [];
   let immediate: OperandPlan['immediate'] = 'none';
   let mask = 0xffffffff;
@@ -654,5 +663,5 @@ function makePlan(codes: readonly string[], operands: readonly FormOperand[], si
       mask = size === 16 ? 0xffff : 0xffffffff;
     } else if (operand.kind === 'number' && code.length === 2 && code[1] !== 'S') number = true;
   });
-  return { registers, immediate, immediateMask: mask, number };
+  return { registers, immediate, immediateMask: mask, number, stackRegister: codes.includes('STi'), x87: isX87(encoding) };
 }

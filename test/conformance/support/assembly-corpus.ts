@@ -60,7 +60,7 @@ function texts(code: OperandCode, size: 16 | 32, many: boolean): readonly string
 /** Every declared encoding in both operand sizes, as text without `bits`. */
 export function corpus(table: InstructionTable): readonly string[] {
   const lines = new Set<string>();
-  for (const encoding of table.encodings) {
+  for (const encoding of [...table.encodings, ...table.syntaxes]) {
     if (encoding.only64) continue;
     const names = [encoding.instruction.mnemonic, ...(encoding.instruction.aliases ?? [])];
     for (const size of [16, 32] as const) {

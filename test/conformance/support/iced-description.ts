@@ -12,7 +12,7 @@ const codeNames: readonly string[] = Object.keys(Code).filter((k) => Number.isNa
 const registerNames: readonly string[] = Object.keys(Register).filter((k) => Number.isNaN(Number(k))).map((k) => k.toLowerCase());
 
 /** Our NASM mnemonic (which tells the size) where iced uses the manual's. */
-const renamed: Readonly<Record<string, string>> = { pushaw: 'pusha', popaw: 'popa', pushfw: 'pushf', popfw: 'popf', iretw: 'iret' };
+const renamed: Readonly<Record<string, string>> = { pushaw: 'pusha', popaw: 'popa', pushfw: 'pushf', popfw: 'popf', iretw: 'iret', fsetpm: 'fnsetpm' };
 
 /** Mnemonics whose operand size shows in iced's code alone. */
 const sizedCode = /^(?:Ret[nf]|Enter|Leave|Push|Pop)([wdq])(?:_|$)/;

@@ -3,7 +3,6 @@ import type { Builder, Semantics } from '../builder';
 import type { InstructionSpec } from '../types';
 
 const UNDEFINED_OPCODE = 6;
-const DEVICE_NOT_AVAILABLE = 7;
 
 /** Instructions that exist in protected mode only. */
 const protectedOnly = (body: Semantics): Semantics => (b) => {
@@ -131,11 +130,6 @@ export const systemRows: readonly InstructionSpec[] = [
     },
   },
   { mnemonic: 'hlt', title: 'Halt', encodings: ['F4 :'], privilege: 'cpl0', ends: true, control: 'halt', semantics: calloutAndLeave('hlt') },
-  {
-    mnemonic: 'wait', aliases: ['fwait'], title: 'Wait for the floating-point unit', encodings: ['9B :'],
-    exceptions: ['#NM when CR0.MP and CR0.TS are set'],
-    semantics: (b) => b.raiseIf(b.op('eq', b.op('and', b.controlRegister(0), b.constant(0xa)), b.constant(0xa)), DEVICE_NOT_AVAILABLE),
-  },
   { mnemonic: 'ud2', title: 'Undefined instruction', encodings: ['0F 0B :'], feature: 'p6', exceptions: ['#UD always'], ends: true, semantics: (b) => b.raise(UNDEFINED_OPCODE) },
   { mnemonic: 'rsm', title: 'Resume from system management mode', encodings: ['0F AA :'], feature: 'pentium', exceptions: ['#UD outside SMM'], ends: true, semantics: (b) => b.raise(UNDEFINED_OPCODE) },
   { mnemonic: 'cpuid', title: 'CPU identification', encodings: ['0F A2 :'], feature: 'pentium', implicit: { reads: ['eax', 'ecx'], writes: ['eax', 'ebx', 'ecx', 'edx'] }, semantics: (b) => { b.callout('cpuid'); } },
