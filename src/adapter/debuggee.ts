@@ -74,6 +74,18 @@ export class Debuggee {
     return registers;
   }
 
+  /** The processor in view: the one that stopped, or the one selected since. */
+  get processor(): number {
+    return this.snapshot?.processor ?? 0;
+  }
+
+  /** Makes another processor the one in view. Threads that do not exist are the first one. */
+  async select(processor: number): Promise<void> {
+    const wanted = Number.isInteger(processor) && processor > 0 ? processor : 0;
+    const { processor: present = 0 } = await this.registers();
+    if (present !== wanted) this.snapshot = await this.client.request('selectProcessor', { processor: wanted });
+  }
+
   async linearEip(): Promise<number> {
     return linearEip(await this.registers());
   }

@@ -29,12 +29,13 @@ import { AssemblyError, diagnosticText, loadProgram } from './program';
 import type { Program } from './program';
 import type { AdapterServices } from './services';
 import { makeSource } from './sources';
-import { StackWalker } from './stack';
+import { processorOfFrame, StackWalker } from './stack';
 import { Stepper } from './stepping';
 import type { Granularity } from './stepping';
 import { scopes, setVariable, variables } from './variables';
 
-const threadId = 1;
+/** Processor 0's. */
+const firstThread = 1;
 const bootSectorAddress = 0x7c00;
 /** The BIOS's ROM, and its image behind the reset vector. */
 const biosStart = 0xe0000, biosEnd = 0x100000, resetVectorStart = 0xfffe0000;
@@ -85,9 +86,16 @@ export class RingsideDebugSession extends DebugSession {
     setExceptionBreakpoints: (args: DebugProtocol.SetExceptionBreakpointsArguments) => this.setExceptionBreakpoints(args),
     exceptionInfo: () => this.exceptionInfo(),
 
-    threads: () => Promise.resolve({ threads: [{ id: threadId, name: 'CPU 0' }] }),
-    stackTrace: (args: DebugProtocol.StackTraceArguments) => new StackWalker(this.halted()).frames(args),
-    scopes: () => Promise.resolve({ scopes: scopes() }),
+    threads: () => this.threads(),
+    stackTrace: async (args: DebugProtocol.StackTraceArguments) => {
+      const debuggee = this.halted();
+      await debuggee.select(args.threadId - 1);
+      return new StackWalker(debuggee).frames(args);
+    },
+    scopes: async (args: DebugProtocol.ScopesArguments) => {
+      if (this.debuggee && this.debuggee.state !== 'running') await this.debuggee.select(processorOfFrame(args.frameId));
+      return { scopes: scopes() };
+    },
     variables: async (args: DebugProtocol.VariablesArguments) => ({ variables: await variables(this.present(), args) }),
     setVariable: async (args: DebugProtocol.SetVariableArguments) => this.changed(await setVariable(this.present(), args)),
     evaluate: (args: DebugProtocol.EvaluateArguments) => this.evaluate(args),
@@ -99,11 +107,11 @@ export class RingsideDebugSession extends DebugSession {
       return Promise.resolve({ allThreadsContinued: true });
     },
     pause: () => this.pause(),
-    next: (args: DebugProtocol.NextArguments) => this.step('over', args.granularity),
-    stepIn: (args: DebugProtocol.StepInArguments) => this.step('in', args.granularity),
-    stepOut: () => {
+    next: (args: DebugProtocol.NextArguments) => this.step('over', args),
+    stepIn: (args: DebugProtocol.StepInArguments) => this.step('in', args),
+    stepOut: async (args: DebugProtocol.StepOutArguments) => {
+      await this.halted().select(args.threadId - 1);
       this.resume(() => this.stepping().stepOut());
-      return Promise.resolve();
     },
 
     readMemory: (args: DebugProtocol.ReadMemoryArguments) => readMemory(this.present(), args),
@@ -216,7 +224,7 @@ export class RingsideDebugSession extends DebugSession {
     this.debuggee = debuggee;
     this.stepper = new Stepper(debuggee);
     debuggee.onHalt = (halt) => this.reportHalt(halt);
-    debuggee.onRunning = () => this.sendEvent(new ContinuedEvent(threadId, true));
+    debuggee.onRunning = () => this.sendEvent(new ContinuedEvent(firstThread, true));
     client.on('debugPort', ({ bytes }) => this.guestOutput.write(bytes));
     client.on('serial', ({ bytes }) => {
       if (this.config?.serial !== 'terminal') this.serialOutput.write(bytes);
@@ -288,10 +296,17 @@ export class RingsideDebugSession extends DebugSession {
     return this.stepper;
   }
 
-  private step(kind: 'in' | 'over', granularity: DebugProtocol.SteppingGranularity | undefined): Promise<void> {
+  private async step(kind: 'in' | 'over', { granularity, threadId }: DebugProtocol.NextArguments): Promise<void> {
     const by: Granularity = granularity === 'instruction' ? 'instruction' : 'line';
+    await this.halted().select(threadId - 1);
     this.resume(() => this.stepping().step(kind, by));
-    return Promise.resolve();
+  }
+
+  /** A thread for each processor. */
+  private async threads(): Promise<{ threads: DebugProtocol.Thread[] }> {
+    const processors = await this.debuggee?.client.request('processors') ?? [{ processor: 0, activity: 'running' as const }];
+    const activities = { running: '', halted: ' (halted)', waitingForStartUp: ' (waits to be started)' } as const;
+    return { threads: processors.map(({ processor, activity }) => ({ id: processor + 1, name: `CPU ${processor}${processors.length > 1 ? activities[activity] : ''}` })) };
   }
 
   /** Starts a run after the response, and reports its end. A guest that has ended only has its session left to end. */
@@ -363,7 +378,7 @@ export class RingsideDebugSession extends DebugSession {
   }
 
   private sendStopped(reason: string, description?: string, more: object = {}): void {
-    const event = new StoppedEvent(reason, threadId);
+    const event = new StoppedEvent(reason, (this.debuggee?.processor ?? 0) + 1);
     Object.assign(event.body, { allThreadsStopped: true, ...(description !== undefined && { description, text: description }), ...more });
     this.sendEvent(event);
   }

@@ -36,6 +36,13 @@ interface Hit {
   readonly target?: number;
 }
 
+/** Frames of one thread that identifiers have room for. */
+const framesOfThread = 1000;
+
+export function processorOfFrame(id: number): number {
+  return Math.floor(id / framesOfThread);
+}
+
 /** Lives for one walk of a stopped guest: what it has read stays true. */
 export class StackWalker {
   /** Memory by page: a walk looks at hundreds of places that lie close together, and each read is a message to the worker. */
@@ -168,7 +175,7 @@ export class StackWalker {
     const place = id === 0 ? `${hex(registers.segments[1]?.selector ?? 0, 4)}:${hex(registers.eip, codeSize(registers) === 16 ? 4 : 8)}` : `0x${hex(linear, 8)}`;
     const name = symbol ? `${this.debuggee.nameOf(linear)} (${place})` : place;
     return {
-      id, name: certain ? name : `${name}, guessed from the stack`, line: location?.line ?? 0, column: location ? 1 : 0,
+      id: (registers.processor ?? 0) * framesOfThread + id, name: certain ? name : `${name}, guessed from the stack`, line: location?.line ?? 0, column: location ? 1 : 0,
       instructionPointerReference: linearReference(linear),
       ...(location && { source: makeSource(location.path) }),
       ...(!certain && { presentationHint: 'subtle' as const }),

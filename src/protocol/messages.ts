@@ -102,6 +102,14 @@ export interface RegisterSnapshot {
   /** 'real', 'vm86', 'protected16', 'protected32', 'long'. */
   readonly mode: CpuMode;
   readonly instructions: number;
+  /** Whose registers these are, counted from 0; 0 when absent. */
+  readonly processor?: number;
+}
+/** What a virtual processor does, and where: `linear` is the address of its next instruction. */
+export interface ProcessorSummary {
+  readonly processor: number;
+  readonly activity: 'running' | 'halted' | 'waitingForStartUp';
+  readonly linear: number;
 }
 export type CpuMode = 'real' | 'vm86' | 'protected16' | 'protected32' | 'long';
 
@@ -195,7 +203,15 @@ export interface Requests {
   /** Powers the machine off and on; with another configuration it becomes another machine. Breakpoints and subscriptions stay. */
   restart: [{ configuration?: MachineConfiguration }, void];
   terminate: [Record<string, never>, void];
+  /**
+   * Registers, linear memory, disassembly, expressions and steps are those of the selected processor: the one that stopped, until another one
+   * is selected. A step executes that processor's instructions while the others stand still; `continue` and `runTo` go on with all of them.
+   */
   registers: [Record<string, never>, RegisterSnapshot];
+  processors: [Record<string, never>, readonly ProcessorSummary[]];
+  selectProcessor: [{ processor: number }, RegisterSnapshot];
+  /** Presses the power button: an operating system that listens shuts down. */
+  powerButton: [Record<string, never>, void];
   setRegister: [{ name: RegisterName; value: bigint }, RegisterSnapshot];
   /** Reads what is readable: `bytes` may be shorter than asked, then `unreadable` says how many bytes follow. */
   readMemory: [{ space: AddressSpace; address: number; count: number }, { bytes: Uint8Array; unreadable: number }];

@@ -3,7 +3,7 @@
  * the debugger's parts can script exactly what a processor would do.
  */
 import type {
-  AddressSpace, CounterSample, DisassembledInstruction, EndReason, MachineConfiguration, RegisterSnapshot, ScreenText,
+  AddressSpace, CounterSample, DisassembledInstruction, EndReason, MachineConfiguration, ProcessorSummary, RegisterSnapshot, ScreenText,
 } from '../protocol/messages';
 import { MachineError } from '../vmm/machine/api';
 import type { MachineApi, MachineOutputs, RunOutcome } from '../vmm/machine/api';
@@ -54,6 +54,16 @@ export class FakeMachine implements MachineApi {
     this.instructions = 0;
     this.eip = 0x7c00;
     this.general.fill(0n);
+  }
+  readonly processor = 0;
+  selectProcessor(index: number): void {
+    this.received.push(`select ${index}`);
+  }
+  processorStates(): ProcessorSummary[] {
+    return [{ processor: 0, activity: 'running', linear: this.eip }];
+  }
+  powerButton(): void {
+    this.received.push('power button');
   }
   registers(): RegisterSnapshot {
     return {

@@ -56,6 +56,8 @@ export class MachineHost {
   private passBreakpoint = false;
   /** Where the last stop was reported, if execution has not moved since. */
   private reportedAt: number | undefined;
+  /** The processor that ran last: it goes on, whichever one a person has selected meanwhile. */
+  private stoppedProcessor = 0;
   /** The exception stop from which the machine is being resumed. */
   private resumedException: { readonly vector: number; readonly instructions: number } | undefined;
   private readonly serialQueues = Array.from({ length: serialPorts }, (_, port) => new InputQueue(
@@ -122,6 +124,13 @@ export class MachineHost {
       if (this.machine && this.state !== 'ended') this.end({ kind: 'terminated' });
     },
     registers: () => this.require().registers(),
+    processors: () => this.require().processorStates(),
+    selectProcessor: ({ processor }) => {
+      const machine = this.require();
+      machine.selectProcessor(processor);
+      return machine.registers();
+    },
+    powerButton: () => this.input(() => this.require().powerButton()),
     setRegister: ({ name, value }) => {
       const machine = this.require();
       machine.setRegister(name, value);
@@ -219,6 +228,7 @@ export class MachineHost {
     this.armBreakpoints();
     machine.setExceptionStops(this.exceptionStops);
     const registers = machine.registers();
+    this.stoppedProcessor = machine.processor;
     this.reportedAt = machine.configuration.stopOnEntry ? linearEip(registers) : undefined;
     return registers;
   }
@@ -256,6 +266,7 @@ export class MachineHost {
     if (this.state === 'running') return;
     this.state = 'running';
     this.activity = activity;
+    if (activity.kind !== 'step' && machine.processor !== this.stoppedProcessor) machine.selectProcessor(this.stoppedProcessor);
     const now = this.environment.now();
     this.runningSince = now;
     this.pacer.anchor(now, machine.instructions);
@@ -420,6 +431,7 @@ export class MachineHost {
     this.halt('paused');
     const registers = machine.registers();
     this.reportedAt = linearEip(registers);
+    this.stoppedProcessor = machine.processor;
     this.publisher.post('stopped', { reason, registers });
     this.publisher.settle();
   }

@@ -9,10 +9,10 @@ import { deliver, raise, type DeliveryKind, type DeliveryOutcome } from './deliv
 import { debugTrap } from './debug';
 import type { GuestFault } from './exceptions';
 import { CONTROL_RESET, Fpu } from './fpu/fpu';
-import { Segment, TSC_OFFSET } from './layout';
+import { APIC_BASE, COUNTERS, FPU_ACCESS, Segment, STAR, SYSENTER_CS, TSC_OFFSET, XMM } from './layout';
 import { CpuState, type CpuSnapshot } from './state';
 
-export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'privilege' | 'reset';
+export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'privilege' | 'reset' | 'processor';
 
 /** The processor's local APIC as its instructions see it. */
 export interface ProcessorApic {
@@ -61,6 +61,9 @@ export interface CpuHooks {
    */
   coprocessorError(): boolean;
 }
+
+/** The model-specific registers and the time stamp; x87 and vector registers. */
+const keptByInit = [[SYSENTER_CS, COUNTERS], [STAR, APIC_BASE], [XMM, FPU_ACCESS]] as const;
 
 export class Cpu {
   readonly state: CpuState;
@@ -112,6 +115,22 @@ export class Cpu {
     this.pagingChanged('reset');
     this.hooks.contextChanged();
     this.hooks.debugRegistersChanged();
+  }
+
+  /** INIT: as RESET, but the time stamp, the model-specific registers and the floating-point units keep their values (SDM Vol. 3, table 9-1). */
+  init(): void {
+    const { state } = this;
+    const kept = keptByInit.map(([first, end]) => state.u8.slice(first, end));
+    this.reset();
+    keptByInit.forEach(([first], n) => state.u8.set(kept[n], first));
+    state.updateFpuAccess();
+  }
+
+  /** A start-up message: real mode at the beginning of a page. */
+  startUp(page: number): void {
+    this.setRealModeSegment(Segment.CS, page << 8);
+    this.state.eip = 0;
+    this.hooks.contextChanged();
   }
 
   pagingChanged(cause: PagingCause): void {

@@ -3,7 +3,7 @@
  * The shapes are those of the protocol (imported as types only: they are data, and there is one declaration of them).
  */
 import type {
-  AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText,
+  AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, ScreenText,
 } from '../../protocol/messages';
 
 export type RunOutcome =
@@ -43,6 +43,13 @@ export interface MachineApi {
   /** While idle: move the clock to `at` (at most the next event). */
   idleUntil(at: number): void;
   reset(): void;
+
+  /** The processor in view: registers, linear memory and steps are its own. It is the one that ran last, or the one selected since. */
+  readonly processor: number;
+  selectProcessor(index: number): void;
+  processorStates(): ProcessorSummary[];
+  /** An operating system that listens shuts down. */
+  powerButton(): void;
 
   registers(): RegisterSnapshot;
   /** Throws MachineError 'register' for an unknown name or a value that does not fit. */

@@ -2,7 +2,7 @@
  * The machine: a processor under the engine, memory, the board, the clock, and the loop that runs them together: time advances by retired
  * instructions, due device events fire at exact counts, interrupts and debug traps are taken at instruction boundaries.
  */
-import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, RegisterName, RegisterSnapshot, ScreenText } from '../../protocol/messages';
+import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, ScreenText } from '../../protocol/messages';
 import { Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
 import { cpuModels } from '../cpu/cpuid';
@@ -10,7 +10,6 @@ import { debugFault, enabledBreakpoints, matchingBreakpoints, SINGLE_STEP } from
 import type { DeliveryOutcome } from '../cpu/deliver';
 import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
 import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from '../cpu/layout';
-import { timeStamp } from '../cpu/msr';
 import { readByName, setByName } from '../cpu/names';
 import { Mmu } from '../mmu/mmu';
 import { linearNumber, PageFault } from '../mmu/types';
@@ -25,9 +24,11 @@ import { floppyDisk } from './disk';
 import { Firmware } from './firmware';
 import { listInstructions } from './listing';
 import { prepareBoot } from './loaders/load';
+import { Processors, type Processor } from './processors';
 
 const WASM_PAGE = 65536;
 const MEMORY_MIB_MAX = 2048;
+const PROCESSORS_MAX = 8;
 /** 2026-01-01 00:00:00 UTC: a fixed date, so that runs repeat. */
 const DEFAULT_RTC_SECONDS = 1767225600;
 const DEFAULT_INSTRUCTIONS_PER_SECOND = 100_000_000;
@@ -47,17 +48,12 @@ export class Machine implements MachineApi {
   private readonly breakpoints = new Set<number>();
   private exceptionStops: ReadonlySet<number> = new Set();
   private watches: WatchHandle[] = [];
-  private halted = false;
-  private nmiPending = false;
+  private readonly processors: Processors;
   private resetWanted = false;
   /** Ticks of the clock in which no instruction was retired. */
   private skippedTicks = 0;
   private end: EndReason | undefined;
   private lastPostMortem: PostMortem | undefined;
-  /** The exception that was reported as a stop: the same one is delivered when the machine goes on. */
-  private reported: { readonly vector: number; readonly at: number } | undefined;
-  /** DR6 bits of a debug trap that was reported as a stop and is still to be delivered. */
-  private heldTrap: number | undefined;
 
   constructor(readonly configuration: MachineConfiguration, outputs: MachineOutputs) {
     const ramBytes = checkedMemory(configuration.memoryMiB);
@@ -75,14 +71,14 @@ export class Machine implements MachineApi {
       portRead: (port, bytes) => this.board.ports.read(port, bytes),
       portWrite: (port, bytes, value) => this.portWrite(port, bytes, value),
       halt: () => {
-        this.halted = true;
+        this.processors.current.activity = 'halted';
         this.engine.yield();
       },
       debugRegistersChanged: () => this.updateWatches(),
-      interruptRequested: () => this.board.localApics[0].interruptRequested,
-      apic: () => this.board.localApics[0],
+      interruptRequested: () => this.processors.current.apic.interruptRequested,
+      apic: () => this.processors.current.apic,
       nmiUnblocked: () => {
-        if (this.nmiPending) this.engine.yield();
+        if (this.processors.current.nmiPending) this.engine.yield();
       },
       stopsAt: (vector) => this.stopsAt(vector),
     });
@@ -91,20 +87,15 @@ export class Machine implements MachineApi {
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
       floppyType: boot.floppy === undefined ? 0 : floppyDisk(boot.floppy).cmosType, hasHardDisk: boot.hardDisk !== undefined,
-      processors: 1, x2apic: false, deadline: false,
+      processors: checkedProcessors(configuration.processors), x2apic: false, deadline: false,
       ...(boot.bootDrive === 'hardDisk' && { bootOrder: ['hardDisk', 'floppy'] as const }),
     }, {
-      interrupt: () => {
-        if (this.engine.cpu.state.systemFlags & Flag.IF) this.engine.yield();
-      },
-      nmi: () => {
-        this.nmiPending = true;
-        this.engine.yield();
-      },
-      init: () => undefined,
-      startUp: () => undefined,
-      timeStamp: () => timeStamp(this.engine.cpu),
-      currentProcessor: () => 0,
+      interrupt: (n) => this.processors.interrupt(n),
+      nmi: (n) => this.processors.nmi(n),
+      init: (n) => this.processors.init(n),
+      startUp: (n, page) => this.processors.startUp(n, page),
+      timeStamp: (n) => this.processors.timeStamp(n),
+      currentProcessor: () => this.processors.current.index,
       a20: (enabled) => {
         this.mmu.setA20(enabled);
         this.engine.yield();
@@ -118,6 +109,9 @@ export class Machine implements MachineApi {
       serial: (port, bytes) => outputs.serial(port, bytes),
       debugPort: (bytes) => outputs.debugPort(bytes),
     });
+    this.processors = new Processors(this.board.localApics, this.engine, (debugRegisters) => {
+      if (debugRegisters) this.updateWatches();
+    });
     this.firmware = new Firmware(boot, {
       cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, log: (text) => outputs.log(text),
     });
@@ -128,12 +122,9 @@ export class Machine implements MachineApi {
     this.clock.restart(0);
     this.engine.reset();
     this.board.powerOn();
-    this.halted = false;
-    this.nmiPending = false;
+    this.processors.reset();
     this.skippedTicks = 0;
     this.end = undefined;
-    this.reported = undefined;
-    this.heldTrap = undefined;
     this.firmware.load();
     this.engine.stateChanged();
   }
@@ -166,49 +157,56 @@ export class Machine implements MachineApi {
   }
 
   private advance(target: number, passBreakpoint: boolean): RunOutcome {
-    const { cpu } = this.engine;
+    const { engine, processors } = this;
+    const { cpu } = engine;
     const { state } = cpu;
-    const apic = this.board.localApics[0];
     let pass = passBreakpoint;
+    processors.resume(passBreakpoint);
     for (;;) {
-      this.clock.advanceTo(this.engine.now);
+      this.clock.advanceTo(engine.now);
       if (this.resetWanted) {
         this.resetWanted = false;
-        this.restartProcessor();
+        this.restartProcessors();
       }
       if (this.end) return { kind: 'ended', reason: this.end };
-      if (this.heldTrap !== undefined) {
-        const bits = this.heldTrap;
-        this.heldTrap = undefined;
-        const stop = this.delivered(this.engine.cpu.debugTrap(bits), Vector.DB);
-        if (stop) return stop;
-      }
-      const nmi = this.nmiPending && !cpu.nmiBlocked;
-      const requested = nmi || (apic.interruptRequested && (state.systemFlags & Flag.IF) !== 0);
-      if (this.halted && !requested) {
-        if (!(state.systemFlags & Flag.IF)) {
+      // A step is one processor's: the others stand still as long as it has something to execute.
+      const alone = passBreakpoint && processors.currentRuns;
+      if (!alone && !processors.schedule()) {
+        if (processors.allDead) {
           this.end = { kind: 'halted' };
           continue;
         }
         const wakeAt = this.clock.nextEvent();
-        if (this.configuration.pace === 'max' && wakeAt !== undefined) {
-          if (this.engine.now >= target) return { kind: 'slice' };
-          this.skipTo(wakeAt);
-          continue;
-        }
-        return { kind: 'idle', wakeAt };
+        if (this.configuration.pace !== 'max' || wakeAt === undefined) return { kind: 'idle', wakeAt };
+        if (engine.now >= target) return { kind: 'slice' };
+        this.skipTo(wakeAt);
+        continue;
       }
-      if (this.engine.now >= target) return { kind: 'slice' };
-      this.halted = false;
+      const processor = processors.current;
+      if (processor.initPending || processor.startUpPage !== undefined) {
+        this.startProcessor(processor);
+        continue;
+      }
+      if (processor.heldTrap !== undefined) {
+        const bits = processor.heldTrap;
+        processor.heldTrap = undefined;
+        const stop = this.delivered(cpu.debugTrap(bits), Vector.DB);
+        if (stop) return stop;
+        continue;
+      }
+      const nmi = processor.nmiPending && !cpu.nmiBlocked;
+      const requested = nmi || (processor.apic.interruptRequested && (state.systemFlags & Flag.IF) !== 0);
+      if (engine.now >= target) return { kind: 'slice' };
+      processor.activity = 'running';
       // A single step executes the instruction that the person sees; an interrupt waits for the boundary behind it.
       if (requested && !state.interruptShadow && !(pass && target - this.engine.now === 1)) {
         // Between iterations of a repeated string instruction the pushed image has RF set (SDM Vol. 3, 17.3.1.1).
         if (this.engine.repeating) state.systemFlags |= Flag.RF;
         if (nmi) {
-          this.nmiPending = false;
+          processor.nmiPending = false;
           cpu.nmiBlocked = true;
         }
-        const vector = nmi ? Vector.NMI : apic.acknowledge();
+        const vector = nmi ? Vector.NMI : processor.apic.acknowledge();
         const from = this.engine.instructionLinear();
         const stop = this.delivered(cpu.deliver(vector, 'external'), vector);
         this.engine.noteTransfer(from);
@@ -224,12 +222,29 @@ export class Machine implements MachineApi {
         if (stop) return stop;
         continue;
       }
-      const limit = Math.min(target, this.clock.nextEvent() ?? Infinity) - this.engine.now;
+      const limit = Math.min(Math.min(target, this.clock.nextEvent() ?? Infinity) - engine.now, alone ? Infinity : processors.left);
       const single = pass || (state.systemFlags & (Flag.TF | Flag.RF)) !== 0 || state.interruptShadow;
       const stop = single ? this.oneInstruction(pass) : this.manyInstructions(limit);
       if (stop) return stop;
       pass = false;
     }
+  }
+
+  /** INIT and start-up messages take effect when the processor's turn has come. */
+  private startProcessor(processor: Processor): void {
+    const { cpu } = this.engine;
+    if (processor.initPending) {
+      processor.initPending = processor.nmiPending = false;
+      processor.heldTrap = processor.reported = undefined;
+      cpu.init();
+      processor.apic.init();
+      processor.activity = processor.index === 0 ? 'running' : 'waitingForStartUp';
+    } else {
+      cpu.startUp(processor.startUpPage!);
+      processor.startUpPage = undefined;
+      processor.activity = 'running';
+    }
+    this.engine.stateChanged();
   }
 
   private manyInstructions(limit: number): RunOutcome | undefined {
@@ -245,7 +260,7 @@ export class Machine implements MachineApi {
     const { cpu, repeating } = this.engine;
     if (repeating) cpu.state.systemFlags |= Flag.RF;
     if (this.stopsAt(Vector.DB)) {
-      this.heldTrap = bits;
+      this.processors.current.heldTrap = bits;
       return this.exceptionStop(Vector.DB, undefined, undefined);
     }
     return this.delivered(cpu.debugTrap(bits), Vector.DB);
@@ -283,7 +298,7 @@ export class Machine implements MachineApi {
   private fault(fault: GuestFault | PageFault): RunOutcome | undefined {
     const vector = fault instanceof PageFault ? Vector.PF : fault.vector;
     if (this.stopsAt(vector)) return this.exceptionStop(vector, fault.errorCode, fault.linear);
-    this.reported = undefined;
+    this.processors.current.reported = undefined;
     // What the abandoned instruction touched before it faulted counts for nothing.
     if (!(fault instanceof GuestFault && fault.afterTaskSwitch)) this.engine.cpu.pendingDebug = 0;
     const from = this.engine.instructionLinear();
@@ -296,11 +311,12 @@ export class Machine implements MachineApi {
 
   /** Whether the debugger wants to see this exception and has not just been shown it. */
   private stopsAt(vector: number): boolean {
-    return this.exceptionStops.has(vector) && !(this.reported?.vector === vector && this.reported.at === this.engine.now);
+    const { reported } = this.processors.current;
+    return this.exceptionStops.has(vector) && !(reported?.vector === vector && reported.at === this.engine.now);
   }
 
   private exceptionStop(vector: number, errorCode: number | undefined, address: number | undefined): RunOutcome {
-    this.reported = { vector, at: this.engine.now };
+    this.processors.current.reported = { vector, at: this.engine.now };
     return { kind: 'exception', vector, name: vectorName(vector), ...(errorCode !== undefined && { errorCode }), ...(address !== undefined && { address }) };
   }
 
@@ -311,7 +327,7 @@ export class Machine implements MachineApi {
   private delivered(outcome: DeliveryOutcome, asked: number): RunOutcome | undefined {
     if (outcome.kind === 'delivered') {
       // A handler runs: a trap behind HLT has woken the processor.
-      this.halted = false;
+      this.processors.current.activity = 'running';
       const { vector, errorCode } = outcome;
       if (vector === asked || !this.exceptionStops.has(vector)) return undefined;
       return this.exceptionStop(vector, errorCode, vector === Vector.PF ? this.engine.cpu.state.cr2 : undefined);
@@ -326,13 +342,12 @@ export class Machine implements MachineApi {
     this.engine.yield();
   }
 
-  /** The keyboard controller's or port 92h's reset pulse: the processor starts over, memory stays. */
-  private restartProcessor(): void {
+  /** A reset pulse (keyboard controller, port 92h, PCI reset control): the processors start over, memory stays. */
+  private restartProcessors(): void {
     this.engine.flush();
     this.engine.cpu.reset();
     this.board.reset();
-    this.halted = false;
-    this.nmiPending = false;
+    this.processors.reset();
     this.firmware.load();
     this.engine.stateChanged();
   }
@@ -395,8 +410,34 @@ export class Machine implements MachineApi {
     this.engine.yield();
   }
 
+  get processorCount(): number {
+    return this.processors.all.length;
+  }
+
+  get processor(): number {
+    return this.processors.current.index;
+  }
+
+  selectProcessor(index: number): void {
+    if (!Number.isInteger(index) || index < 0 || index >= this.processorCount) {
+      throw new MachineError('processor', `There is no processor ${index}; the machine has ${this.processorCount}, counted from 0.`);
+    }
+    this.processors.select(index);
+  }
+
+  processorStates(): ProcessorSummary[] {
+    return this.processors.all.map((processor) => {
+      const state = this.processors.state(processor);
+      return { processor: processor.index, activity: processor.activity, linear: (state.base(Segment.CS) + state.eip) >>> 0 };
+    });
+  }
+
+  powerButton(): void {
+    this.board.pm.pressPowerButton();
+  }
+
   registers(): RegisterSnapshot {
-    return this.engine.cpu.snapshot();
+    return { ...this.engine.cpu.snapshot(), processor: this.processor };
   }
 
   readRegister(name: RegisterName): bigint | undefined {
@@ -489,6 +530,13 @@ function checkedMemory(memoryMiB: number): number {
     throw new MachineError('memory', `The memory size is ${memoryMiB} MiB; it has to be a whole number from 1 to ${MEMORY_MIB_MAX}.`, 'Set a size such as 64.');
   }
   return memoryMiB * 1024 * 1024;
+}
+
+function checkedProcessors(processors = 1): number {
+  if (!Number.isInteger(processors) || processors < 1 || processors > PROCESSORS_MAX) {
+    throw new MachineError('processors', `The number of processors is ${processors}; it has to be a whole number from 1 to ${PROCESSORS_MAX}.`, 'Leave it out for 1.');
+  }
+  return processors;
 }
 
 function checkedRate(rate: number | undefined): number {

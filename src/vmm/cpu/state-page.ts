@@ -1,0 +1,48 @@
+/**
+ * The state page of a machine with several processors. Threaded code addresses the page with constants, so the processors take turns in it:
+ * what belongs to a processor is copied out and in, word by word as this table says; the rest is the engine's and stays.
+ */
+import {
+  BUDGET, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FPU_PENDING, OPERAND, READ_TABLE, RETIRED, RUN_BUDGET, SCRATCH, STATE_END, WIDE_ARGUMENTS,
+  WIDE_RESULT, WRITE_TABLE,
+} from './layout';
+
+interface SharedWords {
+  readonly first: number;
+  readonly bytes: number;
+  readonly why: string;
+}
+
+/** In order of addresses. */
+export const sharedWords: readonly SharedWords[] = [
+  { first: CONTEXT, bytes: 4, why: 'interned anew before the next unit' },
+  { first: READ_TABLE, bytes: 4, why: 'set when the address space is activated' },
+  { first: WRITE_TABLE, bytes: 4, why: 'set when the address space is activated' },
+  { first: BUDGET, bytes: 4, why: 'the run\'s' },
+  { first: EXIT_REASON, bytes: 4, why: 'the run\'s' },
+  { first: EXIT_RECORD, bytes: 4, why: 'the run\'s' },
+  { first: FAULT_VECTOR, bytes: 4, why: 'read before a processor is left' },
+  { first: FAULT_ERROR, bytes: 4, why: 'read before a processor is left' },
+  { first: SCRATCH, bytes: 16, why: 'holds values within an instruction' },
+  { first: RUN_BUDGET, bytes: 4, why: 'the run\'s' },
+  { first: RETIRED, bytes: 8, why: 'the machine\'s clock' },
+  { first: COUNTERS, bytes: COUNTERS_MAX, why: 'count the machine\'s events' },
+  { first: WIDE_ARGUMENTS, bytes: 24, why: 'hold values within an instruction' },
+  { first: WIDE_RESULT, bytes: 8, why: 'holds a value within an instruction' },
+  { first: FPU_PENDING, bytes: 4, why: 'holds a value within an instruction' },
+  { first: OPERAND, bytes: 16, why: 'holds a value within an instruction' },
+];
+
+/** The other words, as ranges [first, end). */
+const ownRanges: readonly (readonly [number, number])[] = [...sharedWords, { first: STATE_END, bytes: 0 }].reduce<[number, number][]>((ranges, { first, bytes }) => {
+  const last = ranges[ranges.length - 1];
+  last[1] = first;
+  if (first === last[0]) ranges.pop();
+  if (bytes > 0) ranges.push([first + bytes, STATE_END]);
+  return ranges;
+}, [[0, STATE_END]]);
+
+/** Copies what belongs to a processor between the live page and its own copy, both of STATE_END bytes. */
+export function copyProcessorState(from: Uint8Array, to: Uint8Array): void {
+  for (const [first, end] of ownRanges) to.set(from.subarray(first, end), first);
+}
