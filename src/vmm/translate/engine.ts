@@ -9,7 +9,7 @@ import { Cpu, type CpuHooks, type ProcessorApic } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
-  FAULT_VECTOR, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, VECTOR_TABLES,
+  FAULT_VECTOR, REGION_LIMIT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, VECTOR_TABLES,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
@@ -19,6 +19,7 @@ import { linearNumber, PageFault, type AccessBytes } from '../mmu/types';
 import { ContextTable, isLongCode, type Cut, type TranslationContext } from './context';
 import { generateThreadedModule, type ThreadedModule } from './handlers';
 import { Exit, RecordField, UNIT_CAP } from './record';
+import { Regions, type ThreadedExports } from './regions';
 import { CacheFull, Translator } from './translator';
 import { writeVectorTables } from './vector-tables';
 
@@ -71,6 +72,7 @@ export class Engine {
   private readonly u32: Uint32Array;
   private readonly i32: Int32Array;
   private readonly runThreaded: () => void;
+  private readonly regions: Regions;
   private context!: TranslationContext;
   private cut: Cut = 'full';
   private contextStale = true;
@@ -113,6 +115,7 @@ export class Engine {
       },
     });
     this.runThreaded = instance.exports.run as () => void;
+    this.regions = new Regions(memory, this.translator, module, instance.exports as unknown as ThreadedExports);
   }
 
   /** Instructions retired since power-on, exact also inside callouts. */
@@ -138,7 +141,9 @@ export class Engine {
       const fine = cut !== 'full' || left < UNIT_CAP;
       this.useContext(fine && cut === 'full' ? 'single' : cut);
       const slack = fine ? 1 : UNIT_CAP;
-      const budget = Math.min(left, 0x40000000) - slack;
+      const stretch = this.regions.plan(Math.min(left, 0x40000000));
+      const budget = stretch.count - slack;
+      this.i32[REGION_LIMIT >> 2] = stretch.limit;
       this.i32[BUDGET >> 2] = budget;
       this.i32[RUN_BUDGET >> 2] = budget;
       this.u32[EXIT_REASON >> 2] = Exit.None;
@@ -159,6 +164,7 @@ export class Engine {
         case Exit.Budget:
         case Exit.Repeating:
           if (this.yielded) return RAN;
+          this.regions.sample((state.base(Segment.CS) + state.eip) >>> 0, this.context);
           break;
         case Exit.Fault:
           return { kind: 'fault', fault: this.faultInPlace() };

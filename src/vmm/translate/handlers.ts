@@ -10,7 +10,7 @@ import {
 } from '../cpu/layout';
 import type { InstructionTable } from '../isa/types';
 import { ModuleWriter, type FunctionBody } from '../wasm/module';
-import { enumerateForms, type FormIndex } from './forms';
+import { enumerateForms, type Form, type FormIndex, type Load } from './forms';
 import { Exit, RecordField, SpecialHandler } from './record';
 import { ThreadedBuilder } from './threaded-builder';
 
@@ -28,13 +28,26 @@ export interface HandlerImports {
   callout(name: string): number;
 }
 
+/** What a handler was generated from: a form (others may share it, for which it would come out alike), or the loading record of a vector instruction. */
+export interface HandlerForm {
+  readonly form: Form;
+  readonly load?: Load;
+}
+
 export interface ThreadedModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly forms: FormIndex;
   readonly handlerCount: number;
   /** Names of the imported callouts, in import order. */
   readonly callouts: readonly string[];
+  /** By handler number. */
+  readonly formOf: readonly HandlerForm[];
+  /** The first of {@link REGION_SLOTS} places in the exported table `handlers` behind the handlers. */
+  readonly firstRegionSlot: number;
 }
+
+/** How many regions may be in force at a time. */
+export const REGION_SLOTS = 4096;
 
 const CS_BASE = SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.base;
 
@@ -152,6 +165,7 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   });
   if (functions.length !== SpecialHandler.Count - 1) fail('special handlers do not match their numbers');
 
+  const formOf: HandlerForm[] = [];
   const forms = enumerateForms(table, (form) => {
     const index = module.declare(handlerType);
     const body = module.body(handlerType);
@@ -159,13 +173,16 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
     builder.build();
     module.define(index, body);
     functions.push(index);
+    formOf[functions.length] = { form };
     return { handler: functions.length, dependencies: builder.dependencies };
   }, (load, form) => {
     const index = module.declare(handlerType);
     const body = module.body(handlerType);
     new ThreadedBuilder(form, body, imports).buildLoad(load);
     module.define(index, body);
-    return functions.push(index);
+    functions.push(index);
+    formOf[functions.length] = { form, load };
+    return functions.length;
   });
 
   // The dispatcher: EIP → jump cache → record, else the translator.
@@ -201,8 +218,13 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
 
   const run = define(plain, (body) => body.index('call', dispatch));
   module.export('run', run);
-  module.table(functions.length + 1, 1, functions);
-  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names };
+  // What regions leave through: their modules do not import the table, of which some engines make a copy for each instance.
+  module.export('dispatch', dispatch);
+  module.export('go', define(handlerType, (body) => goTo(body, 0)));
+  const through = module.type(['i32', 'i32'], []);
+  module.export('goThrough', define(through, (body) => body.index('local.get', 0).index('local.get', 1).indirect('return_call_indirect', handlerType)));
+  module.table('handlers', functions.length + 1 + REGION_SLOTS, 1, functions);
+  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names, formOf, firstRegionSlot: functions.length + 1 };
 }
 
 /** Parameters of the memory slow paths. */

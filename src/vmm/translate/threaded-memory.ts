@@ -81,12 +81,16 @@ export abstract class ThreadedMemory extends ThreadedValues {
       this.store(this.address(n), operand.width, value);
       return;
     }
-    const kept = node(this.let(value));
-    this.body.index('local.get', pending.host).open('if');
-    this.body.index('local.get', pending.host);
-    kept.emit();
-    this.body.memory(this.storeWidth(operand.width), 0).op('else');
-    this.callWriteSlow(pending.linear, operand.width, kept);
+    this.writePending(pending.host, pending.linear, operand.width, node(this.let(value)));
+  }
+
+  /** The store behind {@link readForWrite}: to the host address if the fast path found one. */
+  protected writePending(host: number, linear: number, width: Width, value: Node): void {
+    this.body.index('local.get', host).open('if');
+    this.body.index('local.get', host);
+    value.emit();
+    this.body.memory(this.storeWidth(width), 0).op('else');
+    this.callWriteSlow(linear, width, value);
     this.body.op('end');
   }
 
@@ -152,18 +156,23 @@ export abstract class ThreadedMemory extends ThreadedValues {
     const flat = address.segment === 'record' || address.segment === 0 ? this.form.flatMemory : this.form.flat;
     if (flat) return node(address.offset).local ?? this.store32(address.offset);
     const offset = this.store32(address.offset);
+    this.checkSegment(offset, address.segment, width, write);
+    return this.store32(this.op('add', this.localNode(offset, 'i32'), this.segmentField(address.segment, 'base')));
+  }
+
+  /** The quick limit check, and the exact one behind it. */
+  protected checkSegment(offset: number, segment: SegmentRef, width: OperandWidth, write: boolean): void {
     const body = this.body;
     body.index('local.get', offset);
-    this.segmentField(address.segment, 'low').emit();
+    this.segmentField(segment, 'low').emit();
     body.op('i32.sub');
-    this.segmentField(address.segment, write ? 'writeQuick' : 'readQuick').emit();
+    this.segmentField(segment, write ? 'writeQuick' : 'readQuick').emit();
     body.op('i32.ge_u').open('if');
     body.index('local.get', RECORD).index('local.get', offset);
-    if (address.segment === 'record') this.field('segment', 'i32.load16_u').emit();
-    else body.i32(SEGMENTS + SEGMENT_SIZE * address.segment);
+    if (segment === 'record') this.field('segment', 'i32.load16_u').emit();
+    else body.i32(SEGMENTS + SEGMENT_SIZE * segment);
     body.i32((width / 8) | (write ? 0x100 : 0)).index('call', this.imports.segmentCheck);
     body.open('if').op('return').op('end').op('end');
-    return this.store32(this.op('add', this.localNode(offset, 'i32'), this.segmentField(address.segment, 'base')));
   }
 
   // ---- memory ----

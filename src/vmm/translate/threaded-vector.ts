@@ -63,8 +63,13 @@ export abstract class ThreadedVector extends ThreadedX87 {
   requireUnit(unit: 'x87' | 'mmx' | 'sse'): void {
     const body = this.body;
     body.i32(0).memory('i32.load', FPU_ACCESS).i32(accessBits[unit]).op('i32.and').open('if');
-    this.callout('unitUnavailable', this.constant(accessBits[unit]));
+    this.unitUnavailable(unit);
     body.op('end');
+  }
+
+  /** The runtime says why, and raises the fault. */
+  protected unitUnavailable(unit: keyof typeof accessBits): void {
+    this.callout('unitUnavailable', this.constant(accessBits[unit]));
   }
 
   enterMmx(): void {

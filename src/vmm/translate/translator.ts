@@ -21,6 +21,7 @@ import type { Mmu } from '../mmu/mmu';
 import { CONTEXTS_MAX, type TranslationContext } from './context';
 import { Addressing, formOperands, isX87, loadOf, loadsFirst, repeatIndex, type FormIndex, type FormOperand } from './forms';
 import { RECORD_SIZE, RecordField, SpecialHandler, UNIT_CAP } from './record';
+import type { Region } from './regions';
 
 export interface Unit {
   readonly linear: number;
@@ -36,9 +37,17 @@ export interface Unit {
   /** Guest bytes. */
   bytes: number;
   instructions: number;
+  /** Records up to the last instruction's. */
+  records: number;
   live: boolean;
   /** First records of discarded predecessors that forward to this unit. */
   forwarders: number[];
+  /** How often the unit was found at work before it became part of a region. */
+  heat: number;
+  /** The region that the unit is the root of. */
+  region?: Region;
+  /** Every region that the unit is part of. */
+  regions?: Set<Region>;
 }
 
 /** Thrown when the translation cache has no room: the caller forgets everything and starts again. */
@@ -83,6 +92,12 @@ export class Translator {
   /** Live units by the 64-byte granules of memory that hold their code, and by the linear granule in which they begin. */
   private readonly byGranule = new Map<number, Set<Unit>>();
   private readonly byLinear = new Map<number, Set<Unit>>();
+  /** Live units by the address of their first record. */
+  private readonly byRecord = new Map<number, Unit>();
+  /** Told of a unit whose code was overwritten, before its records change. */
+  onDiscard: (unit: Unit) => void = () => { /* nothing was built upon units yet */ };
+  /** Told that everything is forgotten. */
+  onFlush: () => void = () => { /* nothing was built upon units yet */ };
   private readonly instruction = new Instruction();
   private readonly straddle = new Uint8Array(16);
   private readonly plans = new Map<number, OperandPlan>();
@@ -125,7 +140,7 @@ export class Translator {
     }
     if (!unit) {
       unit = {
-        linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, live: false, forwarders: [],
+        linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, forwarders: [], heat: 0,
       };
       this.translate(unit, fetch.hostPage);
       if (unit.live) this.keep(page, unit);
@@ -144,6 +159,25 @@ export class Translator {
   private secondPageHolds(unit: Unit): boolean {
     const second = this.secondPageOf(unit.linear);
     return this.mmu.fetchPage(second).gpaPage === unit.secondPage && this.lookupEntry(second) !== INVALID_ENTRY;
+  }
+
+  /** The live unit whose first record stands at an address. */
+  unitOfRecord(record: number): Unit | undefined {
+    return this.byRecord.get(record);
+  }
+
+  /** The live unit at a linear address, if it has been translated. */
+  find(linear: number, context: TranslationContext): Unit | undefined {
+    for (const unit of this.byLinear.get(linear >>> 6) ?? []) {
+      if (unit.linear === linear && unit.context === context) return unit;
+    }
+    return undefined;
+  }
+
+  /** The lookup entry through which a unit's page is reached now; undefined when it is not mapped, or another page is. */
+  mappedEntry(unit: Unit): number | undefined {
+    const entry = this.lookupEntry(unit.linear);
+    return entry !== INVALID_ENTRY && this.mmu.fetchPage(unit.linear).gpaPage === Math.floor(unit.gpaFirst / 4096) ? entry : undefined;
   }
 
   /** Between two transfers nothing is at work in threaded code: what was retired may be used again. */
@@ -259,9 +293,11 @@ export class Translator {
   /** Forgets everything. Must not be called while threaded code runs. */
   flush(): void {
     for (const granule of this.byGranule.keys()) this.mmu.untraceCode(granule * GRANULE, granule * GRANULE + GRANULE - 1);
+    this.onFlush();
     this.pages.clear();
     this.byGranule.clear();
     this.byLinear.clear();
+    this.byRecord.clear();
     this.freeContinuations = [];
     this.retired = [];
     this.lastPlaced = undefined;
@@ -327,6 +363,9 @@ export class Translator {
       }
       if (straddling >= 0) break;
     }
+    // A conditional jump's continuation stands behind it.
+    const behind = ended && this.u32[(at - RECORD_SIZE) >> 2] === SpecialHandler.Continue ? 1 : 0;
+    unit.records = (at - start) / RECORD_SIZE - behind;
     if (!ended) {
       const lastEip = (unit.linear - context.csBase) >>> 0;
       this.emitContinuation(at, lastEip, (linear - context.csBase) >>> 0, position, 0);
@@ -539,6 +578,8 @@ export class Translator {
   // ---- bookkeeping ----
 
   private register(unit: Unit): void {
+    this.byRecord.set(unit.record, unit);
+    unit.heat = 0;
     into(this.byLinear, unit.linear >>> 6, unit);
     this.eachGranule(unit, (granule) => {
       if (into(this.byGranule, granule, unit)) this.mmu.traceCode(granule * GRANULE, granule * GRANULE + GRANULE - 1);
@@ -578,7 +619,9 @@ export class Translator {
   }
 
   private discard(unit: Unit): void {
+    this.onDiscard(unit);
     unit.live = false;
+    this.byRecord.delete(unit.record);
     for (let i = 0; i < unit.capacity; i++) {
       const at = unit.record + i * RECORD_SIZE;
       const handler = this.u32[at >> 2];

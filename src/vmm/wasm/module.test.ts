@@ -67,7 +67,7 @@ describe('wasm: modules', () => {
     const constant = define(nothing, (b) => b.i64(-(2 ** 40)));
     module.export('entry', entry);
     module.export('constant', constant);
-    module.table(2, 1, [addOne]);
+    module.table('functions', 2, 1, [addOne]);
     const memory = new WebAssembly.Memory({ initial: 1 });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { host: { memory, twice: (x: number) => 2 * x } });
     const exports = instance.exports as { entry(x: number): number; constant(): bigint };

@@ -13,18 +13,30 @@ export interface FunctionType {
 /** The body of one function, written instruction by instruction. */
 export class FunctionBody {
   private readonly locals: ValueType[] = [];
+  private readonly temporaries: number[] = [];
+  private readonly free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
+  /** How many blocks, loops and ifs are open. */
+  depth = 0;
 
   /** `code` is borrowed: empty at first, and free again once the body has been appended. */
   constructor(private readonly parameterCount: number, readonly code = new ByteWriter()) {}
 
-  /** A fresh local. */
+  /** A local for a while: see {@link releaseLocals}. */
   local(type: ValueType): number {
+    const index = this.free[type].pop() ?? this.ownLocal(type);
+    this.temporaries.push(index);
+    return index;
+  }
+
+  /** A local that is never given out again. */
+  ownLocal(type: ValueType): number {
     this.locals.push(type);
     return this.parameterCount + this.locals.length - 1;
   }
 
   /** An instruction without immediates. */
   op(opcode: Opcode): this {
+    if (opcode === 'end') this.depth--;
     this.opcode(opcode);
     return this;
   }
@@ -107,9 +119,21 @@ export class FunctionBody {
 
   /** block, loop or if without results. */
   open(opcode: 'block' | 'loop' | 'if'): this {
+    this.depth++;
     this.code.byte(opcodes[opcode]);
     this.code.byte(EMPTY_BLOCK);
     return this;
+  }
+
+  /** br or br_if to the construct that was open()ed when {@link depth} became `level`. */
+  branch(opcode: 'br' | 'br_if', level: number): this {
+    return this.index(opcode, this.depth - level);
+  }
+
+  /** The locals that {@link local} made since the last call hold nothing of interest any more: it gives them out again. */
+  releaseLocals(): void {
+    for (const index of this.temporaries) this.free[this.locals[index - this.parameterCount]].push(index);
+    this.temporaries.length = 0;
   }
 
   /** (return_)call_indirect through table 0; the table index is on the stack. */
@@ -149,6 +173,7 @@ export class ModuleWriter {
   private readonly exports: { name: string; index: number }[] = [];
   private readonly elements: { offset: number; functions: number[] }[] = [];
   private memoryImport: { module: string; name: string; pages: number } | undefined;
+  private tableName = '';
   private tableSize = 0;
 
   type(parameters: readonly ValueType[], results: readonly ValueType[]): number {
@@ -193,8 +218,9 @@ export class ModuleWriter {
     this.exports.push({ name, index });
   }
 
-  /** Table 0 (function references), defined here and filled from `offset`. */
-  table(size: number, offset: number, functions: number[]): void {
+  /** Table 0 (function references), defined here and filled from `offset`, exported under `name`. */
+  table(name: string, size: number, offset: number, functions: number[]): void {
+    this.tableName = name;
     this.tableSize = size;
     this.elements.push({ offset, functions });
   }
@@ -236,7 +262,12 @@ export class ModuleWriter {
         s.unsigned(this.tableSize);
       });
     }
-    this.section(out, 7, this.exports.length, (s) => {
+    this.section(out, 7, this.exports.length + (this.tableSize ? 1 : 0), (s) => {
+      if (this.tableSize) {
+        s.name(this.tableName);
+        s.byte(1);
+        s.unsigned(0);
+      }
       for (const { name, index } of this.exports) {
         s.name(name);
         s.byte(0);

@@ -1,0 +1,544 @@
+/**
+ * The builder's back end for regions: threaded code's, partially evaluated. The record's fields are constants, the general registers and the
+ * operands of the last flag-defining operation live in WebAssembly locals, and whatever cannot be done in line *leaves*: the locals go back to
+ * the state page and threaded code goes on at the record of the same instruction, as if the region had never been entered. So a region has no
+ * slow paths of its own, and every fault is as precise as threaded code makes it.
+ *
+ * What must hold: an instruction changes no register and no flag before the last operation of it that may leave (see isa/builder.ts).
+ */
+import { EIP, GPR, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, ZERO } from '../cpu/layout';
+import type { Address, ArithmeticFlag, BinaryOperation, Condition, SegmentRef, StringRun, Value, Width } from '../isa/builder';
+import type { FunctionBody } from '../wasm/module';
+import type { Form, FormOperand, OperandWidth } from './forms';
+import type { HandlerImports } from './handlers';
+import { RecordField } from './record';
+import { flagKind, inMemory, meet, type FlagKind, type FlagState } from './region-flags';
+import { ThreadedBuilder } from './threaded-builder';
+import { node, type Node } from './threaded-values';
+
+const REGISTERS = 16;
+
+/** How the unit's last instruction goes on; the emitter writes it. */
+export type BlockEnd =
+  | { readonly kind: 'jump' }
+  | { readonly kind: 'condition'; readonly condition: Value }
+  | { readonly kind: 'indirect'; readonly target: Value; readonly returns: boolean }
+  /** EIP is set; the dispatcher finds the way. */
+  | { readonly kind: 'dispatch' }
+  /** Nothing follows: the block has left. */
+  | { readonly kind: 'left' };
+
+/** What the builders of one region share. */
+export class RegionState {
+  /** Local of each general register, or -1 while nobody has used it. */
+  readonly registers = new Int32Array(REGISTERS).fill(-1);
+  readonly written = new Set<number>();
+  flags: FlagState = [inMemory];
+  /** Local: the record to leave to, 0 for the dispatcher. */
+  readonly leaveRecord: number;
+  /** Local: the kind of the flags where more than one is possible, and where the region is left. */
+  readonly flagKind: number;
+  readonly readTable: number;
+  readonly writeTable: number;
+  readonly budget: number;
+  readonly limit: number;
+  /** Nesting level of the block behind which the region is left. */
+  leaveLevel = 0;
+  private readonly operands: Record<'i32' | 'i64', number[]> = { i32: [], i64: [] };
+
+  constructor(readonly body: FunctionBody, readonly u8: Uint8Array, readonly u16: Uint16Array, readonly u32: Uint32Array, readonly wide: boolean) {
+    this.leaveRecord = body.ownLocal('i32');
+    this.flagKind = body.ownLocal('i32');
+    this.readTable = body.ownLocal('i32');
+    this.writeTable = body.ownLocal('i32');
+    this.budget = body.ownLocal('i32');
+    this.limit = body.ownLocal('i32');
+  }
+
+  get registerType(): 'i32' | 'i64' { return this.wide ? 'i64' : 'i32'; }
+
+  /** The local of a register. */
+  register(n: number): number {
+    if (this.registers[n] < 0) this.registers[n] = this.body.ownLocal(this.registerType);
+    return this.registers[n];
+  }
+
+  /** The n-th operand of the last operation. */
+  operand(n: number, width: Width): number {
+    const type = width === 64 ? 'i64' : 'i32';
+    const known = this.operands[type];
+    while (known.length <= n) known.push(this.body.ownLocal(type));
+    return known[n];
+  }
+
+  /** Goes on in threaded code. The record is constant, or emitted by the caller. */
+  leave(record: number | (() => void)): void {
+    const { body } = this;
+    if (typeof record === 'number') body.i32(record);
+    else record();
+    body.index('local.set', this.leaveRecord);
+    this.noteKind();
+    body.branch('br', this.leaveLevel);
+  }
+
+  /** The kind local says what the flags are. */
+  noteKind(): void {
+    if (this.flags.length === 1) this.body.i32(this.flags[0].id).index('local.set', this.flagKind);
+  }
+}
+
+const foldable: Partial<Record<BinaryOperation, (a: number, b: number) => number>> = {
+  add: (a, b) => a + b, sub: (a, b) => a - b, and: (a, b) => a & b, or: (a, b) => a | b, xor: (a, b) => a ^ b, mul: (a, b) => Math.imul(a, b),
+  shl: (a, b) => a << b, shr: (a, b) => a >>> b, sar: (a, b) => a >> b,
+  eq: (a, b) => Number(a === b), ne: (a, b) => Number(a !== b), gtU: (a, b) => Number(a >>> 0 > b >>> 0), ltU: (a, b) => Number(a >>> 0 < b >>> 0),
+  leU: (a, b) => Number(a >>> 0 <= b >>> 0), geU: (a, b) => Number(a >>> 0 >= b >>> 0),
+};
+/** Operations that do nothing when their right operand is 0. */
+const neutralZero: ReadonlySet<BinaryOperation> = new Set(['add', 'sub', 'or', 'xor', 'shl', 'shr', 'sar', 'rotl']);
+
+export class RegionBuilder extends ThreadedBuilder {
+  end: BlockEnd | undefined;
+  /** How many arms of {@link if} are being written around this point. */
+  private arms = 0;
+
+  constructor(form: Form, imports: HandlerImports, readonly region: RegionState, readonly record: number) {
+    super(form, region.body, imports);
+  }
+
+  /** Writes the instruction; how it goes on is in {@link end}, undefined for "with the next one". */
+  override build(): void {
+    this.form.encoding.instruction.semantics(this);
+    if (this.ended && !this.end) this.end = { kind: 'left' };
+  }
+
+  /** Leaves to this very instruction's handler. */
+  leaveHere(): void {
+    this.region.leave(this.record);
+  }
+
+  // ---- values ----
+
+  protected override field(name: keyof typeof RecordField, opcode: 'i32.load' | 'i32.load16_u' | 'i32.load8_u' = 'i32.load'): Node {
+    const at = this.record + RecordField[name];
+    const { u8, u16, u32 } = this.region;
+    return node(this.constant(opcode === 'i32.load' ? u32[at >> 2] : opcode === 'i32.load16_u' ? u16[at >> 1] : u8[at]));
+  }
+
+  override op(operation: BinaryOperation, a: Value, b: Value): Value {
+    const x = node(a).constant, y = node(b).constant;
+    if (a.type === 'i32' && b.type === 'i32') {
+      const fold = foldable[operation];
+      if (fold && x !== undefined && y !== undefined) return this.constant(fold(x, y));
+      if (y === 0 && neutralZero.has(operation)) return a;
+      if (x === 0 && (operation === 'add' || operation === 'or' || operation === 'xor')) return b;
+    }
+    return super.op(operation, a, b);
+  }
+
+  override isZero(a: Value): Value {
+    const x = node(a).constant;
+    return x === undefined ? super.isZero(a) : this.constant(Number(x === 0));
+  }
+
+  // ---- registers ----
+
+  protected override operand(n: number): FormOperand { return super.operand(n); }
+
+  /** General register and byte that a state-page address names, or undefined. */
+  private static registerAt(address: number): { readonly n: number; readonly high: boolean } | undefined {
+    return address >= GPR && address < GPR + 8 * REGISTERS ? { n: (address - GPR) >> 3, high: (address & 7) === 1 } : undefined;
+  }
+
+  private registerOperand(n: number): { readonly n: number; readonly high: boolean } | undefined {
+    const operand = this.operand(n);
+    if (operand.kind !== 'register') return undefined;
+    return RegionBuilder.registerAt(node(this.registerField(n)).constant!);
+  }
+
+  override read(n: number): Value {
+    const named = this.registerOperand(n);
+    if (!named) return super.read(n);
+    return named.high ? this.highByte(named.n) : this.register(named.n, this.operand(n).width as Width);
+  }
+
+  override write(n: number, value: Value): void {
+    const named = this.registerOperand(n);
+    if (!named) {
+      super.write(n, value);
+      return;
+    }
+    if (named.high) this.setHighByte(named.n, value);
+    else this.setRegister(named.n, this.operand(n).width as Width, value);
+  }
+
+  /** The whole register as it is now. */
+  private whole(n: number): Node {
+    return this.localNode(this.region.register(n), this.region.registerType);
+  }
+
+  private low32(n: number): Value {
+    return this.region.wide ? this.wrap32(this.whole(n)) : this.whole(n);
+  }
+
+  override register(n: number, width: Width): Value {
+    if (width === 64) return this.effect('i64', () => { this.whole(n).emit(); });
+    return this.effect('i32', () => { node(this.truncate(this.low32(n), width)).emit(); });
+  }
+
+  override setRegister(n: number, width: Width, value: Value): void {
+    const { region } = this;
+    const local = region.register(n);
+    region.written.add(n);
+    const kept = width === 8 ? ~0xff : ~0xffff;
+    const result = width >= 32
+      ? region.wide && width === 32 ? this.extend64(value, false) : value
+      : this.merged(this.op('and', this.low32(n), this.constant(kept)), this.truncate(value, width), n);
+    node(result).emit();
+    this.body.index('local.set', local);
+  }
+
+  override highByte(n: number): Value {
+    return this.effect('i32', () => { node(this.op('and', this.op('shr', this.low32(n), this.constant(8)), this.constant(0xff))).emit(); });
+  }
+
+  override setHighByte(n: number, value: Value): void {
+    this.region.written.add(n);
+    const local = this.region.register(n);
+    const byte = this.op('shl', this.truncate(value, 8), this.constant(8));
+    node(this.merged(this.op('and', this.low32(n), this.constant(~0xff00)), byte, n)).emit();
+    this.body.index('local.set', local);
+  }
+
+  /** A register whose low half is made of two parts; the upper half of a 64-bit one stays. */
+  private merged(a: Value, b: Value, n: number): Value {
+    const low = this.op('or', a, b);
+    if (!this.region.wide) return low;
+    const upper = this.op('and', this.whole(n), this.op('shl', this.constant(-1, 64), this.constant(32, 64)));
+    return this.op('or', upper, this.extend64(low, false));
+  }
+
+  // ---- memory ----
+
+  override address(n: number): Address {
+    const known = this.addresses.get(n);
+    if (known) return known;
+    const part = (name: 'base' | 'index'): Value => {
+      const at = node(this.field(name, 'i32.load16_u')).constant!;
+      return at === ZERO ? this.constant(0) : this.low32((at - GPR) >> 3);
+    };
+    const index = this.op('shl', part('index'), this.field('scale', 'i32.load8_u'));
+    const sum = this.op('add', this.op('add', part('base'), index), this.field('displacement'));
+    const address: Address = { segment: 'record', offset: this.let(this.truncate(sum, this.form.addressSize)) };
+    this.addresses.set(n, address);
+    return address;
+  }
+
+  protected override segmentField(segment: SegmentRef, field: keyof typeof SEGMENT_FIELDS): Node {
+    const entry = segment === 'record' ? node(this.field('segment', 'i32.load16_u')).constant! : SEGMENTS + SEGMENT_SIZE * segment;
+    return this.loadState(entry + SEGMENT_FIELDS[field]);
+  }
+
+  protected override checkSegment(offset: number, segment: SegmentRef, _width: OperandWidth, write: boolean): void {
+    this.body.index('local.get', offset);
+    this.segmentField(segment, 'low').emit();
+    this.body.op('i32.sub');
+    this.segmentField(segment, write ? 'writeQuick' : 'readQuick').emit();
+    this.body.op('i32.ge_u').open('if');
+    this.leaveHere();
+    this.body.op('end');
+  }
+
+  protected override lookup(linear: number, width: OperandWidth, table: number, host: number, _slow: () => void, fast: () => void): void {
+    const body = this.body;
+    const entry = body.local('i32');
+    body.index('local.get', table === READ_TABLE ? this.region.readTable : this.region.writeTable);
+    body.index('local.get', linear).i32(10).op('i32.shr_u').i32(0x3ffffc).op('i32.and').op('i32.add').memory('i32.load', 0).index('local.tee', entry);
+    if (width === 8) body.i32(1).op('i32.and');
+    else body.index('local.get', linear).op('i32.or').i32(0xfff).op('i32.and').i32(0x1000 - width / 8).op('i32.gt_u');
+    body.open('if');
+    this.leaveHere();
+    body.op('end');
+    body.index('local.get', entry).index('local.get', linear).op('i32.xor').index('local.set', host);
+    fast();
+  }
+
+  protected override writePending(host: number, _linear: number, width: Width, value: Node): void {
+    this.body.index('local.get', host);
+    value.emit();
+    this.body.memory(this.storeWidth(width), 0);
+  }
+
+  // ---- flags ----
+
+  /** The operation that defines the flags now, in its locals. */
+  private define(kind: FlagKind, ...operands: Value[]): void {
+    const { region, body } = this;
+    // All are computed before the first is stored: they may be read from the same locals.
+    const wide = kind.width === 64;
+    operands.forEach((value) => {
+      node(value).emit();
+      if (wide && value.type === 'i32') body.op('i64.extend_i32_u');
+    });
+    for (let n = operands.length - 1; n >= 0; n--) body.index('local.set', region.operand(n, kind.width));
+    region.flags = [kind];
+  }
+
+  private held(n: number, width: Width): Node {
+    return this.localNode(this.region.operand(n, width), width === 64 ? 'i64' : 'i32');
+  }
+
+  /** The one kind that defines the flags; where several might, they are written to the state page first. */
+  private settled(): FlagKind {
+    const { region } = this;
+    if (region.flags.length > 1) {
+      const { body } = this;
+      for (const kind of region.flags) {
+        if (kind === inMemory) continue;
+        body.index('local.get', region.flagKind).i32(kind.id).op('i32.eq').open('if');
+        this.spillFlags(kind);
+        body.op('end');
+      }
+      region.flags = [inMemory];
+    }
+    return region.flags[0];
+  }
+
+  /** Writes the lazy words of the state page from the locals. */
+  spillFlags(kind: FlagKind): void {
+    const { width } = kind;
+    const { region } = this;
+    const before = region.flags;
+    region.flags = [kind];
+    const a = () => this.held(0, width), b = () => this.held(1, width), c = () => this.held(2, width);
+    switch (kind.operation) {
+      case 'memory': break;
+      case 'add': case 'addCarry': super.flagsAdd(a(), b(), c(), width); break;
+      case 'sub': case 'subBorrow': super.flagsSub(a(), b(), c(), width); break;
+      case 'logic': super.flagsLogic(a(), width); break;
+      case 'inc': super.flagsInc(a(), width); break;
+      case 'dec': super.flagsDec(a(), width); break;
+      case 'result': super.flagsResult(a(), width, this.narrow(b()), this.bitOf(c(), 0), this.bitOf(c(), 1)); break;
+    }
+    region.flags = before;
+  }
+
+  private narrow(value: Value): Value { return value.type === 'i64' ? this.wrap32(value) : value; }
+
+  private bitOf(value: Value, n: number): Value {
+    return this.narrow(this.op('and', this.op('shr', value, this.constant(n, value.type === 'i64' ? 64 : 32)), this.constant(1, value.type === 'i64' ? 64 : 32)));
+  }
+
+  override flagsAdd(a: Value, b: Value, result: Value, width: Width): void {
+    this.define(flagKind(this.form.encoding.instruction.mnemonic === 'adc' ? 'addCarry' : 'add', width), a, b, result);
+  }
+
+  override flagsSub(a: Value, b: Value, result: Value, width: Width): void {
+    this.define(flagKind(this.form.encoding.instruction.mnemonic === 'sbb' ? 'subBorrow' : 'sub', width), a, b, result);
+  }
+
+  override flagsInc(result: Value, width: Width): void {
+    this.define(flagKind('inc', width), result, this.flag('C'));
+  }
+
+  override flagsDec(result: Value, width: Width): void {
+    this.define(flagKind('dec', width), result, this.flag('C'));
+  }
+
+  override flagsLogic(result: Value, width: Width): void {
+    this.define(flagKind('logic', width), result);
+  }
+
+  override flagsResult(result: Value, width: Width, carry: Value, overflow: Value, auxiliary: Value = this.constant(0)): void {
+    this.define(flagKind('result', width), result, carry, this.op('or', this.op('and', overflow, this.constant(1)), this.op('shl', auxiliary, this.constant(1))));
+  }
+
+  override setFlags(values: Partial<Record<ArithmeticFlag, Value>>): void {
+    const kind = this.settled();
+    this.spillFlags(kind);
+    this.region.flags = [inMemory];
+    super.setFlags(values);
+  }
+
+  override setArithmeticFlags(eflags: Value): void {
+    const kept = this.let(eflags);
+    this.region.flags = [inMemory];
+    super.setArithmeticFlags(kept);
+  }
+
+  override flag(flag: ArithmeticFlag): Value {
+    this.settled();
+    return super.flag(flag);
+  }
+
+  override arithmeticFlags(): Value {
+    this.settled();
+    return super.arithmeticFlags();
+  }
+
+  protected override flagNode(flag: ArithmeticFlag): Value {
+    const { operation, width } = this.region.flags[0];
+    if (operation === 'memory') return super.flagNode(flag);
+    const a = this.held(0, width), b = this.held(1, width);
+    const binary = operation === 'add' || operation === 'addCarry' || operation === 'sub' || operation === 'subBorrow';
+    const result = binary ? this.held(2, width) : a;
+    const type = result.type;
+    const top = (value: Value) => this.bitOf(value, width - 1);
+    const xor = (x: Value, y: Value) => this.op('xor', x, y);
+    switch (flag) {
+      case 'Z': return this.isZero(result);
+      case 'S': return top(result);
+      case 'P': {
+        const low = this.narrow(result);
+        return this.op('xor', this.op('and', this.unary('i32.popcnt', this.op('and', low, this.constant(0xff)), 'i32'), this.constant(1)), this.constant(1));
+      }
+      case 'C':
+        switch (operation) {
+          case 'add': return this.op('ltU', result, a);
+          case 'sub': return this.op('ltU', a, b);
+          case 'addCarry': return top(this.additionCarries(a, b, result));
+          case 'subBorrow': return top(this.subtractionBorrows(a, b, result));
+          case 'logic': return this.constant(0);
+          default: return this.narrow(b);
+        }
+      case 'O':
+        switch (operation) {
+          case 'add': case 'addCarry': return top(this.op('and', xor(a, result), xor(b, result)));
+          case 'sub': case 'subBorrow': return top(this.op('and', xor(a, b), xor(a, result)));
+          case 'inc': return this.op('eq', result, this.extreme(width, 0));
+          case 'dec': return this.op('eq', result, this.extreme(width, -1));
+          case 'result': return this.bitOf(this.held(2, width), 0);
+          default: return this.constant(0);
+        }
+      case 'A':
+        if (binary) return this.bitOf(xor(xor(a, b), result), 4);
+        if (operation === 'inc' || operation === 'dec') return this.op('eq', this.op('and', this.narrow(result), this.constant(15)), this.constant(operation === 'inc' ? 0 : 15));
+        return operation === 'result' ? this.bitOf(this.held(2, width), 1) : this.constant(0);
+    }
+    throw new Error(`flag ${String(flag)} of a ${type} result`);
+  }
+
+  /** The most negative number of a width, plus `delta`. */
+  private extreme(width: Width, delta: 0 | -1): Value {
+    if (width === 64) return this.op('add', this.op('shl', this.constant(1, 64), this.constant(63, 64)), this.constant(delta, 64));
+    return this.constant(width === 32 ? (0x80000000 + delta) | 0 : 2 ** (width - 1) + delta);
+  }
+
+  override condition(condition: Condition): Value {
+    const { operation, width } = this.settled();
+    if (operation === 'memory') return super.condition(condition);
+    if (operation === 'sub') {
+      const comparison = comparisons[condition];
+      if (comparison) return this.compare(comparison, this.held(0, width), this.held(1, width), width);
+    } else if (operation === 'logic') {
+      const comparison = comparisonsWithZero[condition];
+      const zero = this.constant(0, width === 64 ? 64 : 32);
+      if (comparison) return this.compare(comparison, this.held(0, width), zero, width);
+    }
+    const n = (value: Value) => this.isZero(value);
+    const or = (a: Value, b: Value) => this.op('or', a, b);
+    const flag = (letter: ArithmeticFlag) => this.flagNode(letter);
+    const less = () => this.op('xor', flag('S'), flag('O'));
+    const values: Readonly<Record<Condition, () => Value>> = {
+      o: () => flag('O'), no: () => n(flag('O')), b: () => flag('C'), ae: () => n(flag('C')), e: () => flag('Z'), ne: () => n(flag('Z')),
+      be: () => or(flag('C'), flag('Z')), a: () => n(or(flag('C'), flag('Z'))), s: () => flag('S'), ns: () => n(flag('S')), p: () => flag('P'), np: () => n(flag('P')),
+      l: less, ge: () => n(less()), le: () => or(less(), flag('Z')), g: () => n(or(less(), flag('Z'))),
+    };
+    return this.let(values[condition]());
+  }
+
+  /** Operands narrower than their type are compared with signs in place. */
+  private compare(operation: BinaryOperation, a: Value, b: Value, width: Width): Value {
+    const signed = operation.endsWith('S');
+    const fit = (value: Value) => (signed && width < 32 ? this.signExtend(value, width) : value);
+    return this.let(this.op(operation, fit(a), fit(b)));
+  }
+
+  // ---- control inside an instruction ----
+
+  override if(condition: Value, then: () => void, otherwise?: () => void): void {
+    const known = node(condition).constant;
+    if (known !== undefined) {
+      if (known) then();
+      else otherwise?.();
+      return;
+    }
+    const { region } = this;
+    const kept = this.let(condition);
+    // Should an arm define other flags, the kind local tells which arm it was.
+    region.noteKind();
+    const before = region.flags;
+    let after: FlagState | undefined;
+    const arm = (body?: () => void) => () => {
+      region.flags = before;
+      const ended = this.ended;
+      this.arms++;
+      body?.();
+      this.arms--;
+      if (this.ended && !ended) return;
+      region.noteKind();
+      after = after ? meet(after, region.flags) : region.flags;
+    };
+    super.if(kept, arm(then), arm(otherwise));
+    region.flags = after ?? before;
+  }
+
+  override loop(body: () => Value): void {
+    const before = this.region.flags;
+    super.loop(body);
+    if (this.region.flags !== before) throw new Error(`${this.form.key}: defines flags in a loop`);
+  }
+
+  // ---- exits ----
+
+  /** The next instruction is written behind this one. */
+  protected override goNext(): void { /* nothing leads there */ }
+
+  protected override emitFault(): void {
+    this.leaveHere();
+  }
+
+  protected override unitUnavailable(): void {
+    this.leaveHere();
+  }
+
+  override callout(): Value {
+    this.leaveHere();
+    this.ended = true;
+    return this.constant(0);
+  }
+
+  override repeatString(once: () => void, _run?: StringRun): void {
+    if (this.form.repeat === 'none') {
+      once();
+      return;
+    }
+    this.leaveHere();
+    this.ended = true;
+  }
+
+  private finish(end: BlockEnd): void {
+    if (this.arms === 0) this.end = end;
+    else this.leaveHere();
+    this.ended = true;
+  }
+
+  override jump(): void { this.finish({ kind: 'jump' }); }
+  override jumpIf(condition: Value): void { this.finish({ kind: 'condition', condition: this.let(condition) }); }
+  override jumpTo(offset: Value): void { this.finish({ kind: 'indirect', target: this.let(offset), returns: false }); }
+  override returnTo(offset: Value): void { this.finish({ kind: 'indirect', target: this.let(offset), returns: true }); }
+
+  override leave(): void {
+    if (this.ended) return;
+    this.finish({ kind: 'dispatch' });
+  }
+
+  override leaveToNext(): void {
+    if (this.ended) return;
+    this.setState(EIP, this.nextNode());
+    this.finish({ kind: 'dispatch' });
+  }
+}
+
+const comparisons: Partial<Record<Condition, BinaryOperation>> = { b: 'ltU', ae: 'geU', e: 'eq', ne: 'ne', be: 'leU', a: 'gtU', l: 'ltS', ge: 'geS', le: 'leS', g: 'gtS' };
+/** After a Boolean operation CF = OF = 0. */
+const comparisonsWithZero: Partial<Record<Condition, BinaryOperation>> = { e: 'eq', ne: 'ne', be: 'eq', a: 'ne', s: 'ltS', ns: 'geS', l: 'ltS', ge: 'geS', le: 'leS', g: 'gtS' };

@@ -1,0 +1,287 @@
+/**
+ * Writes a region's WebAssembly function from its plan: registers in locals, structured control flow (Ramsey, "Beyond Relooper", ICFP 2022), one
+ * place where the region is left.
+ *
+ * The function has a handler's signature and stands in the handlers' table, so that threaded code and other regions enter it through the first
+ * record of its root like any other handler. It leaves by tail-calling a record's handler, or the dispatcher.
+ */
+import { counterAddress } from '../cpu/counters';
+import { BUDGET, EIP, EXIT_REASON, GPR, READ_TABLE, REGION_LIMIT, WRITE_TABLE } from '../cpu/layout';
+import { FunctionBody } from '../wasm/module';
+import type { Form } from './forms';
+import type { HandlerImports } from './handlers';
+import { Exit, RECORD_SIZE, RecordField, SpecialHandler } from './record';
+import { RegionBuilder, RegionState } from './region-builder';
+import { inMemory, meet, type FlagKind, type FlagState } from './region-flags';
+import type { RecordReader, RegionBlock, RegionPlan } from './region-former';
+import { isBackward } from './region-graph';
+import { node } from './threaded-values';
+
+/** Function indices in a region's module. */
+export interface RegionImports extends HandlerImports {
+  /** (record): on with the record's handler. */
+  readonly go: number;
+  /** (record, handler): on with a handler that is not the record's. */
+  readonly goThrough: number;
+}
+
+export interface RegionSource extends RecordReader {
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+}
+
+/** What is known after the dry run. */
+interface Knowledge {
+  /** Flags at each block's entry. */
+  readonly entry: FlagState[];
+  readonly registers: readonly number[];
+  readonly written: ReadonlySet<number>;
+  readonly kinds: ReadonlySet<FlagKind>;
+}
+
+export class RegionEmitter {
+  private readonly state: RegionState;
+  private readonly labels = new Map<number, number>();
+  private knowledge!: Knowledge;
+  private leavesAtOnce = false;
+
+  constructor(
+    private readonly plan: RegionPlan, private readonly source: RegionSource, private readonly imports: RegionImports, private readonly body: FunctionBody,
+    private readonly originalHandler: number,
+  ) {
+    this.state = new RegionState(body, source.u8, source.u16, source.u32, false);
+  }
+
+  /** False, with nothing written, when the region would leave at its first instruction. */
+  write(): boolean {
+    const { body, state, plan } = this;
+    this.knowledge = this.rehearse();
+    if (this.leavesAtOnce) return false;
+    this.enter();
+    body.open('block');
+    state.leaveLevel = body.depth;
+    this.tree(plan.graph.order[0]);
+    body.op('unreachable').op('end');
+    this.leave();
+    return true;
+  }
+
+  // ---- rehearsal ----
+
+  /** Writes every block for nothing, until it is known which operations may define the flags at each block's entry. */
+  private rehearse(): Knowledge {
+    const { plan, source } = this;
+    const scratch = new RegionState(new FunctionBody(1), source.u8, source.u16, source.u32, this.state.wide);
+    const entry: FlagState[] = plan.blocks.map(() => []);
+    const kinds = new Set<FlagKind>();
+    entry[plan.graph.order[0]] = [inMemory];
+    const waiting = [plan.graph.order[0]];
+    for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
+      scratch.flags = entry[block];
+      const last = this.instructions(plan.blocks[block], scratch, (flags) => { for (const kind of flags) kinds.add(kind); });
+      scratch.body.code.reset();
+      const root = plan.graph.order[0];
+      if (block === root && last?.end?.kind === 'left' && last.record === plan.blocks[root].unit.record) this.leavesAtOnce = true;
+      for (const to of this.successors(plan.blocks[block], last)) {
+        const flags = meet(entry[to], scratch.flags);
+        if (flags === entry[to]) continue;
+        entry[to] = flags;
+        waiting.push(to);
+      }
+    }
+    return { entry, kinds, written: scratch.written, registers: [...scratch.registers].flatMap((local, n) => (local >= 0 ? [n] : [])) };
+  }
+
+  private successors(block: RegionBlock, last: RegionBuilder | undefined): number[] {
+    const end = last?.end;
+    const all = end === undefined ? [block.next] : end.kind === 'jump' ? [block.taken] : end.kind === 'condition' ? [block.taken, block.next] : end.kind === 'indirect' ? block.returns : [];
+    return all.filter((to) => to >= 0);
+  }
+
+  // ---- blocks ----
+
+  /** Writes a block's instructions; the builder of the one that ended it, or undefined when the next unit follows. */
+  private instructions(block: RegionBlock, state: RegionState, seen?: (flags: FlagState) => void): RegionBuilder | undefined {
+    const { unit } = block;
+    for (let n = 0; n < unit.records; n++) {
+      const record = unit.record + n * RECORD_SIZE;
+      const handler = this.source.handler(record);
+      seen?.(state.flags);
+      if (handler < SpecialHandler.Count) {
+        // Threaded code was told to stop here once: it knows how to go on.
+        const builder = new RegionBuilder(anyForm(this.source), this.imports, state, record);
+        state.leave(record);
+        builder.end = { kind: 'left' };
+        return builder;
+      }
+      const { form, load } = this.source.form(handler);
+      const builder = new RegionBuilder(form, this.imports, state, record);
+      if (load) builder.buildLoad(load);
+      else builder.build();
+      seen?.(state.flags);
+      if (builder.end) return builder;
+      state.body.releaseLocals();
+    }
+    return undefined;
+  }
+
+  private tree(block: number): void {
+    const { body, plan: { graph } } = this;
+    if (graph.loopHeader[block]) {
+      body.open('loop');
+      this.labels.set(block, body.depth);
+    }
+    const merges = graph.dominated[block].filter((child) => graph.merge[child]);
+    // The one that comes last in reverse postorder is outermost.
+    for (const merge of [...merges].reverse()) {
+      body.open('block');
+      this.labels.set(merge, body.depth);
+    }
+    this.block(block);
+    for (const merge of merges) {
+      body.op('end');
+      // Blocks that only a block which leaves early would lead to are never reached.
+      if (this.knowledge.entry[merge].length) this.tree(merge);
+      else body.op('unreachable');
+    }
+    if (graph.loopHeader[block]) body.op('end');
+  }
+
+  private block(number: number): void {
+    const { state, body } = this;
+    const block = this.plan.blocks[number];
+    state.flags = this.knowledge.entry[number];
+    const builder = this.instructions(block, state);
+    const { unit } = block;
+    const last = unit.record + (unit.records - 1) * RECORD_SIZE;
+    const end = builder?.end;
+    switch (end?.kind) {
+      case 'left':
+        break;
+      case undefined:
+        if (block.next < 0) state.leave(last + RECORD_SIZE);
+        else {
+          this.charge(unit.instructions);
+          this.edge(number, block.next);
+        }
+        break;
+      case 'jump':
+        this.charge(unit.instructions);
+        this.taken(number, last);
+        break;
+      case 'condition': {
+        this.charge(unit.instructions);
+        node(end.condition).emit();
+        body.open('if');
+        const { flags } = state;
+        this.taken(number, last);
+        body.op('end');
+        state.flags = flags;
+        if (block.next < 0) state.leave(last + RECORD_SIZE);
+        else this.edge(number, block.next);
+        break;
+      }
+      case 'indirect': {
+        this.charge(unit.instructions);
+        const { flags } = state;
+        for (const back of end.returns ? block.returns : []) {
+          const { linear, context } = this.plan.blocks[back].unit;
+          node(end.target).emit();
+          body.i32((linear - context.csBase) | 0).op('i32.eq').open('if');
+          this.edge(number, back);
+          body.op('end');
+          state.flags = flags;
+        }
+        body.i32(0);
+        node(end.target).emit();
+        body.memory('i32.store', EIP);
+        state.leave(0);
+        break;
+      }
+      case 'dispatch':
+        this.charge(unit.instructions);
+        state.leave(0);
+        break;
+    }
+  }
+
+  private taken(from: number, last: number): void {
+    const to = this.plan.blocks[from].taken;
+    if (to >= 0) this.edge(from, to);
+    else this.state.leave(() => { this.body.i32(0).memory('i32.load', last + RecordField.link); });
+  }
+
+  private edge(from: number, to: number): void {
+    const { body, state, plan: { graph, blocks } } = this;
+    const backward = isBackward(graph, from, to);
+    if (backward) {
+      body.index('local.get', state.budget).index('local.get', state.limit).op('i32.lt_s').open('if');
+      state.leave(blocks[to].unit.record);
+      body.op('end');
+    }
+    if (!backward && !graph.merge[to]) {
+      this.tree(to);
+      return;
+    }
+    if (this.knowledge.entry[to].length > 1) state.noteKind();
+    body.branch('br', this.labels.get(to)!);
+  }
+
+  private charge(instructions: number): void {
+    const { body, state } = this;
+    body.index('local.get', state.budget).i32(instructions).op('i32.sub').index('local.set', state.budget);
+  }
+
+  // ---- the region's two ends ----
+
+  private enter(): void {
+    const { body, state, plan } = this;
+    const original = () => body.index('local.get', 0).i32(this.originalHandler).index('return_call', this.imports.goThrough);
+    const load = (local: number, address: number) => body.i32(0).memory('i32.load', address).index('local.set', local);
+    load(state.budget, BUDGET);
+    load(state.limit, REGION_LIMIT);
+    load(state.readTable, READ_TABLE);
+    load(state.writeTable, WRITE_TABLE);
+    body.index('local.get', state.budget).index('local.get', state.limit).op('i32.lt_s').open('if');
+    original();
+    body.op('end');
+    for (const { offset, expected } of plan.pages) {
+      body.index('local.get', state.readTable).memory('i32.load', offset).i32(expected).op('i32.ne').open('if');
+      original();
+      body.op('end');
+    }
+    const entries = counterAddress('regionEntries');
+    body.i32(0).i32(0).memory('i64.load', entries).i64(1).op('i64.add').memory('i64.store', entries);
+    for (const n of this.knowledge.registers) {
+      body.i32(0).memory(state.wide ? 'i64.load' : 'i32.load', GPR + 8 * n).index('local.set', state.register(n));
+    }
+  }
+
+  private leave(): void {
+    const { body, state } = this;
+    const { kinds, written } = this.knowledge;
+    const builder = new RegionBuilder(anyForm(this.source), this.imports, state, 0);
+    for (const kind of kinds) {
+      if (kind === inMemory) continue;
+      body.index('local.get', state.flagKind).i32(kind.id).op('i32.eq').open('if');
+      builder.spillFlags(kind);
+      body.op('end');
+    }
+    for (const n of written) body.i32(0).index('local.get', state.register(n)).memory(state.wide ? 'i64.store' : 'i32.store', GPR + 8 * n);
+    body.i32(0).index('local.get', state.budget).memory('i32.store', BUDGET);
+    body.index('local.get', state.leaveRecord).op('i32.eqz').open('if');
+    body.index('local.get', state.budget).i32(0).op('i32.lt_s').open('if');
+    body.i32(0).i32(Exit.Budget).memory('i32.store', EXIT_REASON).op('return').op('end');
+    body.index('return_call', this.imports.dispatch).op('end');
+    // At the root's first record stands this very region.
+    const root = this.plan.blocks[this.plan.graph.order[0]].unit.record;
+    body.index('local.get', state.leaveRecord).i32(root).op('i32.eq').open('if');
+    body.index('local.get', state.leaveRecord).i32(this.originalHandler).index('return_call', this.imports.goThrough).op('end');
+    body.index('local.get', state.leaveRecord).index('return_call', this.imports.go);
+  }
+}
+
+/** Spilling and leaving need no operands: any form will do. */
+function anyForm(source: RegionSource): Form {
+  return source.form(SpecialHandler.Count).form;
+}

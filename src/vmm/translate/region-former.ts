@@ -1,0 +1,119 @@
+/**
+ * Forms a region around a hot translation unit: follows the links that threaded code has already been patched with, so that only what has been
+ * executed is taken in, and tells for each unit where its exits lead inside the region. Everything else is an exit to threaded code.
+ */
+import type { HandlerForm } from './handlers';
+import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
+import { analyze, type RegionGraph } from './region-graph';
+import type { Translator, Unit } from './translator';
+
+/** A unit in a region. Targets are block numbers; -1 leaves the region. */
+export interface RegionBlock {
+  readonly unit: Unit;
+  /** Where the last instruction jumps, and what comes behind it (or behind the unit). */
+  taken: number;
+  next: number;
+  /** Blocks where a return may lead: behind the calls in the region. */
+  returns: number[];
+}
+
+export interface RegionPlan {
+  readonly blocks: readonly RegionBlock[];
+  readonly graph: RegionGraph;
+  /** Pages besides the root's: where they stand in a flat lookup table (page number × 4) and the entry they must have. */
+  readonly pages: readonly { readonly offset: number; readonly expected: number }[];
+}
+
+const BLOCKS_MAX = 48;
+/** More than any path through a region retires between two looks at the budget. */
+export const REGION_INSTRUCTIONS_MAX = BLOCKS_MAX * 12;
+const RETURNS_MAX = 4;
+
+/** What the former reads of the translation cache. */
+export interface RecordReader {
+  readonly u32: Uint32Array;
+  form(handler: number): HandlerForm;
+  /** Handler of a record, the one from before a region took its place. */
+  handler(record: number): number;
+}
+
+/** True when every record of the unit is an instruction's: no breakpoint, no second page to check. */
+function isPlain(unit: Unit, reader: RecordReader): boolean {
+  return unit.live && unit.secondPage < 0 && unit.context.flat && unit.context.cut === 'full' && reader.handler(unit.record) >= SpecialHandler.Count;
+}
+
+/** The unit that a link, continuation or record behind a unit leads to by now. */
+function unitBehind(link: number, translator: Translator, reader: RecordReader): Unit | undefined {
+  let at = link;
+  for (let hops = 0; hops < 4; hops++) {
+    const unit = translator.unitOfRecord(at);
+    if (unit) return unit;
+    const handler = reader.u32[at >> 2];
+    if (handler !== SpecialHandler.Goto && handler !== SpecialHandler.GotoChecked) return undefined;
+    at = reader.u32[(at + RecordField.link) >> 2];
+  }
+  return undefined;
+}
+
+/** The region rooted at a unit, or undefined when the unit cannot be its root. */
+export function formRegion(root: Unit, translator: Translator, reader: RecordReader): RegionPlan | undefined {
+  if (!isPlain(root, reader)) return undefined;
+  const units: Unit[] = [root];
+  const numbers = new Map<Unit, number>([[root, 0]]);
+  const pages = new Map<number, { offset: number; expected: number }>();
+  const calls: { readonly caller: number; readonly back: number }[] = [];
+  const edges: { taken: number; next: number; returns: number[]; control: string | undefined }[] = [];
+
+  const admit = (unit: Unit | undefined): number => {
+    if (!unit) return -1;
+    const known = numbers.get(unit);
+    if (known !== undefined) return known;
+    if (units.length >= BLOCKS_MAX || unit.context !== root.context || !isPlain(unit, reader)) return -1;
+    const page = unit.linear >>> 12;
+    if (page !== root.linear >>> 12 && !pages.has(page)) {
+      const expected = translator.mappedEntry(unit);
+      if (expected === undefined) return -1;
+      pages.set(page, { offset: page * 4, expected });
+    }
+    units.push(unit);
+    numbers.set(unit, units.length - 1);
+    return units.length - 1;
+  };
+
+  for (let n = 0; n < units.length; n++) {
+    const unit = units[n];
+    const last = unit.record + (unit.records - 1) * RECORD_SIZE;
+    const behind = last + RECORD_SIZE;
+    const handler = reader.handler(last);
+    const form = handler < SpecialHandler.Count ? undefined : reader.form(handler).form;
+    const control = form?.encoding.instruction.control;
+    const ends = !form || form.encoding.instruction.ends === true;
+    const direct = form?.operands.some((operand) => operand.kind === 'target') === true;
+    const linked = () => unitBehind(reader.u32[(last + RecordField.link) >> 2], translator, reader);
+    const edge = { taken: -1, next: -1, returns: [] as number[], control };
+    edges.push(edge);
+    if (direct) edge.taken = admit(linked());
+    if (!ends || control === 'condition') edge.next = admit(unitBehind(behind, translator, reader));
+    if (control === 'call') {
+      const after = translator.find((unit.linear + unit.bytes) >>> 0, unit.context);
+      if (after && after.linear >>> 12 === unit.linear >>> 12) calls.push({ caller: n, back: admit(after) });
+    }
+  }
+  const backs = [...new Set(calls.map(({ back }) => back).filter((back) => back >= 0))].slice(0, RETURNS_MAX);
+  for (const edge of edges) if (edge.control === 'return') edge.returns = [...backs];
+
+  // What cannot be structured leaves the region.
+  for (;;) {
+    const successors = edges.map(({ taken, next, returns }) => [taken, next, ...returns].filter((to) => to >= 0));
+    const graph = analyze(successors);
+    if (!graph.irreducible.length) {
+      return { blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, returns: edges[n].returns })), graph, pages: [...pages.values()] };
+    }
+    for (const { from, to } of graph.irreducible) {
+      const edge = edges[from];
+      if (edge.taken === to) edge.taken = -1;
+      if (edge.next === to) edge.next = -1;
+      edge.returns = edge.returns.filter((block) => block !== to);
+    }
+  }
+}

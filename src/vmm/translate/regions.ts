@@ -1,0 +1,145 @@
+/**
+ * The second tier: decides which units are hot, has a region made around them, puts it in force and takes it back.
+ *
+ * Heat is sampled: the engine runs in stretches of so many instructions and tells where it stands after each. A unit that is found at work a few
+ * times becomes the root of a region. Sampling costs the running code nothing, and stretches grow while everything hot is already in a region.
+ *
+ * In force means: the first record of the root names the region's place in the handlers' table. Links, continuations and the dispatcher know
+ * nothing of it. Taking it back restores the record. No region is at work while the runtime is: it has left before any call into TypeScript.
+ *
+ * The budget: a region looks at it when it goes backward, and goes on only if more is left than any path to the next look can use
+ * (REGION_LIMIT), so that threaded code can end a run at exactly any count. When a stretch ends for the sake of sampling alone the limit is 0 and
+ * a region may overrun it.
+ */
+import { counterAddress, type CounterId } from '../cpu/counters';
+import { ModuleWriter } from '../wasm/module';
+import type { ThreadedModule } from './handlers';
+import { REGION_SLOTS } from './handlers';
+import { RegionEmitter, type RegionImports, type RegionSource } from './region-emitter';
+import { formRegion, REGION_INSTRUCTIONS_MAX } from './region-former';
+import type { TranslationContext } from './context';
+import type { Translator, Unit } from './translator';
+
+export interface Region {
+  readonly root: Unit;
+  readonly units: readonly Unit[];
+  readonly slot: number;
+  /** Handler of the root's first record. */
+  readonly original: number;
+  live: boolean;
+}
+
+/** Samples that make a unit hot. */
+const HOT = 3;
+const SHORTEST_STRETCH = 0x1000;
+const LONGEST_STRETCH = 0x100000;
+
+/** What regions need of the threaded module's instance. */
+export interface ThreadedExports {
+  readonly handlers: WebAssembly.Table;
+  readonly go: CallableFunction;
+  readonly goThrough: CallableFunction;
+  readonly dispatch: CallableFunction;
+}
+
+export class Regions {
+  private readonly source: RegionSource;
+  private readonly freeSlots: number[] = [];
+  /** Regions in force, oldest first. */
+  private readonly inForce = new Set<Region>();
+  private readonly u32: Uint32Array;
+  private stretch = SHORTEST_STRETCH;
+
+  constructor(private readonly memory: WebAssembly.Memory, private readonly translator: Translator, module: ThreadedModule, private readonly threaded: ThreadedExports) {
+    const u32 = new Uint32Array(memory.buffer);
+    this.u32 = u32;
+    this.source = {
+      u8: new Uint8Array(memory.buffer), u16: new Uint16Array(memory.buffer), u32,
+      form: (handler) => module.formOf[handler],
+      handler: (record) => {
+        const handler = u32[record >> 2];
+        return handler < module.firstRegionSlot ? handler : translator.unitOfRecord(record)!.region!.original;
+      },
+    };
+    for (let slot = REGION_SLOTS - 1; slot >= 0; slot--) this.freeSlots.push(module.firstRegionSlot + slot);
+    translator.onDiscard = (unit) => { for (const region of unit.regions ?? []) this.discard(region); };
+    translator.onFlush = () => { for (const region of [...this.inForce]) this.discard(region); };
+  }
+
+  /** Instructions until the next sample, of `left` that may run; and the budget that regions have to leave for that to be exact. */
+  plan(left: number): { readonly count: number; readonly limit: number } {
+    return left - this.stretch > 2 * REGION_INSTRUCTIONS_MAX ? { count: this.stretch, limit: 0 } : { count: left, limit: REGION_INSTRUCTIONS_MAX };
+  }
+
+  /** Execution stands at the unit of a linear address. */
+  sample(linear: number, context: TranslationContext): void {
+    if (!context.flat || context.cut !== 'full') return;
+    const unit = this.translator.find(linear, context);
+    if (!unit || unit.regions?.size) {
+      this.stretch = Math.min(this.stretch * 2, LONGEST_STRETCH);
+      return;
+    }
+    this.stretch = SHORTEST_STRETCH;
+    if (++unit.heat === HOT) this.make(unit);
+  }
+
+  private make(root: Unit): void {
+    const plan = formRegion(root, this.translator, this.source);
+    if (!plan) return;
+    const original = this.u32[root.record >> 2];
+    const module = new ModuleWriter();
+    const handlerType = module.type(['i32'], []);
+    module.importMemory('machine', 'memory', 1);
+    const go = module.importFunction('threaded', 'go', handlerType);
+    const goThrough = module.importFunction('threaded', 'goThrough', module.type(['i32', 'i32'], []));
+    const dispatch = module.importFunction('threaded', 'dispatch', module.type([], []));
+    const never = -1;
+    const imports: RegionImports = {
+      handlerType, go, goThrough, dispatch, readSlow: never, readForWriteSlow: never, writeSlow: never, segmentCheck: never,
+      callout: () => never,
+    };
+    const index = module.declare(handlerType);
+    const body = module.body(handlerType);
+    if (!new RegionEmitter(plan, this.source, imports, body, original).write()) return;
+    module.define(index, body);
+    module.export('region', index);
+    const bytes = module.finish();
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { machine: { memory: this.memory }, threaded: { ...this.threaded } });
+    if (!this.freeSlots.length) this.makeRoom();
+    const slot = this.freeSlots.pop()!;
+    this.threaded.handlers.set(slot, instance.exports.region as CallableFunction);
+    const region: Region = { root, units: plan.blocks.map(({ unit }) => unit), slot, original, live: true };
+    root.region = region;
+    for (const unit of region.units) (unit.regions ??= new Set()).add(region);
+    this.u32[root.record >> 2] = slot;
+    this.inForce.add(region);
+    this.count('regionsTranslated');
+  }
+
+  private discard(region: Region): void {
+    if (!region.live) return;
+    region.live = false;
+    this.u32[region.root.record >> 2] = region.original;
+    region.root.region = undefined;
+    for (const unit of region.units) unit.regions!.delete(region);
+    this.threaded.handlers.set(region.slot, null);
+    this.freeSlots.push(region.slot);
+    this.inForce.delete(region);
+    this.count('regionsDiscarded');
+  }
+
+  /** The oldest quarter goes: what is still hot will be found again. */
+  private makeRoom(): void {
+    let left = REGION_SLOTS / 4;
+    for (const region of [...this.inForce]) {
+      if (left-- === 0) return;
+      this.discard(region);
+    }
+  }
+
+  private count(id: CounterId): void {
+    const at = counterAddress(id) >> 2;
+    this.u32[at]++;
+    if (this.u32[at] === 0) this.u32[at + 1]++;
+  }
+}
