@@ -16,6 +16,11 @@ export interface MachineConfiguration {
   readonly entry?: number;
   readonly memoryMiB: number;
   readonly mmu: 'shadow';
+  /**
+   * How guest code runs. 'adaptive' (the default): threaded code, and regions for what is hot. 'threaded': threaded code alone. 'eager' and
+   * 'random' make regions at once, or now and then: the guest cannot tell, only the time it takes differs.
+   */
+  readonly translation?: 'adaptive' | 'threaded' | 'eager' | 'random';
   readonly commandLine?: string;
   readonly modules?: readonly { readonly name: string; readonly bytes: Uint8Array }[];
   readonly floppy?: Uint8Array;

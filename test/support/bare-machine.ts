@@ -2,6 +2,7 @@
  * A processor with its engine and memory and nothing around it, for tests that set up the architectural state by hand: descriptor tables, a
  * TSS and page tables at fixed physical places, flat or other segments at any privilege level.
  */
+import { translationUnderTest } from './translation';
 import { Attribute, Cr0 } from '../../src/vmm/cpu/bits';
 import type { GuestFault } from '../../src/vmm/cpu/exceptions';
 import { RAM, Segment } from '../../src/vmm/cpu/layout';
@@ -67,7 +68,7 @@ export class BareMachine {
       debugRegistersChanged: () => {},
       interruptRequested: () => false,
       stopsAt: () => false,
-    });
+    }, { translation: translationUnderTest });
     this.engine.reset();
   }
 

@@ -8,6 +8,8 @@ import { RAM, Segment } from '../../src/vmm/cpu/layout';
 import { Machine } from '../../src/vmm/machine/machine';
 import { Mmu } from '../../src/vmm/mmu/mmu';
 import { Engine, type EngineExit } from '../../src/vmm/translate/engine';
+import type { TranslationMode } from '../../src/vmm/translate/regions';
+import { translationUnderTest } from './translation';
 
 export interface Program {
   readonly bytes: Uint8Array;
@@ -34,7 +36,8 @@ export class TestMachine extends Machine {
   constructor(program: Program, options: Partial<MachineConfiguration> = {}) {
     let write: (bytes: Uint8Array) => void = () => undefined;
     super({
-      name: 'test.asm', image: program.bytes, boot: 'flat', loadAddress: program.origin, memoryMiB: 4, mmu: 'shadow', pace: 'max', ...options,
+      name: 'test.asm', image: program.bytes, boot: 'flat', loadAddress: program.origin, memoryMiB: 4, mmu: 'shadow', pace: 'max',
+      translation: translationUnderTest, ...options,
     }, { serial: () => undefined, debugPort: (bytes) => { write(bytes); }, log: () => undefined });
     write = (bytes) => { this.output += String.fromCharCode(...bytes); };
   }
@@ -87,7 +90,7 @@ export class BareEngine {
   readonly memory: WebAssembly.Memory;
   halted = false;
 
-  constructor(cacheBytes?: number) {
+  constructor(cacheBytes?: number, translation: TranslationMode = translationUnderTest) {
     const pages = (RAM + BARE_RAM) / 65536;
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.mmu = new Mmu(this.memory, { ramBytes: BARE_RAM });
@@ -97,7 +100,7 @@ export class BareEngine {
         this.halted = true;
         this.engine.yield();
       },
-    }, cacheBytes);
+    }, { cacheBytes, translation });
   }
 
   get state() {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { assemble } from '../../vmm/asm/assembler';
-import { threadedCode, type Contestant } from './contestant';
+import { ringside, type Contestant } from './contestant';
 import { kernels, kernelSource } from './kernels';
 import { measure, median } from './measure';
 import { benchTable } from './report';
@@ -11,7 +11,7 @@ describe('benchmark', () => {
       const small = { ...kernel, iterations: 5 };
       const { ok, diagnostics } = assemble({ path: kernel.name, text: kernelSource(small) }, { format: 'bin', readFile: () => undefined });
       assert.ok(ok, JSON.stringify(diagnostics));
-      const guest = threadedCode.start(small);
+      const guest = ringside.start(small);
       guest.batch();
       const [second, third] = [guest.batch(), guest.batch()];
       guest.end();

@@ -1,7 +1,7 @@
 /** `ringside bench`: how fast the engine is, kernel by kernel. */
 import { CliError } from '../errors';
 import { columns } from '../format/text';
-import { threadedCode } from './contestant';
+import { ringside } from './contestant';
 import { kernels } from './kernels';
 import { measure } from './measure';
 import { benchTable } from './report';
@@ -23,7 +23,7 @@ export function bench(options: BenchOptions): number {
   if (unknown !== undefined) throw new CliError(`There is no kernel ${unknown}`, `The kernels are ${kernels.map(({ name }) => name).join(', ')}.`);
   const chosen = options.only ? kernels.filter(({ name }) => options.only?.includes(name)) : kernels;
   const tell = process.stderr.isTTY && !options.json;
-  const measurements = measure(threadedCode, chosen, options.rounds, (text) => { if (tell) process.stderr.write(`\x1b[2K\r${text}`); });
+  const measurements = measure(ringside, chosen, options.rounds, (text) => { if (tell) process.stderr.write(`\x1b[2K\r${text}`); });
   if (tell) process.stderr.write('\x1b[2K\r');
   if (options.json) console.log(JSON.stringify({ node: process.version, rounds: options.rounds, measurements }));
   else console.log(`${benchTable(measurements)}\n\nMedians of ${options.rounds} interleaved rounds; range: slowest and fastest; ratio: to the first kernel; warm-up: what the first batches took\nbeyond the same number of batches at full speed.`);

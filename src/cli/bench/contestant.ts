@@ -27,9 +27,9 @@ const MEMORY_MIB = 32;
 /** A batch that takes longer has gone astray. */
 const LONGEST_BATCH_MILLISECONDS = 60_000;
 
-export const threadedCode: Contestant = { name: 'threaded code', start: startThreaded };
+export const ringside: Contestant = { name: 'ringside', start };
 
-function startThreaded(kernel: Kernel): Running {
+function start(kernel: Kernel): Running {
   const { ok, bytes, diagnostics } = assemble({ path: `${kernel.name}.asm`, text: kernelSource(kernel) }, { format: 'bin', readFile: () => undefined });
   if (!ok) throw new Error(`bench: ${diagnostics.map(({ path, line, message }) => `${path}:${line}: ${message}`).join('\n')}`);
   // Time counts only while the machine runs; the others have their turns in between.

@@ -81,7 +81,7 @@ export class Machine implements MachineApi {
         if (this.processors.current.nmiPending) this.engine.yield();
       },
       stopsAt: (vector) => this.stopsAt(vector),
-    });
+    }, { translation: configuration.translation });
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
     this.clock.onEarlier = () => this.engine.yield();
     this.board = new Board({

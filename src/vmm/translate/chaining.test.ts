@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { BareEngine, program } from '../../../test/support/guest';
 
 /** One engine for all tests: load() makes it forget. */
-const bare = new BareEngine();
+const bare = new BareEngine(undefined, 'threaded');
 const EAX = 0, ECX = 1, EBX = 3;
 
 const flat = (text: string) => bare.load(program(`bits 32\n${text}`));

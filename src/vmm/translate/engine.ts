@@ -9,7 +9,7 @@ import { Cpu, type CpuHooks, type ProcessorApic } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
-  FAULT_VECTOR, REGION_LIMIT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, VECTOR_TABLES,
+  FAULT_VECTOR, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, VECTOR_TABLES,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
@@ -19,7 +19,7 @@ import { linearNumber, PageFault, type AccessBytes } from '../mmu/types';
 import { ContextTable, isLongCode, type Cut, type TranslationContext } from './context';
 import { generateThreadedModule, type ThreadedModule } from './handlers';
 import { Exit, RecordField, UNIT_CAP } from './record';
-import { Regions, type ThreadedExports } from './regions';
+import { regionPolicies, Regions, type ThreadedExports, type TranslationMode } from './regions';
 import { CacheFull, Translator } from './translator';
 import { writeVectorTables } from './vector-tables';
 
@@ -45,6 +45,12 @@ export interface EngineHooks {
   nmiUnblocked?(): void;
   /** INT3, INTO or INT1 is about to enter its handler: true to have it reported as a fault instead, with nothing done. */
   stopsAt(vector: number): boolean;
+}
+
+export interface EngineOptions {
+  /** Less than the whole translation cache, for tests. */
+  readonly cacheBytes?: number;
+  readonly translation?: TranslationMode;
 }
 
 const CS_BASE = SEGMENTS + SEGMENT_SIZE * Segment.CS + SEGMENT_FIELDS.base;
@@ -89,8 +95,7 @@ export class Engine {
   /** EIP is at a repeated string instruction that has done some of its iterations. */
   repeating = false;
 
-  /** `cacheBytes`: less than the whole translation cache, for tests. */
-  constructor(memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks, cacheBytes?: number) {
+  constructor(memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks, { cacheBytes, translation = 'adaptive' }: EngineOptions = {}) {
     this.u8 = new Uint8Array(memory.buffer);
     this.u32 = new Uint32Array(memory.buffer);
     this.i32 = new Int32Array(memory.buffer);
@@ -115,7 +120,7 @@ export class Engine {
       },
     });
     this.runThreaded = instance.exports.run as () => void;
-    this.regions = new Regions(memory, this.translator, module, instance.exports as unknown as ThreadedExports);
+    this.regions = new Regions(memory, this.translator, module, instance.exports as unknown as ThreadedExports, regionPolicies[translation]);
   }
 
   /** Instructions retired since power-on, exact also inside callouts. */
@@ -143,7 +148,7 @@ export class Engine {
       const slack = fine ? 1 : UNIT_CAP;
       const stretch = this.regions.plan(Math.min(left, 0x40000000));
       const budget = stretch.count - slack;
-      this.i32[REGION_LIMIT >> 2] = stretch.limit;
+      this.u32[REGION_EXACT >> 2] = stretch.exact ? 1 : 0;
       this.i32[BUDGET >> 2] = budget;
       this.i32[RUN_BUDGET >> 2] = budget;
       this.u32[EXIT_REASON >> 2] = Exit.None;
@@ -273,6 +278,7 @@ export class Engine {
       this.translator.settle();
       const unit = this.translator.unitAt((this.context.csBase + state.eip) >>> 0, this.context);
       this.translator.cacheJump(unit);
+      this.regions.entered(unit);
       return unit.record;
     } catch (failure) {
       return this.translationFailed(failure);

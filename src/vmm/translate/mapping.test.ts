@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { BareEngine, program, type Program } from '../../../test/support/guest';
 import { PageFault } from '../mmu/types';
 
-const bare = new BareEngine();
+const bare = new BareEngine(undefined, 'threaded');
 const EAX = 0, EBX = 3, EDX = 2, EDI = 7;
 const DIRECTORY = 0x100000, TABLE = 0x101000, OTHER_DIRECTORY = 0x102000, OTHER_TABLE = 0x103000;
 

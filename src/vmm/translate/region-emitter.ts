@@ -6,7 +6,7 @@
  * record of its root like any other handler. It leaves by tail-calling a record's handler, or the dispatcher.
  */
 import { counterAddress } from '../cpu/counters';
-import { BUDGET, EIP, EXIT_REASON, GPR, READ_TABLE, REGION_LIMIT, WRITE_TABLE } from '../cpu/layout';
+import { BUDGET, EIP, EXIT_REASON, GPR, READ_TABLE, REGION_EXACT, WRITE_TABLE } from '../cpu/layout';
 import { FunctionBody } from '../wasm/module';
 import type { Form } from './forms';
 import type { HandlerImports } from './handlers';
@@ -239,7 +239,8 @@ export class RegionEmitter {
     const original = () => body.index('local.get', 0).i32(this.originalHandler).index('return_call', this.imports.goThrough);
     const load = (local: number, address: number) => body.i32(0).memory('i32.load', address).index('local.set', local);
     load(state.budget, BUDGET);
-    load(state.limit, REGION_LIMIT);
+    const longest = plan.blocks.reduce((sum, { unit }) => sum + unit.instructions, 0);
+    body.i32(longest).i32(0).i32(0).memory('i32.load', REGION_EXACT).op('select').index('local.set', state.limit);
     load(state.readTable, READ_TABLE);
     load(state.writeTable, WRITE_TABLE);
     body.index('local.get', state.budget).index('local.get', state.limit).op('i32.lt_s').open('if');

@@ -7,9 +7,8 @@
  * In force means: the first record of the root names the region's place in the handlers' table. Links, continuations and the dispatcher know
  * nothing of it. Taking it back restores the record. No region is at work while the runtime is: it has left before any call into TypeScript.
  *
- * The budget: a region looks at it when it goes backward, and goes on only if more is left than any path to the next look can use
- * (REGION_LIMIT), so that threaded code can end a run at exactly any count. When a stretch ends for the sake of sampling alone the limit is 0 and
- * a region may overrun it.
+ * The budget: a region looks at it when it goes backward, and goes on only if more is left than any path to the next look can use, so that threaded
+ * code can end a run at exactly any count. When a stretch ends for the sake of sampling alone (REGION_EXACT is 0) a region may overrun it.
  */
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { ModuleWriter } from '../wasm/module';
@@ -29,10 +28,31 @@ export interface Region {
   live: boolean;
 }
 
-/** Samples that make a unit hot. */
-const HOT = 3;
-const SHORTEST_STRETCH = 0x1000;
-const LONGEST_STRETCH = 0x100000;
+/** When regions are made. */
+export interface RegionPolicy {
+  /** Samples that make a unit hot; 0: no unit ever is. */
+  readonly hot: number;
+  /** Instructions between samples. */
+  readonly shortestStretch: number;
+  readonly longestStretch: number;
+  /** A unit becomes a region as soon as it is translated, … */
+  readonly atOnce?: boolean;
+  /** … or not, and is taken back at any time: by the throw of a die that falls the same way in every run. */
+  readonly random?: boolean;
+}
+
+export const regionPolicies = {
+  adaptive: { hot: 3, shortestStretch: 0x1000, longestStretch: 0x100000 },
+  threaded: { hot: 0, shortestStretch: 0x40000000, longestStretch: 0x40000000 },
+  // For tests: the same results must come out.
+  eager: { hot: 1, shortestStretch: 64, longestStretch: 64, atOnce: true },
+  random: { hot: 1, shortestStretch: 64, longestStretch: 1024, atOnce: true, random: true },
+} as const satisfies Record<string, RegionPolicy>;
+export type TranslationMode = keyof typeof regionPolicies;
+
+function canHold(context: TranslationContext): boolean {
+  return context.flat && context.cut === 'full';
+}
 
 /** What regions need of the threaded module's instance. */
 export interface ThreadedExports {
@@ -48,9 +68,11 @@ export class Regions {
   /** Regions in force, oldest first. */
   private readonly inForce = new Set<Region>();
   private readonly u32: Uint32Array;
-  private stretch = SHORTEST_STRETCH;
+  private stretch: number;
+  private die = 0x2545f491;
 
-  constructor(private readonly memory: WebAssembly.Memory, private readonly translator: Translator, module: ThreadedModule, private readonly threaded: ThreadedExports) {
+  constructor(private readonly memory: WebAssembly.Memory, private readonly translator: Translator, module: ThreadedModule, private readonly threaded: ThreadedExports, private readonly policy: RegionPolicy) {
+    this.stretch = policy.shortestStretch;
     const u32 = new Uint32Array(memory.buffer);
     this.u32 = u32;
     this.source = {
@@ -66,21 +88,40 @@ export class Regions {
     translator.onFlush = () => { for (const region of [...this.inForce]) this.discard(region); };
   }
 
-  /** Instructions until the next sample, of `left` that may run; and the budget that regions have to leave for that to be exact. */
-  plan(left: number): { readonly count: number; readonly limit: number } {
-    return left - this.stretch > 2 * REGION_INSTRUCTIONS_MAX ? { count: this.stretch, limit: 0 } : { count: left, limit: REGION_INSTRUCTIONS_MAX };
+  /** Instructions until the next sample, of `left` that may run; and whether the run has to end with exactly so many. */
+  plan(left: number): { readonly count: number; readonly exact: boolean } {
+    return left - this.stretch > 2 * REGION_INSTRUCTIONS_MAX ? { count: this.stretch, exact: false } : { count: left, exact: true };
   }
 
   /** Execution stands at the unit of a linear address. */
   sample(linear: number, context: TranslationContext): void {
-    if (!context.flat || context.cut !== 'full') return;
+    if (!canHold(context) || this.policy.hot === 0) return;
+    if (this.policy.random) this.takeOneBack();
     const unit = this.translator.find(linear, context);
     if (!unit || unit.regions?.size) {
-      this.stretch = Math.min(this.stretch * 2, LONGEST_STRETCH);
+      this.stretch = Math.min(this.stretch * 2, this.policy.longestStretch);
       return;
     }
-    this.stretch = SHORTEST_STRETCH;
-    if (++unit.heat === HOT) this.make(unit);
+    this.stretch = this.policy.shortestStretch;
+    if (++unit.heat === this.policy.hot) this.make(unit);
+  }
+
+  /** A unit is about to run, perhaps for the first time. */
+  entered(unit: Unit): void {
+    if (!this.policy.atOnce || !canHold(unit.context) || !unit.live || unit.regions?.size || (this.policy.random && this.throwDie() % 2)) return;
+    this.make(unit);
+  }
+
+  private throwDie(): number {
+    this.die ^= this.die << 13;
+    this.die ^= this.die >>> 17;
+    this.die ^= this.die << 5;
+    return this.die >>> 0;
+  }
+
+  private takeOneBack(): void {
+    const regions = [...this.inForce];
+    if (regions.length) this.discard(regions[this.throwDie() % regions.length]);
   }
 
   private make(root: Unit): void {

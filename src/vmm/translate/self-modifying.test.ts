@@ -142,7 +142,7 @@ describe('threaded code: self-modifying code', () => {
   });
 
   it('goes on for ever rewriting a loop without growing', () => {
-    const small = new BareEngine(0x8000);
+    const small = new BareEngine(0x8000, 'threaded');
     const rounds = 100_000;
     // Each round rewrites an immediate in its own unit, behind a conditional and in front of a jump to another page.
     small.load(program(`bits 32
