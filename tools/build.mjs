@@ -1,6 +1,7 @@
 // Builds everything that runs: node tools/build.mjs [--production] [--watch] [--only=product,tests,vscode-tests]
 //   product       the two extension entries, their workers, the webviews, the command line
 //   tests         one bundle per mocha test file
+//   guest-checks  what npm run guests runs
 //   vscode-tests  the suite that runs inside VS Code, for the Node and for the web extension host
 import fs from 'node:fs';
 import { ensureDependencies } from './lib/dependencies.mjs';
@@ -45,6 +46,8 @@ const productBundles = [
   ...webviewBundles(),
 ];
 
+const guestCheckBundles = [{ entry: 'test/guests/run-checks.ts', out: 'dist/test/guests/run-checks.js', options: node }];
+
 const vscodeTestBundles = [
   { entry: 'test/vscode/index.ts', out: 'dist/test/vscode/index.js', options: { ...node, external: ['vscode', 'mocha'] } },
   {
@@ -52,6 +55,8 @@ const vscodeTestBundles = [
     options: { ...webExtension, external: ['vscode'], plugins: [browserShims, browserAssert], banner: { js: processForAssert } },
   },
 ];
+
+const bundlesOf = { product: productBundles, 'guest-checks': guestCheckBundles, 'vscode-tests': vscodeTestBundles };
 
 function webviewBundles() {
   if (!fs.existsSync(inProject('src/webviews'))) return [];
@@ -73,8 +78,7 @@ function configurations(group, { production, select = () => true }) {
     // Packages stay outside: some (iced-x86) load files that stand beside them.
     return [{ ...common, ...node, minify: false, sourcemap: 'linked', packages: 'external', entryPoints, outdir: 'dist/test' }];
   }
-  const bundles = group === 'product' ? productBundles : vscodeTestBundles;
-  return bundles.map(({ entry, out, options }) => ({ ...common, ...options, entryPoints: [entry], outfile: out }));
+  return bundlesOf[group].map(({ entry, out, options }) => ({ ...common, ...options, entryPoints: [entry], outfile: out }));
 }
 
 /**

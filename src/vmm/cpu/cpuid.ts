@@ -58,14 +58,14 @@ const P6_PHYSICAL_BITS = 36, P6_LINEAR_BITS = 32;
 export const cpuModels = {
   p6: {
     name: 'p6',
-    title: 'P6-class, 32-bit, without x87',
+    title: 'P6-class, 32-bit',
     signature: P6_SIGNATURE,
     cr4: Cr4.VME | Cr4.PVI | Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PAE | Cr4.PGE | Cr4.PCE,
     efer: Efer.NXE,
     physicalAddressBits: P6_PHYSICAL_BITS,
     leaves: [
       vendor(0, 2, 'GenuineIntel'),
-      { leaf: 1, eax: P6_SIGNATURE, ebx: 0, ecx: 0, edx: features('vme', 'de', 'pse', 'tsc', 'msr', 'pae', 'cx8', 'sep', 'pge', 'cmov', 'pse36') },
+      { leaf: 1, eax: P6_SIGNATURE, ebx: 0, ecx: 0, edx: features('fpu', 'vme', 'de', 'pse', 'tsc', 'msr', 'pae', 'cx8', 'sep', 'pge', 'cmov', 'pse36') },
       // One round of descriptors; 40h: no second-level cache.
       { leaf: 2, eax: 0x00000001, ebx: 0, ecx: 0, edx: 0x00000040 },
     ],

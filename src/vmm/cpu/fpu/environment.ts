@@ -47,9 +47,10 @@ class MemoryImage {
 
   /** Throws what a store would, for a part of the image. */
   probe(from: number, to: number): void {
-    for (let at = from; at < to; at = Math.min(to, ((this.linear + at) | 0xfff) + 1 - this.linear)) {
+    for (let at = from; at < to;) {
       const length = Math.min(to - at, 4096 - ((this.linear + at) & 0xfff));
       this.cpu.memory.probeWrite((this.linear + at) >>> 0, length, this.user);
+      at += length;
     }
   }
 

@@ -1,0 +1,93 @@
+/** A guest on a machine of its own, and somebody at the other end of its first serial line who reads and types. */
+import assert from 'node:assert/strict';
+import { screenLines } from '../../src/protocol/codepage437';
+import type { EndReason, MachineConfiguration } from '../../src/protocol/messages';
+import type { MachineApi } from '../../src/vmm/machine/api';
+import { createMachine } from '../../src/vmm/machine/machine';
+
+/** Between two looks at what has arrived. */
+const LOOK_SECONDS = 1 / 100;
+/** Of the text in a failure's message. */
+const TAIL_CHARACTERS = 4000;
+
+export class SerialGuest {
+  readonly machine: MachineApi;
+  /** All that came over the line, without carriage returns. */
+  text = '';
+  readonly logged: string[] = [];
+  end: EndReason | undefined;
+  private seen = 0;
+
+  constructor(name: string, image: Uint8Array, options: Partial<MachineConfiguration> = {}) {
+    const decoder = new TextDecoder();
+    this.machine = createMachine({ name, image, boot: 'auto', memoryMiB: 64, mmu: 'shadow', pace: 'max', ...options }, {
+      serial: (port, bytes) => { if (port === 0) this.text += decoder.decode(bytes, { stream: true }).replaceAll('\r', ''); },
+      debugPort: () => undefined, log: (text) => this.logged.push(text),
+    });
+  }
+
+  get seconds(): number {
+    return this.machine.instructions / this.machine.instructionsPerSecond;
+  }
+
+  get screen(): string {
+    const { columns, rows, cells } = this.machine.screen();
+    return screenLines(columns, rows, cells).join('\n');
+  }
+
+  /** Virtual seconds, or until the guest ends. */
+  run(seconds: number): this {
+    const target = this.machine.instructions + Math.round(seconds * this.machine.instructionsPerSecond);
+    while (this.machine.instructions < target && !this.end) {
+      const outcome = this.machine.run(target - this.machine.instructions);
+      if (outcome.kind === 'ended') this.end = outcome.reason;
+      else if (outcome.kind === 'idle') this.machine.idleUntil(Math.min(target, outcome.wakeAt ?? target));
+      else assert.equal(outcome.kind, 'slice');
+    }
+    return this;
+  }
+
+  /** Runs until `satisfied`; fails with what the guest wrote after so many virtual seconds, or when it ends before. */
+  until(what: string, satisfied: () => boolean, seconds: number): this {
+    const target = this.seconds + seconds;
+    while (!satisfied()) {
+      if (this.seconds >= target || this.end) {
+        const how = this.end ? `the guest ended (${JSON.stringify(this.end, (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value))})` : `not within ${seconds} virtual seconds`;
+        assert.fail(`${how}: ${what}. It wrote:\n${this.text.slice(-TAIL_CHARACTERS)}\nand the screen shows:\n${this.screen}`);
+      }
+      this.run(LOOK_SECONDS);
+    }
+    return this;
+  }
+
+  /** Runs until a text comes over the line that {@link until} has not found before; the text up to its end. */
+  untilText(pattern: string | RegExp, seconds: number): string {
+    const find = (): number => {
+      const rest = this.text.slice(this.seen);
+      if (typeof pattern === 'string') return rest.indexOf(pattern) < 0 ? -1 : rest.indexOf(pattern) + pattern.length;
+      const match = pattern.exec(rest);
+      return match ? match.index + match[0].length : -1;
+    };
+    this.until(`the text ${String(pattern)}`, () => find() >= 0, seconds);
+    const length = find();
+    const found = this.text.slice(this.seen, this.seen + length);
+    this.seen += length;
+    return found;
+  }
+
+  /** Types on the line, as fast as the guest takes it. */
+  type(text: string): this {
+    let bytes = new TextEncoder().encode(text);
+    this.until(`takes "${text.trim()}"`, () => {
+      bytes = bytes.subarray(this.machine.serialInput(0, bytes));
+      return bytes.length === 0;
+    }, 10);
+    return this;
+  }
+
+  untilEnd(seconds: number): EndReason {
+    const target = this.seconds + seconds;
+    while (!this.end && this.seconds < target) this.run(LOOK_SECONDS);
+    return this.end ?? assert.fail(`the guest did not end within ${seconds} virtual seconds. It wrote:\n${this.text.slice(-TAIL_CHARACTERS)}`);
+  }
+}
