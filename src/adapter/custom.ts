@@ -28,6 +28,10 @@ export function customRequests(debuggee: () => Debuggee, describe: () => Promise
       await debuggee().client.request('keyboard', { scancodes });
       return done;
     },
+    'ringside/mouse': async (movement) => {
+      await debuggee().client.request('mouse', movement);
+      return done;
+    },
     'ringside/subscribe': async ({ countersHz, screenHz }) => {
       await debuggee().client.request('subscribe', { countersHz, screenHz });
       return done;

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { exitStatus, endReasonText } from '../protocol/exit-status';
 import { scancodesForText } from '../protocol/keys';
 import { codeSize, linearEip } from '../protocol/registers';
-import { screenLines } from '../protocol/codepage437';
+import { linesOf } from '../protocol/codepage437';
 import type { MachineApi } from '../vmm/machine/api';
 import { createMachine } from '../vmm/machine/machine';
 import { Bell } from './bell';
@@ -130,8 +130,7 @@ function report(machine: MachineApi, end: RunEnd, hostMilliseconds: number, opti
     end: end.kind === 'ended' ? end.reason.kind : end.kind === 'quit' ? 'terminated' : end.kind, exitStatus: statusOf(end),
     hostMilliseconds, counters: machine.counters(), hiddenPageFaults: machine.hiddenPageFaults(HIDDEN_FAULT_ROWS),
   };
-  const { columns, rows, cells } = machine.screen();
-  const screen = screenLines(columns, rows, cells).join('\n').replace(/^\n+/, '').trimEnd();
+  const screen = linesOf(machine.screen()).join('\n').replace(/^\n+/, '').trimEnd();
   if (options.screen === 'end' && screen !== '') output.report(`${heading('screen')}\n${screen}`);
   if (end.kind === 'ended' && end.reason.kind === 'tripleFault') {
     const { postMortem } = end.reason;

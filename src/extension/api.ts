@@ -1,6 +1,6 @@
 /** What activate() returns: the views as they are now. The tests use it, and so may other extensions. */
 import type { MachineClient } from '../protocol/client';
-import type { ScreenText } from '../protocol/messages';
+import type { Screen } from '../protocol/messages';
 import type { MachineViewModel } from '../protocol/views';
 import type { LineValues } from './debug/stepped-lines';
 
@@ -13,7 +13,7 @@ export interface RingsideApi {
   machineViewText(): Promise<string | undefined>;
   /** What the screen webview shows, as text; undefined when it is not open. */
   screenViewText(): Promise<string | undefined>;
-  screen(): ScreenText | undefined;
+  screen(): Screen | undefined;
   /** Output of the serial terminal. */
   serialText(): string;
   /** Values that stand beside the lines that were stepped. */

@@ -1,4 +1,5 @@
 /** IBM code page 437 as a PC's character generator draws it (00–1F and 7F are pictures, not control codes), and its 16 colours. */
+import type { Screen } from './messages';
 
 const low = ' ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼';
 const high =
@@ -29,4 +30,9 @@ export function screenLines(columns: number, rows: number, cells: Uint8Array): s
     lines.push(line.replace(/[ \u00a0]+$/, ''));
   }
   return lines;
+}
+
+/** The lines of a screen; a picture has none. */
+export function linesOf(screen: Screen): string[] {
+  return screen.kind === 'text' ? screenLines(screen.columns, screen.rows, screen.cells) : [];
 }

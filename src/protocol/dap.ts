@@ -4,7 +4,8 @@
  * (the session may run in another process): bytes travel as base64, 64-bit registers as hexadecimal strings.
  */
 import type {
-  CounterDefinition, CounterSample, CpuMode, DeviceSnapshot, DisassembledInstruction, EndReason, PostMortem, RegisterSnapshot, RunState, ScreenText, StopReason,
+  CounterDefinition, CounterSample, CpuMode, DeviceSnapshot, DisassembledInstruction, EndReason, MouseMovement, PictureRectangle, PostMortem, RegisterSnapshot, RunState, Screen, ScreenGraphics, ScreenText,
+  StopReason,
 } from './messages';
 
 /** The `type` of debug configurations. */
@@ -12,8 +13,10 @@ export const debugType = 'ringside';
 
 /** JSON form of {@link RegisterSnapshot}: `general` as hexadecimal strings ("0x1f"). */
 export type RegistersJson = Omit<RegisterSnapshot, 'general'> & { readonly general: readonly string[] };
-/** JSON form of {@link ScreenText}: `cells` in base64. */
-export type ScreenJson = Omit<ScreenText, 'cells'> & { readonly cells: string };
+/** JSON form of {@link Screen}: `cells`, `font` and `pixels` in base64. */
+export type ScreenJson =
+  | Omit<ScreenText, 'cells' | 'font'> & { readonly cells: string; readonly font?: string }
+  | Omit<ScreenGraphics, 'rectangles'> & { readonly rectangles: readonly (Omit<PictureRectangle, 'pixels'> & { readonly pixels: string })[] };
 export type PostMortemJson = Omit<PostMortem, 'registers'> & { readonly registers: RegistersJson };
 export type InstructionJson = Omit<DisassembledInstruction, 'bytes'> & {
   /** Two hexadecimal digits a byte, separated by spaces. */
@@ -40,6 +43,7 @@ export interface CustomRequests {
   /** `data` in base64. */
   'ringside/serialInput': [{ readonly port: number; readonly data: string }, Record<string, never>];
   'ringside/keyboard': [{ readonly scancodes: readonly number[] }, Record<string, never>];
+  'ringside/mouse': [MouseMovement, Record<string, never>];
   /** Rates in hertz of the events `ringside/counters` and `ringside/screen`; 0 for none. The session starts with none. */
   'ringside/subscribe': [{ readonly countersHz: number; readonly screenHz: number }, Record<string, never>];
   'ringside/postMortem': [Record<string, never>, { readonly postMortem?: PostMortemJson }];
@@ -89,11 +93,15 @@ export function registersToJson(registers: RegisterSnapshot): RegistersJson {
 export function registersFromJson(registers: RegistersJson): RegisterSnapshot {
   return { ...registers, general: registers.general.map((value) => BigInt(value)) };
 }
-export function screenToJson(screen: ScreenText): ScreenJson {
-  return { ...screen, cells: toBase64(screen.cells) };
+export function screenToJson(screen: Screen): ScreenJson {
+  if (screen.kind === 'graphics') return { ...screen, rectangles: screen.rectangles.map((part) => ({ ...part, pixels: toBase64(part.pixels) })) };
+  const { font, ...rest } = screen;
+  return { ...rest, cells: toBase64(screen.cells), ...(font && { font: toBase64(font) }) };
 }
-export function screenFromJson(screen: ScreenJson): ScreenText {
-  return { ...screen, cells: fromBase64(screen.cells) };
+export function screenFromJson(screen: ScreenJson): Screen {
+  if (screen.kind === 'graphics') return { ...screen, rectangles: screen.rectangles.map((part) => ({ ...part, pixels: fromBase64(part.pixels) })) };
+  const { font, ...rest } = screen;
+  return { ...rest, cells: fromBase64(screen.cells), ...(font !== undefined && { font: fromBase64(font) }) };
 }
 export function postMortemToJson(postMortem: PostMortem): PostMortemJson {
   return { ...postMortem, registers: registersToJson(postMortem.registers) };

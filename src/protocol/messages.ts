@@ -182,12 +182,48 @@ export interface DeviceSnapshot {
 
 /** The VGA text screen: 80×25 (or as CRTC says) cells of character and attribute. */
 export interface ScreenText {
+  readonly kind: 'text';
   readonly columns: number;
   readonly rows: number;
   /** columns*rows*2 bytes: character (code page 437), attribute. */
   readonly cells: Uint8Array;
   readonly cursor: { readonly visible: boolean; readonly column: number; readonly row: number };
+  /** Sixteen colours, 0xRRGGBB. */
+  readonly colours: readonly number[];
+  /** Attribute bit 7 blinks instead of making the background bright. */
+  readonly blinks: boolean;
+  /** Dots of a character. */
+  readonly cell: { readonly width: number; readonly height: number };
+  /** 32 lines for each of 256 characters (512 when attribute bit 3 chooses another font); absent while the guest uses code page 437's own shapes. */
+  readonly font?: Uint8Array;
 }
+
+/** Part of a picture, row by row. */
+export interface PictureRectangle {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  readonly pixels: Uint8Array;
+}
+
+/** The picture of a graphics mode. */
+export interface ScreenGraphics {
+  readonly kind: 'graphics';
+  /** In words: "640×480, 16 colours". */
+  readonly mode: string;
+  readonly width: number;
+  readonly height: number;
+  /** Dots that a pixel is wide and high on the tube. */
+  readonly pixelWidth: number;
+  readonly pixelHeight: number;
+  /** 256 colours, 0xRRGGBB: a pixel is a byte. Without them it is four: red, green, blue, 255. */
+  readonly colours?: readonly number[];
+  /** In an event: what differs from the screen before, or everything when that had another size or kind of pixels. In an answer: one with everything. */
+  readonly rectangles: readonly PictureRectangle[];
+}
+
+export type Screen = ScreenText | ScreenGraphics;
 
 export type AddressSpace = 'linear' | 'physical';
 
@@ -230,7 +266,7 @@ export interface Requests {
   /** `bits` is the width of the value (1–64), 0 for a number without one; `memory` is where a memory expression reads. Symbols have to be bound before. */
   evaluate: [{ expression: string }, { value: bigint; bits: number; memory?: { space: AddressSpace; address: number } }];
   counters: [Record<string, never>, CounterSample];
-  screen: [Record<string, never>, ScreenText];
+  screen: [Record<string, never>, Screen];
   /** The board's devices with their registers, read without side effects. */
   devices: [Record<string, never>, readonly DeviceSnapshot[]];
   /** Hidden page faults by guest instruction address (linear), most first. */
@@ -240,6 +276,8 @@ export interface Requests {
   serialInput: [{ port: number; bytes: Uint8Array }, void];
   /** PS/2 set 1 scan codes, make and break as a keyboard sends them (after the controller's translation). */
   keyboard: [{ scancodes: readonly number[] }, void];
+  /** Movement of the PS/2 mouse. */
+  mouse: [MouseMovement, void];
   /** Which periodic events to send: hertz, 0 for none. */
   subscribe: [{ countersHz: number; screenHz: number }, void];
 }
@@ -255,10 +293,19 @@ export interface Events {
   debugPort: { readonly bytes: Uint8Array };
   counters: CounterSample & { readonly registers: RegisterSnapshot };
   /** Only when the screen changed. */
-  screen: ScreenText;
+  screen: Screen;
   log: { readonly text: string };
 }
 export type EventName = keyof Events;
+
+/** What a hand does with a mouse, in counts of the sensor: to the right, upwards, and the wheel's turns towards the person. */
+export interface MouseMovement {
+  readonly x: number;
+  readonly y: number;
+  readonly wheel: number;
+  /** Held: left 1, right 2, middle 4. */
+  readonly buttons: number;
+}
 
 /** A failure with a code, a message for a person and what to do next. */
 export interface MachineErrorShape {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { changedRuns } from './screen-difference';
 
-const screen = (cells: Uint8Array, columns = 8, rows = cells.length / 16) => ({ columns, rows, cells, cursor: { visible: true, column: 0, row: 0 } });
+const screen = (cells: Uint8Array, columns = 8, rows = cells.length / 16) => ({ kind: 'text' as const, colours: [], blinks: true, cell: { width: 9, height: 16 }, columns, rows, cells, cursor: { visible: true, column: 0, row: 0 } });
 
 describe('screen differences', () => {
   it('rebuild the new screen from the old one', () => {

@@ -1,5 +1,5 @@
 /** The typed messages between the extension and its webviews. Like messages.ts: plain data that survives structured cloning. */
-import type { CounterDefinition, CounterSample, RunState } from './messages';
+import type { CounterDefinition, CounterSample, MouseMovement, RunState, ScreenGraphics, ScreenText } from './messages';
 
 /** A register as the Machine view shows it: texts only, so that the view has nothing to compute. */
 export interface RegisterRow {
@@ -72,17 +72,18 @@ export interface CellRun {
   readonly cells: Uint8Array;
 }
 
+/** What both kinds of update have: they are answered by an acknowledgement, and the next one waits for it. */
+interface ScreenUpdate {
+  readonly sequence: number;
+  readonly program: string;
+}
+
+export type TextUpdate = ScreenUpdate & Omit<ScreenText, 'kind' | 'cells'> & { readonly type: 'text'; readonly runs: readonly CellRun[] };
+export type PictureUpdate = ScreenUpdate & Omit<ScreenGraphics, 'kind'> & { readonly type: 'picture' };
+
 export type ToScreenView =
-  | {
-    readonly type: 'update';
-    /** Answered by an acknowledgement; the next update waits for it. */
-    readonly sequence: number;
-    readonly program: string;
-    readonly columns: number;
-    readonly rows: number;
-    readonly cursor: { readonly visible: boolean; readonly column: number; readonly row: number };
-    readonly runs: readonly CellRun[];
-  }
+  | TextUpdate
+  | PictureUpdate
   | { readonly type: 'state'; readonly live: boolean; readonly text: string }
   | { readonly type: 'focus' }
   | { readonly type: 'snapshot'; readonly id: number };
@@ -91,4 +92,5 @@ export type FromScreenView =
   | { readonly type: 'ready' }
   | { readonly type: 'acknowledge'; readonly sequence: number }
   | { readonly type: 'keyboard'; readonly scancodes: readonly number[] }
+  | { readonly type: 'mouse'; readonly movement: MouseMovement }
   | { readonly type: 'snapshot'; readonly id: number; readonly text: string };

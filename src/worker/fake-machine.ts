@@ -3,7 +3,7 @@
  * the debugger's parts can script exactly what a processor would do.
  */
 import type {
-  AddressSpace, CounterSample, DisassembledInstruction, EndReason, MachineConfiguration, ProcessorSummary, RegisterSnapshot, ScreenText,
+  AddressSpace, CounterSample, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, ProcessorSummary, RegisterSnapshot, Screen,
 } from '../protocol/messages';
 import { MachineError } from '../vmm/machine/api';
 import type { MachineApi, MachineOutputs, RunOutcome } from '../vmm/machine/api';
@@ -107,8 +107,10 @@ export class FakeMachine implements MachineApi {
   postMortem(): undefined {
     return undefined;
   }
-  screen(): ScreenText {
-    return { columns: 80, rows: 25, cells: this.cells.slice(), cursor: { visible: true, column: 0, row: 0 } };
+  screen(): Screen {
+    return {
+      kind: 'text', colours: [], blinks: true, cell: { width: 9, height: 16 }, columns: 80, rows: 25, cells: this.cells.slice(), cursor: { visible: true, column: 0, row: 0 },
+    };
   }
   devices(): [] {
     return [];
@@ -120,6 +122,9 @@ export class FakeMachine implements MachineApi {
   keyboard(scancodes: readonly number[]): number {
     this.received.push(`keys ${scancodes.join(' ')}`);
     return scancodes.length;
+  }
+  mouse({ x, y, wheel, buttons }: MouseMovement): void {
+    this.received.push(`mouse ${x} ${y} ${wheel} ${buttons}`);
   }
   dispose(): void {
     this.disposed = true;

@@ -39,6 +39,7 @@ const stepChunk = 10_000;
 const serialPorts = 4;
 const maximumSerialInput = 0x10_0000;
 const maximumKeys = 0x1000;
+const maximumMovement = 0x10000;
 const maximumMemoryRequest = 0x100_0000;
 const maximumInstructions = 20_000;
 /** Sleeping longer than this in one timer is pointless and overflows browsers' timers. */
@@ -170,6 +171,10 @@ export class MachineHost {
       this.input(() => this.serialQueues[port]?.push(bytes));
     },
     keyboard: ({ scancodes }) => this.input(() => this.keyQueue.push(scancodes)),
+    mouse: (movement) => {
+      for (const name of ['x', 'y', 'wheel', 'buttons'] as const) checkRange(name, movement[name], -maximumMovement, maximumMovement);
+      this.input(() => this.require().mouse(movement));
+    },
     subscribe: (rates) => {
       this.require();
       this.publisher.subscribe(rates);

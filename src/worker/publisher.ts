@@ -4,7 +4,8 @@
  */
 import type { HostChannel } from '../protocol/channel';
 import { outputBytes } from '../protocol/client';
-import type { CounterSample, EventName, Events, HostMessage, RegisterSnapshot, ScreenText } from '../protocol/messages';
+import type { CounterSample, EventName, Events, HostMessage, RegisterSnapshot, Screen, ScreenText } from '../protocol/messages';
+import { changedRectangles, sameFormat } from '../protocol/picture';
 
 export interface Timer {
   cancel(): void;
@@ -17,7 +18,8 @@ export interface PublisherEnvironment {
 export interface PublisherSource {
   counters(): CounterSample;
   registers(): RegisterSnapshot;
-  screen(): ScreenText;
+  /** Whole. Nobody else keeps or changes its bytes. */
+  screen(): Screen;
 }
 
 const maximumScreensInFlight = 2;
@@ -25,6 +27,7 @@ const maximumOutputInFlight = 0x10_0000;
 /** Collected output is sent at the end of a slice, or when it is this long. */
 const outputChunk = 0x1_0000;
 const maximumHertz = 60;
+const screenBytesPerMillisecond = 16_384;
 
 interface Stream {
   milliseconds: number;
@@ -38,7 +41,7 @@ export class Publisher {
   private screensInFlight = 0;
   private readonly streams: Record<'counters' | 'screen', Stream> = { counters: { milliseconds: 0, due: 0 }, screen: { milliseconds: 0, due: 0 } };
   private timer: Timer | undefined;
-  private lastScreen: ScreenText | undefined;
+  private lastScreen: Screen | undefined;
 
   constructor(private readonly channel: HostChannel, private readonly environment: PublisherEnvironment, private readonly source: PublisherSource) {}
 
@@ -128,17 +131,38 @@ export class Publisher {
     }
     if (this.screensInFlight >= maximumScreensInFlight) return;
     const screen = this.source.screen();
-    if (this.lastScreen && sameScreen(this.lastScreen, screen)) return;
-    this.lastScreen = { ...screen, cells: screen.cells.slice() };
+    const change = changeOf(this.lastScreen, screen);
+    if (!change) return;
+    this.lastScreen = screen;
     this.screensInFlight++;
-    this.post('screen', screen);
+    // Large pictures come less often: what follows the channel is slower than it.
+    this.streams.screen.due += screenBytes(change) / screenBytesPerMillisecond;
+    this.post('screen', change);
   }
 }
 
-function sameScreen(a: ScreenText, b: ScreenText): boolean {
-  return a.columns === b.columns && a.rows === b.rows
+/** What to send of a screen; undefined when it is as it was. */
+function changeOf(before: Screen | undefined, now: Screen): Screen | undefined {
+  if (now.kind === 'text') return before?.kind === 'text' && sameText(before, now) ? undefined : { ...now, cells: now.cells.slice() };
+  if (before?.kind !== 'graphics' || !sameFormat(before, now)) return { ...now, rectangles: now.rectangles.map((part) => ({ ...part, pixels: part.pixels.slice() })) };
+  const rectangles = changedRectangles(before, now);
+  const sameColours = now.colours?.every((colour, n) => colour === before.colours?.[n]) ?? true;
+  return rectangles.length === 0 && sameColours && before.mode === now.mode ? undefined : { ...now, rectangles };
+}
+
+function sameText(a: ScreenText, b: ScreenText): boolean {
+  const same = (x: ArrayLike<number> | undefined, y: ArrayLike<number> | undefined): boolean => {
+    if (!x || !y) return x === y;
+    for (let n = 0; n < x.length; n++) if (x[n] !== y[n]) return false;
+    return x.length === y.length;
+  };
+  return a.columns === b.columns && a.rows === b.rows && a.blinks === b.blinks && a.cell.width === b.cell.width && a.cell.height === b.cell.height
     && a.cursor.visible === b.cursor.visible && a.cursor.column === b.cursor.column && a.cursor.row === b.cursor.row
-    && a.cells.length === b.cells.length && a.cells.every((byte, at) => byte === b.cells[at]);
+    && same(a.cells, b.cells) && same(a.colours, b.colours) && same(a.font, b.font);
+}
+
+function screenBytes(screen: Screen): number {
+  return screen.kind === 'text' ? 0 : screen.rectangles.reduce((sum, { pixels }) => sum + pixels.length, 0);
 }
 
 function concatenate(chunks: readonly Uint8Array[]): Uint8Array {

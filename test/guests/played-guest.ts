@@ -1,6 +1,6 @@
 /** A guest on a machine of its own, and somebody who looks at its screen and presses its keys at chosen moments of virtual time. */
 import assert from 'node:assert/strict';
-import { screenLines } from '../../src/protocol/codepage437';
+import { linesOf } from '../../src/protocol/codepage437';
 import { breakCode, makeCode } from '../../src/protocol/keys';
 import type { EndReason, MachineConfiguration } from '../../src/protocol/messages';
 import type { MachineApi } from '../../src/vmm/machine/api';
@@ -32,8 +32,7 @@ export class PlayedGuest {
 
   /** Lines of the screen, blanks at their ends removed. */
   get lines(): string[] {
-    const { columns, rows, cells } = this.machine.screen();
-    return screenLines(columns, rows, cells);
+    return linesOf(this.machine.screen());
   }
 
   get text(): string {

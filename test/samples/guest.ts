@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { EndReason } from '../../src/protocol/messages';
-import { screenLines } from '../../src/protocol/codepage437';
+import { linesOf } from '../../src/protocol/codepage437';
 import { assemble, type AssemblyResult } from '../../src/vmm/asm/assembler';
 import type { MachineApi } from '../../src/vmm/machine/api';
 import { createMachine } from '../../src/vmm/machine/machine';
@@ -65,8 +65,7 @@ export function startSample(name: string, edit?: (text: string) => string): Sess
       for (;;) {
         const outcome = machine.run(most);
         if (outcome.kind === 'ended') {
-          const { columns, rows, cells } = machine.screen();
-          return { end: outcome.reason, serial, screen: screenLines(columns, rows, cells), counters: machine.counters(), hidden: machine.hiddenPageFaults(1000), address };
+          return { end: outcome.reason, serial, screen: linesOf(machine.screen()), counters: machine.counters(), hidden: machine.hiddenPageFaults(1000), address };
         }
         if (machine.instructions >= most) throw new Error(`${name} did not end within ${most} instructions; it wrote ${JSON.stringify(serial)}`);
       }

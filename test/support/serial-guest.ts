@@ -1,6 +1,6 @@
 /** A guest on a machine of its own, and somebody at the other end of its first serial line who reads and types. */
 import assert from 'node:assert/strict';
-import { screenLines } from '../../src/protocol/codepage437';
+import { linesOf } from '../../src/protocol/codepage437';
 import type { EndReason, MachineConfiguration } from '../../src/protocol/messages';
 import type { MachineApi } from '../../src/vmm/machine/api';
 import { createMachine } from '../../src/vmm/machine/machine';
@@ -31,8 +31,8 @@ export class SerialGuest {
   }
 
   get screen(): string {
-    const { columns, rows, cells } = this.machine.screen();
-    return screenLines(columns, rows, cells).join('\n');
+    const lines = linesOf(this.machine.screen());
+    return lines.join('\n');
   }
 
   /** Virtual seconds, or until the guest ends. */

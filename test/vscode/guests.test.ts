@@ -1,6 +1,6 @@
 /** A guest that nobody here wrote, in VS Code: the game Invaders, started by a launch configuration and played on the screen with the keyboard. */
 import * as vscode from 'vscode';
-import { screenLines } from '../../src/protocol/codepage437';
+import { linesOf } from '../../src/protocol/codepage437';
 import { equal, eventually, ok } from './check';
 import { hook } from './hook';
 import { api, closeEditors, endAll, folder, picture } from './session';
@@ -27,7 +27,7 @@ describe('real guests', () => {
     }), 'the launch configuration starts');
     const lines = (): string[] => {
       const screen = ringside.screen();
-      return screen ? screenLines(screen.columns, screen.rows, screen.cells) : [];
+      return screen ? linesOf(screen) : [];
     };
     const all = (): string => lines().join('\n');
     /** Column of the ship's left side. */

@@ -8,7 +8,8 @@ import {
   type CustomEventName, type CustomEvents, type CustomRequestName, type CustomRequests, type InstructionJson,
 } from '../../protocol/dap';
 import { endReasonText } from '../../protocol/exit-status';
-import type { CounterDefinition, CounterSample, RegisterSnapshot, RunState, ScreenText, StopReason } from '../../protocol/messages';
+import type { CounterDefinition, CounterSample, MouseMovement, RegisterSnapshot, RunState, Screen, StopReason } from '../../protocol/messages';
+import { applyScreen } from '../../protocol/picture';
 import { linearEip } from '../../protocol/registers';
 import type { MachineViewModel } from '../../protocol/views';
 import { machineViewModel, stopSentence, type MachineState } from './model';
@@ -38,12 +39,12 @@ export class MachineSession implements vscode.Disposable {
   /** This stop and the ones before it, newest first; the views mark what changed between the first two. */
   readonly stops: Stop[] = [];
   sample: CounterSample | undefined;
-  screen: ScreenText | undefined;
+  screen: Screen | undefined;
 
   private readonly changed = new vscode.EventEmitter<void>();
   private readonly stopped = new vscode.EventEmitter<Stop>();
   private readonly sampled = new vscode.EventEmitter<CounterSample>();
-  private readonly drawn = new vscode.EventEmitter<ScreenText>();
+  private readonly drawn = new vscode.EventEmitter<Screen>();
   private readonly transmitted = new vscode.EventEmitter<{ readonly port: number; readonly bytes: Uint8Array }>();
   /** State, registers or definitions differ. */
   readonly onDidChange = this.changed.event;
@@ -91,6 +92,10 @@ export class MachineSession implements vscode.Disposable {
     if (scancodes.length > 0) await this.request('ringside/keyboard', { scancodes });
   }
 
+  async moveMouse(movement: MouseMovement): Promise<void> {
+    await this.request('ringside/mouse', movement);
+  }
+
   receive(name: string, body: unknown): void {
     const handler = Object.hasOwn(this.handlers, name) ? this.handlers[name as CustomEventName] : undefined;
     (handler as ((body: unknown) => void) | undefined)?.(body);
@@ -128,7 +133,7 @@ export class MachineSession implements vscode.Disposable {
       this.sampled.fire(sample);
     },
     'ringside/screen': (screen) => {
-      this.screen = screenFromJson(screen);
+      this.screen = applyScreen(this.screen, screenFromJson(screen));
       this.drawn.fire(this.screen);
     },
   };

@@ -1,9 +1,10 @@
-/** The VGA text screen's panel: sends what changed, one update at a time, and brings the keys to the guest. */
+/** The screen's panel: sends what changed, one update at a time, and brings keys and mouse to the guest. */
 import * as vscode from 'vscode';
-import { screenLines } from '../../protocol/codepage437';
-import type { ScreenText } from '../../protocol/messages';
+import { linesOf } from '../../protocol/codepage437';
+import type { Screen, ScreenGraphics, ScreenText } from '../../protocol/messages';
+import { changedRectangles, sameFormat } from '../../protocol/picture';
 import { changedRuns } from '../../protocol/screen-difference';
-import type { FromScreenView, ToScreenView } from '../../protocol/views';
+import type { FromScreenView, PictureUpdate, TextUpdate, ToScreenView } from '../../protocol/views';
 import type { MachineSession } from '../machine/session';
 import type { MachineSessions } from '../machine/sessions';
 import { WebviewPanelView } from './webview';
@@ -13,14 +14,17 @@ export const screenViewType = 'ringside.screen';
 /** A scan code message of the webview is a few bytes; anything longer is not a key. */
 const mostScancodes = 256;
 
-const blankScreen: ScreenText = { columns: 80, rows: 25, cells: new Uint8Array(80 * 25 * 2), cursor: { visible: false, column: 0, row: 0 } };
+const blankScreen: ScreenText = {
+  kind: 'text', columns: 80, rows: 25, cells: new Uint8Array(80 * 25 * 2), cursor: { visible: false, column: 0, row: 0 }, colours: [], blinks: true,
+  cell: { width: 9, height: 16 },
+};
 
 export class ScreenPanel extends WebviewPanelView<ToScreenView, FromScreenView> {
   private shown: MachineSession | undefined;
   private subscription: vscode.Disposable | undefined;
   private readonly subscriptions: vscode.Disposable;
   /** The picture that the webview has. */
-  private sent: ScreenText | undefined;
+  private sent: Screen | undefined;
   private sequence = 0;
   private waiting = false;
   private revealedFor: MachineSession | undefined;
@@ -33,7 +37,7 @@ export class ScreenPanel extends WebviewPanelView<ToScreenView, FromScreenView> 
         const reveal = () => vscode.workspace.getConfiguration('ringside').get<string>('screen.reveal');
         if (reveal() === 'onStart') void this.open(true);
         const drawn = machine.onDidDraw((screen) => {
-          if (this.revealedFor === machine || reveal() !== 'onOutput' || !hasText(screen)) return;
+          if (this.revealedFor === machine || reveal() !== 'onOutput' || !hasContent(screen)) return;
           this.revealedFor = machine;
           drawn.dispose();
           void this.open(true);
@@ -99,13 +103,27 @@ export class ScreenPanel extends WebviewPanelView<ToScreenView, FromScreenView> 
     if (!machine || this.waiting) return;
     // A new machine has drawn nothing yet; the picture of the one before must go.
     const screen = machine.screen ?? blankScreen;
-    const runs = changedRuns(this.sent, screen);
-    const { cursor, columns, rows } = screen;
-    if (this.sent && runs.length === 0 && JSON.stringify(cursor) === JSON.stringify(this.sent.cursor)) return;
+    const update = this.changeOf(screen);
+    if (!update) return;
     this.sequence++;
-    if (!this.post({ type: 'update', sequence: this.sequence, program: machine.program, columns, rows, cursor, runs })) return;
-    this.sent = screen;
+    if (!this.post({ ...update, sequence: this.sequence, program: machine.program })) return;
+    this.sent = screen.kind === 'text' ? screen : keptPicture(screen);
     this.waiting = true;
+  }
+
+  /** What the webview needs to have this screen; undefined when it has it. */
+  private changeOf(screen: Screen): WithoutSequence<TextUpdate> | WithoutSequence<PictureUpdate> | undefined {
+    const { sent } = this;
+    if (screen.kind === 'text') {
+      const { kind, cells: _cells, ...rest } = screen;
+      const runs = changedRuns(sent?.kind === kind ? sent : undefined, screen);
+      return runs.length === 0 && sent?.kind === kind && sameLook(sent, screen) ? undefined : { type: 'text', ...rest, runs };
+    }
+    const { kind, ...picture } = screen;
+    if (sent?.kind !== kind || !sameFormat(sent, screen)) return { type: 'picture', ...picture };
+    const rectangles = changedRectangles(sent, screen);
+    const sameColours = screen.colours?.every((colour, n) => colour === sent.colours?.[n]) ?? true;
+    return rectangles.length === 0 && sameColours ? undefined : { type: 'picture', ...picture, rectangles };
   }
 
   protected snapshotRequest(id: number): ToScreenView {
@@ -118,6 +136,8 @@ export class ScreenPanel extends WebviewPanelView<ToScreenView, FromScreenView> 
       this.update();
     } else if (message.type === 'keyboard' && this.shown?.live && message.scancodes.length <= mostScancodes) {
       this.shown.sendKeys(message.scancodes).then(undefined, () => undefined); // The session ended meanwhile: there is nobody to press keys for.
+    } else if (message.type === 'mouse' && this.shown?.live) {
+      this.shown.moveMouse(message.movement).then(undefined, () => undefined);
     }
   }
 
@@ -133,6 +153,20 @@ export class ScreenPanel extends WebviewPanelView<ToScreenView, FromScreenView> 
   }
 }
 
-function hasText(screen: ScreenText): boolean {
-  return screenLines(screen.columns, screen.rows, screen.cells).some((line) => line !== '');
+type WithoutSequence<T> = Omit<T, 'sequence' | 'program'>;
+
+/** The session changes its picture in place: what the webview has is remembered as a copy. */
+function keptPicture(screen: ScreenGraphics): ScreenGraphics {
+  return { ...screen, rectangles: screen.rectangles.map((part) => ({ ...part, pixels: part.pixels.slice() })) };
+}
+
+/** The same but for the cells. */
+function sameLook(a: ScreenText, b: ScreenText): boolean {
+  const look = ({ cursor, colours, blinks, cell, font }: ScreenText): string => JSON.stringify([cursor, colours, blinks, cell, font && Array.from(font)]);
+  return look(a) === look(b);
+}
+
+/** Something to see: text, or a picture. */
+function hasContent(screen: Screen): boolean {
+  return screen.kind === 'graphics' || linesOf(screen).some((line) => line !== '');
 }

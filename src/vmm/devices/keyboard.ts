@@ -2,7 +2,8 @@
  * 8042 keyboard controller at ports 0x60 and 0x64 and the fast A20/reset port 0x92. Commands act at once. Bytes of the keyboard and the mouse follow each other
  * in the output buffer at the pace of the serial link, so that reading port 0x60 twice gives the same byte twice, as programs expect.
  */
-import { AtKeyboard, Ps2Mouse } from './ps2';
+import { AtKeyboard } from './ps2';
+import { Ps2Mouse, type Movement } from './ps2-mouse';
 import { translateToSet1 } from './scancodes';
 import type { Clock, Device, DeviceRegister, Line, PortRange, TimerHandle } from './device';
 
@@ -106,6 +107,11 @@ export class KeyboardController implements Device {
     return taken;
   }
 
+  move(movement: Movement): void {
+    this.mouse.move(movement);
+    if (this.timer === undefined) this.fill();
+  }
+
   get a20(): boolean {
     return (this.state.outputPort & A20) !== 0;
   }
@@ -128,13 +134,14 @@ export class KeyboardController implements Device {
       // The controller's own answers follow at once, bytes from the wire take their time.
       if (s.replies.length > 0 && s.replies[0].source === 'controller') this.fill();
       else if (s.replies.length > 0 || s.keys.length > 0) this.wait();
+      else if (this.mouse.hasNews) this.wait(this.mouse.state.rate);
     }
     return s.output;
   }
 
-  private wait(): void {
+  private wait(hertz = BYTES_PER_SECOND): void {
     const { clock } = this.options;
-    this.timer ??= clock.schedule(clock.now() + Math.max(1, Math.floor(clock.instructionsPerSecond / BYTES_PER_SECOND)), () => { this.timer = undefined; this.fill(); });
+    this.timer ??= clock.schedule(clock.now() + Math.max(1, Math.floor(clock.instructionsPerSecond / Math.max(1, hertz))), () => { this.timer = undefined; this.fill(); });
   }
 
   private reply(source: Source, values: readonly number[]): void {
@@ -149,7 +156,7 @@ export class KeyboardController implements Device {
   private fill(): void {
     const s = this.state;
     while (!s.full) {
-      const next = s.replies.shift() ?? this.nextKey();
+      const next = s.replies.shift() ?? this.nextKey() ?? this.nextReport();
       if (next === undefined) return;
       let { value } = next;
       if (next.source === 'keyboard') {
@@ -180,6 +187,13 @@ export class KeyboardController implements Device {
       return { value: codes[0], source: 'keyboard' };
     }
     return undefined;
+  }
+
+  private nextReport(): { value: number; source: Source } | undefined {
+    if (this.state.ram[0] & AUX_OFF || !this.mouse.hasNews) return undefined;
+    const [first, ...rest] = this.mouse.report();
+    for (const value of rest) this.state.replies.push({ value, source: 'mouse' });
+    return { value: first, source: 'mouse' };
   }
 
   private drive(): void {
@@ -237,7 +251,7 @@ export class KeyboardController implements Device {
     switch (value) {
       case 0xa4: this.reply('controller', [0xf1]); break; // no password
       case 0xa7: s.ram[0] |= AUX_OFF; break;
-      case 0xa8: s.ram[0] &= ~AUX_OFF; break;
+      case 0xa8: s.ram[0] &= ~AUX_OFF; this.fill(); break;
       case 0xa9: this.reply('controller', [0]); break;
       case 0xaa:
         s.selfTested = true;
@@ -312,7 +326,7 @@ export class KeyboardController implements Device {
     Object.assign(this.levels, saved.levels);
     this.driveA20();
     this.drive();
-    if (!this.state.full && (this.state.replies.length > 0 || this.state.keys.length > 0)) this.wait();
+    if (!this.state.full && (this.state.replies.length > 0 || this.state.keys.length > 0 || this.mouse.hasNews)) this.wait();
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What hangs on the 8042: an AT keyboard (scan-code sets 1 and 2, LEDs, identification, defaults, reset) and a PS/2 mouse that lies still.
- * Both turn commands into answer bytes; the keyboard also turns key events into scan codes.
+ * An AT keyboard as it hangs on the 8042: scan-code sets 1 and 2, LEDs, identification, defaults, reset. It turns commands into answer bytes and key
+ * events into scan codes.
  */
 import { SET1_TO_SET2 } from './scancodes';
 
@@ -69,56 +69,5 @@ export class AtKeyboard {
       s.set = value as 1 | 2;
     }
     return [ACK];
-  }
-}
-
-interface MouseState {
-  reporting: boolean;
-  remote: boolean;
-  wrap: boolean;
-  scaling: boolean;
-  resolution: number;
-  rate: number;
-  awaiting: number;
-}
-
-export class Ps2Mouse {
-  state: MouseState = Ps2Mouse.defaults();
-
-  private static defaults(): MouseState {
-    return { reporting: false, remote: false, wrap: false, scaling: false, resolution: 2, rate: 100, awaiting: 0 };
-  }
-
-  reset(): void {
-    this.state = Ps2Mouse.defaults();
-  }
-
-  command(value: number): readonly number[] {
-    const s = this.state;
-    const { awaiting } = s;
-    s.awaiting = 0;
-    if (awaiting === 0xe8) { s.resolution = value & 3; return [ACK]; }
-    if (awaiting === 0xf3) { s.rate = value; return [ACK]; }
-    if (s.wrap && value !== 0xec && value !== 0xff) return [value];
-    switch (value) {
-      case 0xe6: s.scaling = false; return [ACK];
-      case 0xe7: s.scaling = true; return [ACK];
-      case 0xe8: // resolution
-      case 0xf3: // sample rate
-        s.awaiting = value;
-        return [ACK];
-      case 0xe9: return [ACK, (s.remote ? 0x40 : 0) | (s.reporting ? 0x20 : 0) | (s.scaling ? 0x10 : 0), s.resolution, s.rate];
-      case 0xea: s.remote = false; return [ACK];
-      case 0xeb: return [ACK, 0x08, 0, 0];
-      case 0xec: s.wrap = false; return [ACK];
-      case 0xee: s.wrap = true; return [ACK];
-      case 0xf0: s.remote = true; return [ACK];
-      case 0xf2: return [ACK, 0];
-      case 0xf4: s.reporting = true; return [ACK];
-      case 0xf5: s.reporting = false; return [ACK];
-      case 0xf6: this.reset(); return [ACK];
-      case 0xff: this.reset(); return [ACK, SELF_TEST_PASSED, 0];
-      default: return [RESEND];
-    }
   }
 }

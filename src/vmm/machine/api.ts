@@ -3,7 +3,7 @@
  * The shapes are those of the protocol (imported as types only: they are data, and there is one declaration of them).
  */
 import type {
-  AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, ScreenText,
+  AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen,
 } from '../../protocol/messages';
 
 export type RunOutcome =
@@ -64,12 +64,13 @@ export interface MachineApi {
   counters(): Record<string, number>;
   hiddenPageFaults(most: number): { linear: number; count: number }[];
   postMortem(): PostMortem | undefined;
-  screen(): ScreenText;
+  screen(): Screen;
   devices(): DeviceSnapshot[];
   /** Bytes from the other end of the line. Returns how many were taken; the line holds a bounded number, offer the rest later. */
   serialInput(port: number, bytes: Uint8Array): number;
   /** Returns how many scan codes were taken. */
   keyboard(scancodes: readonly number[]): number;
+  mouse(movement: MouseMovement): void;
   /** Ends the machine: what runs returns at the next instruction, and later runs report the end. */
   dispose(): void;
 }

@@ -17,7 +17,8 @@ import { Pit } from '../devices/pit';
 import { Power } from '../devices/power';
 import { Rtc, type RtcOptions } from '../devices/rtc';
 import { Uart } from '../devices/uart';
-import { VgaText } from '../devices/vga-text';
+import type { VideoMemory } from '../devices/vga/memory';
+import { Vga } from '../devices/vga/vga';
 import { Switched, WiredOr } from '../devices/wired-or';
 import { PortMap } from './port-map';
 
@@ -54,6 +55,7 @@ export interface BoardMemory extends PhysicalBytes {
 export interface BoardOptions {
   readonly clock: Clock;
   readonly memory: BoardMemory;
+  readonly videoMemory: VideoMemory;
   readonly rtcSeconds: number;
   /** CMOS drive type of drive A; 0 for none. */
   readonly floppyType: number;
@@ -78,7 +80,7 @@ export class Board {
   readonly rtc: Rtc;
   readonly uart: Uart;
   readonly keyboard: KeyboardController;
-  readonly vga: VgaText;
+  readonly vga: Vga;
   readonly dma = new Dma();
   readonly apicBus = new ApicBus();
   readonly localApics: readonly LocalApic[];
@@ -128,7 +130,7 @@ export class Board {
     this.keyboard = new KeyboardController({
       clock, keyboardIrq: this.isaInterrupt(1), mouseIrq: this.isaInterrupt(12), a20: (level) => hooks.a20(level), resetRequested: () => hooks.reset(),
     });
-    this.vga = new VgaText({ clock, memory });
+    this.vga = new Vga({ clock, memory: options.videoMemory, bus: memory });
     this.pci = new PciBus({
       maps: {
         mapPorts: (range) => this.ports.map(range), unmapPorts: (range) => this.ports.unmap(range),
@@ -139,7 +141,7 @@ export class Board {
       new HostBridge((first, last, bits) => memory.setShadow(first, last, bits)),
       new IsaBridge({ bus: this.pci, irq: this.pic.irq.map((_, n) => this.isaInterrupt(n)), reset: () => hooks.reset() }),
     ];
-    for (const owner of functions) this.pci.add(owner);
+    for (const owner of [...functions, this.vga.pci]) this.pci.add(owner);
     this.connectPciInterrupts();
     this.devices = [
       this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.pm, this.uart, this.keyboard, this.vga, this.dma,

@@ -22,8 +22,8 @@ export interface FirmwareEnvironment {
   log(text: string): void;
 }
 
-/** Graphics memory (no graphics modes yet) and the area of option ROMs: nothing answers there. */
-const holes = [{ first: 0xa0000, last: 0xaffff }, { first: 0xc0000, last: 0xeffff }] as const;
+/** Between conventional memory and the ROM is no RAM: the display's window comes and goes, and the area of option ROMs is empty. */
+const holes = [{ first: 0xa0000, last: 0xeffff }] as const;
 const TOP_OF_MEMORY = 0xffffffff;
 
 /** Drives by BIOS number. */

@@ -2,7 +2,7 @@
  * The machine: a processor under the engine, memory, the board, the clock, and the loop that runs them together: time advances by retired
  * instructions, due device events fire at exact counts, interrupts and debug traps are taken at instruction boundaries.
  */
-import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, ScreenText } from '../../protocol/messages';
+import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen } from '../../protocol/messages';
 import { Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
 import { cpuModels } from '../cpu/cpuid';
@@ -11,6 +11,8 @@ import type { DeliveryOutcome } from '../cpu/deliver';
 import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
 import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from '../cpu/layout';
 import { readByName, setByName } from '../cpu/names';
+import { TEXT_COPY_BYTES } from '../devices/vga/memory';
+import { VIDEO_BYTES } from '../devices/vga/vga';
 import { Mmu } from '../mmu/mmu';
 import { linearNumber, PageFault } from '../mmu/types';
 import type { WatchHandle } from '../mmu/watches';
@@ -59,14 +61,22 @@ export class Machine implements MachineApi {
     const ramBytes = checkedMemory(configuration.memoryMiB);
     const boot = prepareBoot(configuration, ramBytes);
     this.instructionsPerSecond = checkedRate(configuration.instructionsPerSecond);
+    // Behind RAM lie video memory, with the copy of text memory in a page of its own, and the ROM.
+    const romOffset = ramBytes + VIDEO_BYTES + WASM_PAGE;
     let memory: WebAssembly.Memory;
     try {
-      const pages = (RAM + ramBytes + ROM_BYTES) / WASM_PAGE;
+      const pages = (RAM + romOffset + ROM_BYTES) / WASM_PAGE;
       memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     } catch {
       throw new MachineError('memory', `The host has no room for a machine with ${configuration.memoryMiB} MiB.`, 'Use a smaller memory size.');
     }
-    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: cpuModels.p6.physicalAddressBits, ...Firmware.memoryMap(ramBytes) });
+    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: cpuModels.p6.physicalAddressBits, ...Firmware.memoryMap(romOffset) });
+    // Code may run from a page that a register has just taken away.
+    const forget = this.mmu.physical.onRemap;
+    this.mmu.physical.onRemap = () => {
+      forget();
+      this.engine.yield();
+    };
     this.engine = new Engine(memory, this.mmu, {
       portRead: (port, bytes) => this.board.ports.read(port, bytes),
       portWrite: (port, bytes, value) => this.portWrite(port, bytes, value),
@@ -85,7 +95,8 @@ export class Machine implements MachineApi {
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
     this.clock.onEarlier = () => this.engine.yield();
     this.board = new Board({
-      clock: this.clock, memory: this.mmu.physical, rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
+      clock: this.clock, memory: this.mmu.physical, videoMemory: { bytes: new Uint8Array(memory.buffer, RAM + ramBytes, VIDEO_BYTES + TEXT_COPY_BYTES), host: RAM + ramBytes },
+      rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
       floppyType: boot.floppy === undefined ? 0 : floppyDisk(boot.floppy).cmosType, hasHardDisk: boot.hardDisk !== undefined,
       processors: checkedProcessors(configuration.processors), x2apic: false, deadline: false,
       ...(boot.bootDrive === 'hardDisk' && { bootOrder: ['hardDisk', 'floppy'] as const }),
@@ -508,8 +519,12 @@ export class Machine implements MachineApi {
 
   // ---- people ----
 
-  screen(): ScreenText {
-    return this.board.vga.text();
+  screen(): Screen {
+    const text = this.board.vga.text();
+    if (text) return text;
+    const { pixels, ...picture } = this.board.vga.picture();
+    const { width, height } = picture;
+    return { kind: 'graphics', ...picture, rectangles: [{ x: 0, y: 0, width, height, pixels }] };
   }
 
   devices(): DeviceSnapshot[] {
@@ -518,6 +533,10 @@ export class Machine implements MachineApi {
 
   serialInput(port: number, bytes: Uint8Array): number {
     return port === 0 ? this.board.uart.receive(bytes) : bytes.length;
+  }
+
+  mouse(movement: MouseMovement): void {
+    this.board.keyboard.move(movement);
   }
 
   keyboard(scancodes: readonly number[]): number {

@@ -34,7 +34,7 @@ describe('BIOS power-on', () => {
     assert.equal(memory.read8(BDA.diskCount), 1);
     assert.equal(bench.int(0x11).ax & 0x231, 0x221);
     assert.equal(bench.int(0x12).ax, 639);
-    const screen = bench.vga.text();
+    const screen = bench.vga.text()!;
     assert.deepEqual([...screen.cells.slice(0, 2)], [0x20, 7]);
     assert.equal(screen.cursor.visible, true);
   });
@@ -104,7 +104,7 @@ describe('INT 10h', () => {
     const bench = new Bench();
     for (const c of text('Hello\r\nworld')) bench.int(0x10, { eax: 0x0e00 | c });
     assert.deepEqual([bench.line(0), bench.line(1)], ['Hello', 'world']);
-    assert.deepEqual(bench.vga.text().cursor, { visible: true, column: 5, row: 1 });
+    assert.deepEqual(bench.vga.text()!.cursor, { visible: true, column: 5, row: 1 });
     for (let n = 0; n < 24; n++) bench.int(0x10, { eax: 0x0e0a });
     assert.equal(bench.line(0), 'world');
     for (let n = 0; n < 76; n++) bench.int(0x10, { eax: 0x0e2e });
@@ -135,13 +135,13 @@ describe('INT 10h', () => {
     assert.deepEqual([0, 1, 2].map((row) => bench.line(row)), ['', '', 'AAAAAAAAAA']);
     bench.int(0x10, { eax: 0x0600, ebx: 0x1700, ecx: 0x0000, edx: 0xffff });
     assert.equal(bench.line(2), '');
-    assert.equal(bench.vga.text().cells[1], 0x17);
+    assert.equal(bench.vga.text()!.cells[1], 0x17);
   });
 
   it('sets modes, refusing graphics', () => {
     const bench = new Bench();
     bench.int(0x10, { eax: 0x0001 });
-    assert.equal(bench.vga.text().columns, 40);
+    assert.equal(bench.vga.text()!.columns, 40);
     assert.equal(bench.int(0x10, { eax: 0x0f00 }).ax, 0x2801);
     bench.int(0x10, { eax: 0x0013 });
     bench.int(0x10, { eax: 0x0013 });
@@ -158,16 +158,16 @@ describe('INT 10h', () => {
   it('hides the cursor, shows pages, loads the 8-line font', () => {
     const bench = new Bench();
     bench.int(0x10, { eax: 0x0100, ecx: 0x2000 });
-    assert.equal(bench.vga.text().cursor.visible, false);
+    assert.equal(bench.vga.text()!.cursor.visible, false);
     bench.int(0x10, { eax: 0x0100, ecx: 0x0607 });
-    assert.equal(bench.vga.text().cursor.visible, true);
+    assert.equal(bench.vga.text()!.cursor.visible, true);
     bench.int(0x10, { eax: 0x0200, ebx: 0x0100, edx: 0x0000 });
     bench.int(0x10, { eax: 0x0950, ebx: 0x0107, ecx: 1 });
     assert.equal(bench.line(0), '');
     bench.int(0x10, { eax: 0x0501 });
     assert.equal(bench.line(0), 'P');
     bench.int(0x10, { eax: 0x1112 });
-    assert.equal(bench.vga.text().rows, 50);
+    assert.equal(bench.vga.text()!.rows, 50);
   });
 
   it('writes strings with and without attributes', () => {
@@ -175,11 +175,11 @@ describe('INT 10h', () => {
     bench.memory.writeBytes(0x20010, text('Hi\r\nyou'));
     bench.int(0x10, { eax: 0x1301, ebx: 0x002f, ecx: 7, edx: 0x0302, es: 0x2000, ebp: 0x10 });
     assert.deepEqual([bench.line(3), bench.line(4)], ['  Hi', 'you']);
-    assert.deepEqual(bench.vga.text().cursor, { visible: true, column: 3, row: 4 });
+    assert.deepEqual(bench.vga.text()!.cursor, { visible: true, column: 3, row: 4 });
     bench.memory.writeBytes(0x20010, text('a\x01b\x02'));
     bench.int(0x10, { eax: 0x1302, ecx: 2, edx: 0x0600, es: 0x2000, ebp: 0x10 });
-    assert.deepEqual([...bench.vga.text().cells.slice(960, 964)], [0x61, 1, 0x62, 2]);
-    assert.equal(bench.vga.text().cursor.row, 4, 'the cursor stays');
+    assert.deepEqual([...bench.vga.text()!.cells.slice(960, 964)], [0x61, 1, 0x62, 2]);
+    assert.equal(bench.vga.text()!.cursor.row, 4, 'the cursor stays');
   });
 });
 
@@ -536,7 +536,7 @@ describe('other services', () => {
         es: random() & 0xffff, ds: random() & 0xffff,
       });
       if (n % 100 === 0) bench.memory.writeBytes(0x400, Uint8Array.from({ length: 256 }, () => random() & 0xff));
-      if (n % 1000 === 0) assert.ok(bench.vga.text().rows > 0);
+      if (n % 1000 === 0) assert.ok(bench.vga.text()!.rows > 0);
     }
   });
 });

@@ -8,35 +8,58 @@ import { Pit } from '../../devices/pit';
 import { Rtc } from '../../devices/rtc';
 import { TestClock } from '../../devices/test-clock';
 import { Uart } from '../../devices/uart';
-import { VgaText } from '../../devices/vga-text';
-import type { Device, PhysicalBytes } from '../../devices/device';
+import { TEXT_COPY_BYTES, type WindowBus } from '../../devices/vga/memory';
+import { Vga } from '../../devices/vga/vga';
+import type { Device, MmioRange, PhysicalBytes } from '../../devices/device';
 import { Bios } from './bios';
 import { Reg, Seg, type BiosCpu } from './bios-cpu';
 import type { BiosDrive } from './host';
 import { ROM_BASE } from './layout';
 import { rom } from './rom';
 
-export class PlainMemory implements PhysicalBytes {
+const VIDEO_BYTES = 0x400000;
+
+/** RAM with the display's window in it. */
+export class PlainMemory implements PhysicalBytes, WindowBus {
   readonly bytes: Uint8Array;
+  readonly video = new Uint8Array(VIDEO_BYTES + TEXT_COPY_BYTES);
+  private windows: (MmioRange & { readonly backing?: number })[] = [];
 
   constructor(readonly ramBytes: number) {
     this.bytes = new Uint8Array(ramBytes);
   }
 
-  read8(address: number): number { return this.bytes[address] ?? 0xff; }
+  mapWindow(window: MmioRange & { readonly backing?: number }): void {
+    this.windows.push(window);
+  }
+  unmapWindow(window: MmioRange): void {
+    this.windows.splice(this.windows.indexOf(window), 1);
+  }
+  private windowAt(address: number): (MmioRange & { readonly backing?: number }) | undefined {
+    return address >= 0xa0000 && address < 0xc0000 ? this.windows.find(({ first, last }) => address >= first && address <= last) : undefined;
+  }
+
+  read8(address: number): number {
+    const window = this.windowAt(address);
+    if (window) return window.backing === undefined ? window.read(address, 1) : this.video[window.backing + address - window.first];
+    return this.bytes[address] ?? 0xff;
+  }
   read16(address: number): number { return this.read8(address) | this.read8(address + 1) << 8; }
   read32(address: number): number { return (this.read16(address) | this.read16(address + 2) << 16) >>> 0; }
   write8(address: number, value: number): void {
+    const window = this.windowAt(address);
+    if (window?.backing !== undefined) this.video[window.backing + address - window.first] = value;
+    else if (window) window.write(address, value & 0xff, 1);
     if (address < this.ramBytes && (address < ROM_BASE || address >= 0x100000)) this.bytes[address] = value;
   }
   write16(address: number, value: number): void { this.write8(address, value); this.write8(address + 1, value >> 8); }
   write32(address: number, value: number): void { this.write16(address, value); this.write16(address + 2, value >>> 16); }
   readBytes(address: number, length: number): Uint8Array {
-    if (address + length <= this.ramBytes) return this.bytes.slice(address, address + length);
+    if (address + length <= 0xa0000) return this.bytes.slice(address, address + length);
     return Uint8Array.from({ length }, (_, n) => this.read8(address + n));
   }
   writeBytes(address: number, bytes: Uint8Array): void {
-    if (address + bytes.length <= ROM_BASE) this.bytes.set(bytes, address);
+    if (address + bytes.length <= 0xa0000) this.bytes.set(bytes, address);
     else bytes.forEach((value, n) => this.write8(address + n, value));
   }
 }
@@ -74,7 +97,7 @@ export class Bench {
   readonly logged: string[] = [];
   readonly serial: number[] = [];
   readonly bios: Bios;
-  readonly vga: VgaText;
+  readonly vga: Vga;
   readonly keyboard: KeyboardController;
   readonly uart: Uart;
   readonly pic = new PicPair(() => undefined);
@@ -85,7 +108,7 @@ export class Bench {
     const { clock, pic } = this;
     this.memory = new PlainMemory(ramBytes);
     this.memory.bytes.set(rom.bytes, ROM_BASE);
-    this.vga = new VgaText({ clock, memory: this.memory });
+    this.vga = new Vga({ clock, memory: { bytes: this.memory.video, host: 0 }, bus: this.memory });
     this.keyboard = new KeyboardController({ clock, keyboardIrq: pic.irq[1], mouseIrq: pic.irq[12], a20: () => undefined, resetRequested: () => undefined });
     this.uart = new Uart({ clock, irq: pic.irq[4], base: 0x3f8, output: (bytes) => this.serial.push(...bytes) });
     const rtc = new Rtc({ clock, irq: pic.irq[8], startSeconds: Date.UTC(2001, 1, 3, 4, 5, 6) / 1000, ramBytes, floppyType: 4, hasHardDisk: drives.has(0x80) });
@@ -135,7 +158,7 @@ export class Bench {
 
   /** A row of the screen, trailing blanks removed. */
   line(row: number): string {
-    const { columns, cells } = this.vga.text();
+    const { columns, cells } = this.vga.text()!;
     return Array.from({ length: columns }, (_, n) => String.fromCharCode(cells[2 * (row * columns + n)] || 0x20)).join('').trimEnd();
   }
 

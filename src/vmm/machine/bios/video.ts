@@ -2,7 +2,8 @@
  * INT 10h: text modes 0–3 and 7 on the VGA. Characters go to text memory at 0xB8000 (0xB0000 in mode 7), registers through the VGA's ports. Graphics modes and VESA are
  * refused: the mode stays what it is. Everything read from the BIOS data area may have been changed by the guest and is bounded here.
  */
-import { text40, text80, textMono, type VgaMode } from '../../devices/vga-text';
+import { text40, text80, textMono } from '../../devices/vga/modes';
+import type { VgaMode } from '../../devices/vga/registers';
 import type { BiosCall } from './bios-cpu';
 import { Seg } from './bios-cpu';
 import type { BiosHost } from './host';
