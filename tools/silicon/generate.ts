@@ -11,6 +11,7 @@ import { Writer, writeOutcome } from '../../test/conformance/support/silicon/out
 import { modeNames, type ModeName } from '../../test/conformance/support/silicon/world';
 import { generateSequences, generateSingles, generateUndefined, type GeneratedShape } from './generator';
 import { compileHarness, runNatively } from './native';
+import { compileX87, generateX87 } from './x87';
 
 const SHAPES_AT_ONCE = 1000;
 const sequences: Readonly<Record<ModeName, number>> = { flat32: 4000, segmented32: 1000, segmented16: 3000, wrapped16: 0 };
@@ -47,6 +48,9 @@ try {
   compileHarness(harnessSource, harness);
   fs.mkdirSync(folder, { recursive: true });
   for (const mode of modeNames) generate(harness, mode, folder);
+  const x87 = path.join(scratch, 'x87');
+  compileX87(path.join(path.dirname(harnessSource), 'x87.c'), x87);
+  generateX87(x87, folder, processorName());
 } finally {
   fs.rmSync(scratch, { recursive: true, force: true });
 }

@@ -10,7 +10,8 @@ import {
 } from './fpu/environment';
 import {
   fpuArithmetic, fpuArithmeticMemory, fpuClearExceptions, fpuCompare, fpuCompareMemory, fpuConstant, fpuControl, fpuConvert, fpuExamine, fpuExchange, fpuExtract,
-  fpuFree, fpuFunctionOfTwo, fpuInitialize, fpuLoad, fpuLoadRegister, fpuMove, fpuReady, fpuRemainder, fpuRotate, fpuScale, fpuStored, fpuStoreRegister, fpuTest,
+  fpuFree, fpuFunctionOfTwo, fpuInitialize, fpuLoad, fpuLoadRegister, fpuMove, fpuReady, fpuRemainder, fpuRotate, fpuScale, fpuStored, fpuStoreRegister,
+  fpuStoreUnchecked, fpuTest,
   fpuTrigonometric, fpuTrigonometricPair, fpuUnary,
 } from './fpu/instructions';
 import { portCheck, portIn, portOut } from './ports';
@@ -79,7 +80,7 @@ export const callouts = {
   lgdt, lidt, lldt, ltr, lmsw, clts, movToCr, movFromCr, movToDr, movFromDr, invlpg, wbinvd, invd, hlt, cpuid, rdmsr, wrmsr, rdpmc, rdtsc,
   sysenter, sysexit,
   // fpu/instructions.ts, fpu/environment.ts
-  fpuReady, fpuArithmetic, fpuArithmeticMemory, fpuCompare, fpuCompareMemory, fpuLoad, fpuConvert, fpuStored, fpuLoadRegister, fpuStoreRegister, fpuExchange, fpuMove,
+  fpuReady, fpuArithmetic, fpuArithmeticMemory, fpuCompare, fpuCompareMemory, fpuLoad, fpuConvert, fpuStored, fpuLoadRegister, fpuStoreRegister, fpuStoreUnchecked, fpuExchange, fpuMove,
   fpuConstant, fpuUnary, fpuFunctionOfTwo, fpuScale, fpuRemainder, fpuExtract, fpuTrigonometric, fpuTrigonometricPair, fpuTest, fpuExamine, fpuControl, fpuInitialize,
   fpuClearExceptions, fpuRotate, fpuFree, fpuLoadEnvironment, fpuStoreEnvironment, fpuSave, fpuRestore, fpuFxSave, fpuFxRestore,
 } as const satisfies Readonly<Record<string, Callout>>;

@@ -81,9 +81,12 @@ export function divide(op: Operation, a: Float80, b: Float80): Float80 {
   if (nan) return nan;
   const sign = a.sign === b.sign ? 0 : 1;
   if ((isInfinite(a) && isInfinite(b)) || (isZero(a) && isZero(b))) return invalid(op);
-  if (isZero(b) && !isInfinite(a)) op.raise(Fault.ZeroDivide);
+  if (isZero(b) && !isInfinite(a)) {
+    op.raise(Fault.ZeroDivide);
+    return infinity(sign);
+  }
   op.denormals(a, b);
-  if (isInfinite(a) || isZero(b)) return infinity(sign);
+  if (isInfinite(a)) return infinity(sign);
   if (isInfinite(b) || isZero(a)) return zero(sign);
   const dividend = a.significand << 132n;
   const quotient = dividend / b.significand;
@@ -119,16 +122,16 @@ export function squareRoot(op: Operation, a: Float80): Float80 {
 /** Result of FPREM and FPREM1: the remainder, the low three bits of the quotient, and whether the reduction is incomplete. */
 export interface Remainder {
   readonly value: Float80;
-  readonly quotient: number;
+  /** Undefined when there is none: NaNs, invalid operations. */
+  readonly quotient: number | undefined;
   readonly partial: boolean;
 }
 
 /** FPREM (quotient chopped) and FPREM1 (quotient to the nearest, IEEE 754). */
 export function remainder(op: Operation, a: Float80, b: Float80, nearest: boolean): Remainder {
-  const done = (value: Float80, quotient = 0, partial = false): Remainder => ({ value, quotient, partial });
-  const nan = nanOf(op, a, b);
-  if (nan) return done(nan);
-  if (isInfinite(a) || isZero(b)) return done(invalid(op));
+  const done = (value: Float80, quotient: number | undefined = 0, partial = false): Remainder => ({ value, quotient, partial });
+  const nan = nanOf(op, a, b) ?? (isInfinite(a) || isZero(b) ? invalid(op) : undefined);
+  if (nan) return { value: nan, quotient: undefined, partial: false };
   op.denormals(a, b);
   if (isZero(a) || isInfinite(b)) {
     return done(isZero(a) ? a : round(op, a.sign, a.significand, scaleOf(a), false, 64));
@@ -169,7 +172,7 @@ export function scale(op: Operation, a: Float80, b: Float80): Float80 {
   }
   op.denormals(a, b);
   if (isInfinite(a) || isZero(a)) return a;
-  return round(op, a.sign, a.significand, scaleOf(a) + chopped(b));
+  return round(op, a.sign, a.significand, scaleOf(a) + chopped(b), false, 64);
 }
 
 /** Far more than any exponent can be moved. */

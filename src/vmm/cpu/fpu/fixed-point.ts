@@ -7,13 +7,12 @@ export const FRACTION = 256;
 const F = BigInt(FRACTION);
 export const ONE = 1n << F;
 
-/** π × 2^382 and ln 2 × 2^320, cut off. */
-const PI_382 = 0xc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404ddef9519b3cd3a431bn;
+/** π × 2^254 and ln 2 × 2^320, cut off. */
+const PI_254 = 0xc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22n;
 const LN2_320 = 0xb17217f7d1cf79abc9e3b39803f2f6af40f343267298b62d8a0d175b8baafa2be7b876206debac98n;
-/** π with this many fraction bits: operands below 2^63 are reduced without loss. */
-export const PI_FRACTION = 382;
-export const PI_WIDE = PI_382;
-export const PI = PI_382 >> BigInt(382 - FRACTION);
+export const PI = PI_254 << BigInt(FRACTION - 254);
+/** The 66 bits of π by which processors reduce the arguments of trigonometric instructions (SDM Vol. 1, 8.3.8), Intel's and AMD's alike. */
+export const PI_66 = (PI_254 >> 190n) << BigInt(FRACTION - 64);
 export const LN2 = LN2_320 >> BigInt(320 - FRACTION);
 
 const times = (a: bigint, b: bigint): bigint => (a * b) >> F;

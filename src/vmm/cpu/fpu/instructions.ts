@@ -99,8 +99,8 @@ export function fpuArithmeticMemory(cpu: Cpu, _site: CalloutSite, digit: number,
   const op = fpu.operation();
   const { value, denormal } = operand(cpu, format);
   const result = calculate(op, digit, fpu.get(0), value);
-  // The operand was denormal before its conversion. Invalid operations and NaNs are found first.
-  if (denormal && !op.stopped && !isNaN(fpu.get(0)) && !(op.flags & Fault.Invalid)) op.raise(Fault.Denormal);
+  // The operand was denormal before its conversion. Invalid operations, divisions by zero and NaNs are found first.
+  if (denormal && !op.stopped && !isNaN(fpu.get(0)) && !(op.flags & (Fault.Invalid | Fault.ZeroDivide))) op.raise(Fault.Denormal);
   deliver(fpu, op, 0, result);
   return 0;
 }
@@ -137,11 +137,13 @@ function compareWith(cpu: Cpu, other: Float80 | undefined, denormal: boolean, ho
     const op = fpu.operation();
     order = compare(op, fpu.get(0), other, (how & Compare.Quietly) !== 0);
     if (denormal && order !== Order.Unordered) op.raise(Fault.Denormal);
+    // FCOMI and FUCOMI leave C1 alone, stack faults excepted.
+    const c1 = how & Compare.Flags && fpu.status & Status.C1;
     completes = fpu.finish(op);
+    if (c1) fpu.setC1(true);
   }
-  if (!completes) return;
   reportOrder(cpu, order, how);
-  popIf(fpu, pops);
+  if (completes) popIf(fpu, pops);
 }
 
 /** ST(0) with ST(i); `how`: {@link Compare}, and the number of pops from bit 2 on. */
@@ -173,7 +175,9 @@ export function fpuLoad(cpu: Cpu, _site: CalloutSite, format: number): number {
     op.raise(Fault.Invalid);
     loaded = { ...value, significand: value.significand | 1n << 62n };
   }
-  if (fpu.finish(op)) fpu.push(loaded);
+  // An unmasked denormal operand is reported, and loaded all the same.
+  const completes = fpu.finish(op);
+  if (completes || !(op.flags & Fault.Invalid)) fpu.push(loaded);
   return 0;
 }
 
@@ -197,6 +201,7 @@ export function fpuConvert(cpu: Cpu, _site: CalloutSite, format: number, chop: n
   if (op.stopped) op.flags &= Fault.Before;
   // Overflow and underflow of a memory operand leave nothing to store.
   const stores = !(op.flags & ~op.control & (Fault.Before | Fault.Overflow | Fault.Underflow));
+  if (!stores) op.flags &= ~Fault.Precision;
   state.u64[SCRATCH >> 3] = BigInt.asUintN(64, bits);
   state.u64[(SCRATCH + 8) >> 3] = bits >> 64n;
   state.u32[FPU_PENDING >> 2] = op.flags | stack | (op.roundedUp && stores ? Status.C1 : 0) | (stores ? PENDING_STORES : 0);
@@ -237,6 +242,15 @@ export function fpuStoreRegister(cpu: Cpu, _site: CalloutSite, i: number, pops: 
   return 0;
 }
 
+/** The alias of FSTP ST(i) that takes an empty ST(0) as it is: nothing is stored then. */
+export function fpuStoreUnchecked(cpu: Cpu, _site: CalloutSite, i: number): number {
+  const { fpu } = cpu;
+  fpu.setC1(false);
+  if (!fpu.isEmpty(0)) fpu.set(i, fpu.get(0));
+  fpu.pop();
+  return 0;
+}
+
 /** FXCH. */
 export function fpuExchange(cpu: Cpu, _site: CalloutSite, i: number): number {
   const { fpu } = cpu;
@@ -254,10 +268,7 @@ export function fpuExchange(cpu: Cpu, _site: CalloutSite, i: number): number {
 export function fpuMove(cpu: Cpu, _site: CalloutSite, i: number, condition: number): number {
   const { fpu } = cpu;
   if (fpu.isEmpty(0) || fpu.isEmpty(i)) underflowInto(fpu, 0);
-  else {
-    fpu.setC1(false);
-    if (condition) fpu.set(0, fpu.get(i));
-  }
+  else if (condition) fpu.set(0, fpu.get(i));
   return 0;
 }
 
@@ -327,12 +338,14 @@ export function fpuRemainder(cpu: Cpu, _site: CalloutSite, nearest: number): num
   const { fpu } = cpu;
   if (fpu.isEmpty(0) || fpu.isEmpty(1)) {
     underflowInto(fpu, 0);
+    setC2(fpu, false);
     return 0;
   }
   const op = fpu.operation();
   const { value, quotient, partial } = remainder(op, fpu.get(0), fpu.get(1), nearest !== 0);
-  if (!deliver(fpu, op, 0, value)) return 0;
-  fpu.setConditions(partial ? Status.C2
+  const completes = deliver(fpu, op, 0, value);
+  if (!completes || quotient === undefined) setC2(fpu, false);
+  else fpu.setConditions(partial ? Status.C2
     : (quotient & 4 ? Status.C0 : 0) | (quotient & 2 ? Status.C3 : 0) | (quotient & 1 ? Status.C1 : 0));
   return 0;
 }
@@ -372,6 +385,7 @@ export function fpuTrigonometric(cpu: Cpu, _site: CalloutSite, which: number): n
   const { fpu } = cpu;
   if (fpu.isEmpty(0)) {
     underflowInto(fpu, 0);
+    setC2(fpu, false);
     return 0;
   }
   const op = fpu.operation();
@@ -436,8 +450,9 @@ export function fpuRotate(cpu: Cpu, _site: CalloutSite, by: number): number {
 }
 /** FFREE, FFREEP. */
 export function fpuFree(cpu: Cpu, _site: CalloutSite, i: number, pops: number): number {
+  cpu.fpu.setC1(false);
   cpu.fpu.free(i);
-  if (pops) cpu.fpu.top += 1;
+  if (pops) cpu.fpu.pop();
   return 0;
 }
 

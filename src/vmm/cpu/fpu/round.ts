@@ -98,6 +98,12 @@ function roundInto(op: Operation, format: Format, wrap: number, sign: 0 | 1, val
     } else {
       op.raise(Fault.Underflow);
       exponent += wrap;
+      // FSCALE can go farther than any wrap.
+      if (wrap !== 0 && exponent <= 0) {
+        op.raise(Fault.Precision);
+        op.roundedUp = false;
+        return { exponent: 0, bits: 0n };
+      }
     }
   } else if (exponent >= maximum) {
     op.raise(Fault.Overflow);
@@ -107,6 +113,11 @@ function roundInto(op: Operation, format: Format, wrap: number, sign: 0 | 1, val
       return op.roundedUp ? { exponent: maximum, bits: 1n << BigInt(precision - 1) } : { exponent: maximum - 1, bits: (1n << BigInt(precision)) - 1n };
     }
     exponent -= wrap;
+    if (wrap !== 0 && exponent >= maximum) {
+      op.raise(Fault.Precision);
+      op.roundedUp = true;
+      return { exponent: maximum, bits: 1n << BigInt(precision - 1) };
+    }
   }
   if (inexact) op.raise(Fault.Precision);
   op.roundedUp = up;

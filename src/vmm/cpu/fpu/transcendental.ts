@@ -1,11 +1,11 @@
 /**
  * The transcendental instructions. Results are those of the functions themselves, correctly rounded (to 64 bits whatever the precision
  * control says): a processor's own may differ by one unit of the last place (SDM Vol. 1, 8.3.10). Arguments of the trigonometric ones are
- * reduced by π itself.
+ * reduced by 66 bits of π, as processors do.
  */
 import { invalid, nanOf, nanOf1 } from './arithmetic';
-import { BIAS, float80, infinity, kindOf, Kind, negated, normalized, one, scaleOf, zero, type Float80 } from './format';
-import { arctangentOf, exponentialMinusOne, FRACTION, inverseHyperbolicTangent, LN2, ONE, PI, PI_FRACTION, PI_WIDE, sineCosine } from './fixed-point';
+import { BIAS, bitLength, float80, infinity, kindOf, Kind, negated, normalized, one, scaleOf, zero, type Float80 } from './format';
+import { arctangentOf, exponentialMinusOne, FRACTION, inverseHyperbolicTangent, LN2, ONE, PI, PI_66, sineCosine } from './fixed-point';
 import { Fault, type Operation, round } from './round';
 
 const PRECISION = 64;
@@ -40,10 +40,10 @@ interface Reduced {
 
 /** Sine and cosine of a finite number of magnitude 2^-TINY … 2^63. */
 function reduced(a: Float80): Reduced {
-  const wide = a.significand << BigInt(PI_FRACTION + scaleOf(a));
-  const half = PI_WIDE >> 1n;
-  const quadrant = (wide + (half >> 1n)) / half;
-  const rest = (wide - quadrant * half) >> BigInt(PI_FRACTION - FRACTION);
+  const magnitude = fixed({ ...a, sign: 0 });
+  const half = PI_66 >> 1n;
+  const quadrant = (magnitude + (half >> 1n)) / half;
+  const rest = magnitude - quadrant * half;
   const { sine, cosine } = sineCosine(rest < 0n ? -rest : rest);
   const s = rest < 0n ? -sine : sine;
   const turned: readonly Reduced[] = [{ sine: s, cosine }, { sine: cosine, cosine: -s }, { sine: -s, cosine: -cosine }, { sine: -cosine, cosine: s }];
@@ -97,7 +97,7 @@ export function tangent(op: Operation, a: Float80): readonly [Float80, Float80] 
 
 // ---- F2XM1 ----
 
-/** 2^a - 1 for -1 … 1. Beyond that the manual leaves the result open: the operand stays. */
+/** 2^a - 1 for -1 … 1. Beyond that the manual leaves the result open: the operand stays, as in AMD's processors. */
 export function powerMinusOne(op: Operation, a: Float80): Float80 {
   const nan = nanOf1(op, a);
   if (nan) return nan;
@@ -106,7 +106,12 @@ export function powerMinusOne(op: Operation, a: Float80): Float80 {
   if (kind === Kind.Infinity) return a.sign ? float80(1, BIAS, one.significand) : a;
   op.denormals(a);
   const exponent = exponentOf(a);
-  if (exponent >= 0) return a.exponent === BIAS && a.significand === one.significand && a.sign ? float80(1, BIAS - 1, one.significand) : a;
+  if (exponent >= 0) {
+    op.raise(Fault.Precision);
+    if (exponent > 0 || a.significand !== one.significand) return a;
+    // 2^1 - 1 is not found exactly.
+    return a.sign ? float80(1, BIAS - 1, one.significand) : rounded(op, ONE - 1n);
+  }
   if (exponent < -TINY) return round(op, a.sign, a.significand * LN2, scaleOf(a) - FRACTION, true, PRECISION);
   return rounded(op, exponentialMinusOne((fixed(a) * LN2) >> BigInt(FRACTION)));
 }
@@ -122,6 +127,12 @@ function scaledBy(op: Operation, y: Float80, value: bigint, scale = -FRACTION): 
   return round(op, sign, y.significand * (value < 0n ? -value : value), scaleOf(y) + scale, true, PRECISION);
 }
 
+/** y times a logarithm that is a whole number: exact, but reported as if it were not. */
+function timesPower(op: Operation, y: Float80, power: number): Float80 {
+  op.raise(Fault.Precision);
+  return round(op, (power < 0) === (y.sign === 1) ? 0 : 1, y.significand * BigInt(Math.abs(power)), scaleOf(y), false, PRECISION);
+}
+
 /** y × log2 x. */
 export function logarithm(op: Operation, y: Float80, x: Float80): Float80 {
   const nan = nanOf(op, y, x);
@@ -131,7 +142,6 @@ export function logarithm(op: Operation, y: Float80, x: Float80): Float80 {
     if (kindY === Kind.Zero) return invalid(op);
     if (kindY === Kind.Infinity) return negated(y);
     op.raise(Fault.ZeroDivide);
-    op.denormals(y);
     return infinity(y.sign ? 0 : 1);
   }
   if (x.sign) return invalid(op);
@@ -145,8 +155,7 @@ export function logarithm(op: Operation, y: Float80, x: Float80): Float80 {
   const { exponent, significand } = normalized(x);
   let power = exponent - BIAS;
   if (significand === one.significand) {
-    const sign = (power < 0) === (y.sign === 1) ? 0 : 1;
-    return round(op, sign, y.significand * BigInt(Math.abs(power)), scaleOf(y), false, PRECISION);
+    return timesPower(op, y, power);
   }
   // The significand in √½ … √2, so that nothing cancels.
   let m = significand << BigInt(FRACTION - 63);
@@ -158,7 +167,7 @@ export function logarithm(op: Operation, y: Float80, x: Float80): Float80 {
   return scaledBy(op, y, (BigInt(power) << BigInt(FRACTION)) + logarithmOfRatio(z));
 }
 
-/** y × log2(x + 1), defined for |x| < 1 - √½; beyond that as far as the logarithm exists. */
+/** y × log2(x + 1), defined for |x| < 1 - √½; beyond that as far as the logarithm exists. Where it does not, x itself, as AMD's processors answer. */
 export function logarithmPlusOne(op: Operation, y: Float80, x: Float80): Float80 {
   const nan = nanOf(op, y, x);
   if (nan) return nan;
@@ -174,12 +183,17 @@ export function logarithmPlusOne(op: Operation, y: Float80, x: Float80): Float80
   if (kindY === Kind.Infinity) return infinity(sign);
   if (kindX === Kind.Zero || kindY === Kind.Zero) return zero(sign);
   const exponent = exponentOf(x);
-  if (x.sign && exponent >= 0) return invalid(op);
+  if (x.sign && exponent >= 0) {
+    op.raise(Fault.Precision);
+    return x;
+  }
   if (exponent < -TINY) return scaledBy(op, y, ((x.sign ? -x.significand : x.significand) << BigInt(2 * FRACTION)) / LN2, scaleOf(x) - FRACTION);
   if (exponent >= 63) return logarithm(op, y, x);
   const argument = fixed(x);
   let power = 0n;
   let m = argument + ONE;
+  const length = bitLength(m) - 1;
+  if (m === 1n << BigInt(length)) return timesPower(op, y, length - FRACTION);
   while (m > (ONE * 3n) >> 1n) {
     m >>= 1n;
     power++;

@@ -123,8 +123,12 @@ const loadsAndStores: readonly InstructionSpec[] = [
   memoryRow('fstp', 'Store floating-point value and pop', 'DB /7 : Mt', 'w', store(EXTENDED, 1)),
   {
     mnemonic: 'fstp', title: 'Store floating-point value and pop', feature, exceptions, access: ['w'],
-    encodings: ['DD /3 : STi ; reg', 'D9 /3 : STi ; reg asm-', 'DF /2 : STi ; reg asm-', 'DF /3 : STi ; reg asm-'],
+    encodings: ['DD /3 : STi ; reg', 'DF /2 : STi ; reg asm-', 'DF /3 : STi ; reg asm-'],
     semantics: waiting((b) => { b.callout('fpuStoreRegister', register(b, 0), b.constant(1)); }),
+  },
+  {
+    mnemonic: 'fstp', title: 'Store floating-point value and pop, no stack underflow', feature, exceptions, access: ['w'], encodings: ['D9 /3 : STi ; reg asm-'],
+    semantics: waiting((b) => { b.callout('fpuStoreUnchecked', register(b, 0)); }),
   },
   memoryRow('fild', 'Load integer', 'DF /0 : Mw', 'r', load(INTEGER16)),
   memoryRow('fild', 'Load integer', 'DB /0 : Md', 'r', load(INTEGER32)),
