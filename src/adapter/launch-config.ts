@@ -14,6 +14,8 @@ export interface LaunchConfig {
   readonly modules: readonly string[];
   readonly fda: string | undefined;
   readonly hda: string | undefined;
+  readonly bios: string | undefined;
+  readonly vgaBios: string | undefined;
   readonly loadAddress: number | undefined;
   readonly entry: number | undefined;
   readonly assembler: 'builtin' | 'nasm';
@@ -49,6 +51,8 @@ export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
   modules: { type: 'array', description: 'Files that a multiboot kernel gets as modules.', items: { type: 'string' }, default: [] },
   fda: { type: 'string', description: 'Floppy image in drive A.' },
   hda: { type: 'string', description: 'Image of the first hard disk.' },
+  bios: { type: 'string', description: 'BIOS image that boots the disks instead of the built-in BIOS, such as SeaBIOS\'s bios.bin.' },
+  vgaBios: { type: 'string', description: 'VGA BIOS for that BIOS, such as SeaBIOS\'s vgabios-stdvga.bin.' },
   loadAddress: { type: ['integer', 'string'], description: 'Where a flat binary is loaded ("0x7C00"). Giving it makes any binary a flat one.' },
   entry: { type: ['integer', 'string'], description: 'First instruction of a flat binary; its load address unless given.' },
   assembler: {

@@ -52,6 +52,8 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
     ...(config.maxInstructions !== undefined && { maxInstructions: config.maxInstructions }),
     ...(config.modules.length > 0 && { modules: await Promise.all(config.modules.map(async (path) => ({ name: path, bytes: await file('modules', path) }))) }),
     ...(config.fda !== undefined && { floppy: await file('fda', config.fda) }),
+    ...(config.bios !== undefined && { bios: await file('bios', config.bios) }),
+    ...(config.vgaBios !== undefined && { vgaBios: await file('vgaBios', config.vgaBios) }),
     ...(config.hda !== undefined && { hardDisk: await file('hda', config.hda) }),
   };
   if (sourceExtensions.test(config.program)) {

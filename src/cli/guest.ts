@@ -16,6 +16,8 @@ export interface GuestOptions {
   readonly fda?: string;
   readonly hda?: string;
   readonly cdrom?: string;
+  readonly bios?: string;
+  readonly vgaBios?: string;
   readonly loadAddress?: number;
   readonly maxInstructions?: number;
 }
@@ -36,7 +38,7 @@ export function guestConfiguration(file: string | undefined, options: GuestOptio
     throw new CliError(`--cdrom ${options.cdrom}: the machine has no CD-ROM drive that can be booted (El Torito)`, 'Use --hda with a disk image, or --fda with a floppy image.');
   }
   const named = options.hda ?? options.fda;
-  if (file === undefined && named === undefined) throw new CliError('There is nothing to run', 'Name a file, or give --hda or --fda an image to boot from.');
+  if (file === undefined && named === undefined && options.bios === undefined) throw new CliError('There is nothing to run', 'Name a file, or give --hda or --fda an image to boot from.');
   const boot = file === undefined ? { image: new Uint8Array(), boot: 'auto' as const } : program(file, options.loadAddress);
   const kernel = kernelKinds.find((kind) => kind === boot.boot);
   if (!kernel) {
@@ -45,9 +47,11 @@ export function guestConfiguration(file: string | undefined, options: GuestOptio
   }
   const initrd = options.initrd === undefined ? undefined : { name: path.basename(options.initrd), bytes: readInput(options.initrd) };
   return {
-    name: path.basename(file ?? named ?? ''), memoryMiB: options.memory ?? (boot.boot === 'linux' ? LINUX_MEMORY_MIB : MEMORY_MIB), mmu: options.mmu, pace: options.pace, ...boot,
+    name: path.basename(file ?? named ?? options.bios ?? ''), memoryMiB: options.memory ?? (boot.boot === 'linux' ? LINUX_MEMORY_MIB : MEMORY_MIB), mmu: options.mmu, pace: options.pace, ...boot,
     ...(options.fda !== undefined && { floppy: drive(options.fda) }),
     ...(options.hda !== undefined && { hardDisk: drive(options.hda) }),
+    ...(options.bios !== undefined && { bios: readInput(options.bios) }),
+    ...(options.vgaBios !== undefined && { vgaBios: readInput(options.vgaBios) }),
     ...(options.append !== undefined && { commandLine: options.append }),
     ...(initrd && (kernel === 'linux' ? { initrd: initrd.bytes } : { modules: [initrd] })),
     ...(options.maxInstructions !== undefined && { maxInstructions: options.maxInstructions }),

@@ -60,6 +60,8 @@ export function createProgram(version: string, finished: (status: number) => voi
     .option('--initrd <file>', 'initial ramdisk of a Linux kernel, module of a multiboot kernel')
     .option('--fda <image>', 'floppy in drive A')
     .option('--hda <image>', 'first hard disk')
+    .option('--bios <image>', 'BIOS that boots the disks instead of the built-in one')
+    .option('--vga-bios <image>', 'VGA BIOS for --bios')
     .option('--cdrom <image>', 'CD-ROM (refused: no drive that can be booted yet)')
     .addOption(new Option('--mmu <policy>', 'how guest memory is virtualized').choices(['shadow']).default('shadow'))
     .addOption(new Option('--load-address <address>', 'load FILE as a flat binary there and start it').argParser(address))

@@ -4,6 +4,7 @@ import { ApicBus } from '../devices/apic-bus';
 import { DebugExit } from '../devices/debug-exit';
 import { DebugPort } from '../devices/debug-port';
 import type { Clock, Device, Line, MmioRange, PciFunction, PhysicalBytes } from '../devices/device';
+import { FirmwareConsole } from '../devices/firmware-console';
 import { Dma } from '../devices/dma';
 import { Hpet } from '../devices/hpet';
 import { IoApic } from '../devices/io-apic';
@@ -39,6 +40,8 @@ export interface BoardHooks {
   debugExit(status: number): void;
   serial(port: number, bytes: Uint8Array): void;
   debugPort(bytes: Uint8Array): void;
+  /** A line of a BIOS's debug console. */
+  firmwareLog(line: string): void;
 }
 
 /** Guest-physical memory as the board arranges it. */
@@ -64,6 +67,8 @@ export interface BoardOptions {
   /** What the processor model's local APIC can do. */
   readonly x2apic: boolean;
   readonly deadline: boolean;
+  /** Expansion ROM of the display. */
+  readonly vgaBios?: Uint8Array;
   readonly bootOrder?: RtcOptions['bootOrder'];
 }
 
@@ -130,7 +135,7 @@ export class Board {
     this.keyboard = new KeyboardController({
       clock, keyboardIrq: this.isaInterrupt(1), mouseIrq: this.isaInterrupt(12), a20: (level) => hooks.a20(level), resetRequested: () => hooks.reset(),
     });
-    this.vga = new Vga({ clock, memory: options.videoMemory, bus: memory });
+    this.vga = new Vga({ clock, memory: options.videoMemory, bus: memory, ...(options.vgaBios && { rom: options.vgaBios }) });
     this.pci = new PciBus({
       maps: {
         mapPorts: (range) => this.ports.map(range), unmapPorts: (range) => this.ports.unmap(range),
@@ -145,7 +150,7 @@ export class Board {
     this.connectPciInterrupts();
     this.devices = [
       this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.pm, this.uart, this.keyboard, this.vga, this.dma,
-      new DebugPort((bytes) => hooks.debugPort(bytes)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
+      new DebugPort((bytes) => hooks.debugPort(bytes)), new FirmwareConsole((line) => hooks.firmwareLog(line)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
       this.pci, ...functions.map((owner) => owner.device),
     ];
     for (const device of this.devices) {

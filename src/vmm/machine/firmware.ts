@@ -20,11 +20,14 @@ export interface FirmwareEnvironment {
   readonly clock: Clock;
   readonly board: Board;
   log(text: string): void;
+  /** A BIOS image in the place of the built-in BIOS. */
+  readonly bios?: Uint8Array;
 }
 
 /** Between conventional memory and the ROM is no RAM: the display's window comes and goes, and the area of option ROMs is empty. */
 const holes = [{ first: 0xa0000, last: 0xeffff }] as const;
 const TOP_OF_MEMORY = 0xffffffff;
+const ROM_END = 0x100000, LOW_ROM_BYTES = 0x20000;
 
 /** Drives by BIOS number. */
 function drivesOf({ floppy, hardDisk }: BootState): Map<number, BiosDrive> {
@@ -60,14 +63,15 @@ export class Firmware {
   }
 
   /**
-   * The ROM stands below 1 MiB, where shadow RAM can take its place, and, as behind any PC's reset vector, below 4 GiB.
+   * The ROM ends below 4 GiB, as behind any PC's reset vector, and its last 128 KiB stand below 1 MiB as well, where shadow RAM can take their place.
    * @param backing where its bytes are, counted from the start of RAM.
    */
-  static memoryMap(backing: number): Pick<PhysicalOptions, 'rom' | 'holes'> {
+  static memoryMap(backing: number, romBytes: number): Pick<PhysicalOptions, 'rom' | 'holes'> {
+    const low = Math.min(romBytes, LOW_ROM_BYTES);
     return {
       rom: [
-        { first: ROM_BASE, last: ROM_BASE + ROM_BYTES - 1, backing },
-        { first: TOP_OF_MEMORY - ROM_BYTES + 1, last: TOP_OF_MEMORY, backing },
+        { first: ROM_END - low, last: ROM_END - 1, backing: backing + romBytes - low },
+        { first: TOP_OF_MEMORY - romBytes + 1, last: TOP_OF_MEMORY, backing },
       ],
       holes,
     };
@@ -77,7 +81,8 @@ export class Firmware {
   load(): void {
     const { cpu, memory } = this.environment;
     const { registers, chunks } = this.boot;
-    memory.patch(TOP_OF_MEMORY - ROM_BYTES + 1, this.bios.rom);
+    const rom = this.environment.bios ?? this.bios.rom;
+    memory.patch(TOP_OF_MEMORY - rom.length + 1, rom);
     // Without registers of its own the processor goes through the reset vector, and the BIOS boots from the drives.
     if (!registers) return;
     this.bios.powerOn();
@@ -100,7 +105,7 @@ export class Firmware {
 
   /** Serves a write of the BIOS's trap port by its ROM. False: an ordinary port write. */
   portWrite(port: number): boolean {
-    if (port !== BIOS_TRAP_PORT) return false;
+    if (port !== BIOS_TRAP_PORT || this.environment.bios) return false;
     const { state } = this.environment.cpu;
     const linear = state.linear(Segment.CS, state.eip);
     return linear >= ROM_BASE && linear < ROM_BASE + ROM_BYTES && this.bios.trap(this.biosCpu);

@@ -29,6 +29,7 @@ import { prepareBoot } from './loaders/load';
 import { Processors, type Processor } from './processors';
 
 const WASM_PAGE = 65536;
+const BIOS_BYTES_MIN = 0x10000, BIOS_BYTES_MAX = 0x1000000;
 const MEMORY_MIB_MAX = 2048;
 const PROCESSORS_MAX = 8;
 /** 2026-01-01 00:00:00 UTC: a fixed date, so that runs repeat. */
@@ -63,14 +64,15 @@ export class Machine implements MachineApi {
     this.instructionsPerSecond = checkedRate(configuration.instructionsPerSecond);
     // Behind RAM lie video memory, with the copy of text memory in a page of its own, and the ROM.
     const romOffset = ramBytes + VIDEO_BYTES + WASM_PAGE;
+    const romBytes = checkedBios(configuration.bios) ?? ROM_BYTES;
     let memory: WebAssembly.Memory;
     try {
-      const pages = (RAM + romOffset + ROM_BYTES) / WASM_PAGE;
+      const pages = Math.ceil((RAM + romOffset + romBytes) / WASM_PAGE);
       memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     } catch {
       throw new MachineError('memory', `The host has no room for a machine with ${configuration.memoryMiB} MiB.`, 'Use a smaller memory size.');
     }
-    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: cpuModels.p6.physicalAddressBits, ...Firmware.memoryMap(romOffset) });
+    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: cpuModels.p6.physicalAddressBits, ...Firmware.memoryMap(romOffset, romBytes) });
     // Code may run from a page that a register has just taken away.
     const forget = this.mmu.physical.onRemap;
     this.mmu.physical.onRemap = () => {
@@ -99,6 +101,7 @@ export class Machine implements MachineApi {
       rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
       floppyType: boot.floppy === undefined ? 0 : floppyDisk(boot.floppy).cmosType, hasHardDisk: boot.hardDisk !== undefined,
       processors: checkedProcessors(configuration.processors), x2apic: false, deadline: false,
+      ...(configuration.vgaBios && { vgaBios: configuration.vgaBios }),
       ...(boot.bootDrive === 'hardDisk' && { bootOrder: ['hardDisk', 'floppy'] as const }),
     }, {
       interrupt: (n) => this.processors.interrupt(n),
@@ -119,12 +122,13 @@ export class Machine implements MachineApi {
       debugExit: (status) => this.finish({ kind: 'debugExit', status }),
       serial: (port, bytes) => outputs.serial(port, bytes),
       debugPort: (bytes) => outputs.debugPort(bytes),
+      firmwareLog: (line) => outputs.log(line),
     });
     this.processors = new Processors(this.board.localApics, this.engine, (debugRegisters) => {
       if (debugRegisters) this.updateWatches();
     });
     this.firmware = new Firmware(boot, {
-      cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, log: (text) => outputs.log(text),
+      cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, log: (text) => outputs.log(text), ...(configuration.bios && { bios: configuration.bios }),
     });
     this.start();
   }
@@ -556,6 +560,14 @@ function checkedProcessors(processors = 1): number {
     throw new MachineError('processors', `The number of processors is ${processors}; it has to be a whole number from 1 to ${PROCESSORS_MAX}.`, 'Leave it out for 1.');
   }
   return processors;
+}
+
+/** Bytes of a BIOS image, if there is one. */
+function checkedBios(bios: Uint8Array | undefined): number | undefined {
+  if (bios && (bios.length < BIOS_BYTES_MIN || bios.length > BIOS_BYTES_MAX || bios.length % WASM_PAGE !== 0)) {
+    throw new MachineError('bios', `The BIOS image has ${bios.length} bytes; a ROM has a multiple of 64 KiB, from 64 KiB to 16 MiB.`, 'Give the whole image, such as SeaBIOS\'s bios.bin.');
+  }
+  return bios?.length;
 }
 
 function checkedRate(rate: number | undefined): number {

@@ -12,6 +12,7 @@ const STATUS_INTERRUPT = 0x08, STATUS_CAPABILITIES = 0x10, STATUS_DEVSEL_MEDIUM 
 const MULTIFUNCTION = 0x80;
 const BARS = 6, ROM_ENABLE = 1, ROM_BYTES_MIN = 0x800;
 const SPACE_BYTES = 0x100;
+const VGA_CLASS = 0x0300;
 /** Command bits that any function has: bus master, parity, SERR, INTx disable. I/O and memory depend on its windows. */
 const COMMAND_BITS = 0x0544;
 
@@ -66,8 +67,9 @@ export class ConfigurationSpace {
     const { bars = [], extra = [], rom } = owner;
     this.put(Config.vendor, owner.vendorId, 2);
     this.put(Config.vendor + 2, owner.deviceId, 2);
+    // A VGA answers at ports of its own besides.
     const has = (kind: PciBar['kind']): boolean => bars.some((bar) => bar?.kind === kind);
-    this.setWritable(Config.command, COMMAND_BITS | (has('io') ? Command.io : 0) | (has('memory') || rom ? Command.memory : 0), 2);
+    this.setWritable(Config.command, COMMAND_BITS | (has('io') || owner.classCode >>> 8 === VGA_CLASS ? Command.io : 0) | (has('memory') || rom ? Command.memory : 0), 2);
     this.put(Config.status, STATUS_DEVSEL_MEDIUM | (owner.capabilities ? STATUS_CAPABILITIES : 0), 2);
     this.clearable[Config.status + 1] = 0xf9;
     this.put(Config.revision, (owner.revision ?? 0) | owner.classCode << 8, 4);

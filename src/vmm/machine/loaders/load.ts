@@ -13,7 +13,7 @@ import { loadPvh } from './pvh';
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const REAL_MODE_END = 0x100000, SCREEN_AND_ROM = 0xa0000;
 
-type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk'>;
+type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk' | 'bios'>;
 
 const loaders = { multiboot: loadMultiboot, multiboot2: loadMultiboot2, pvh: loadPvh };
 
@@ -23,10 +23,12 @@ export function prepareBoot(configuration: Configuration, ramBytes: number): Boo
   const drives = { floppy, hardDisk };
   // A machine with drives and no program boots from them.
   if (image.length === 0 && (configuration.boot === 'auto' || configuration.boot === 'disk') && (floppy ?? hardDisk) !== undefined) return { kind: 'disk', chunks: [], ...drives };
+  if (image.length === 0 && configuration.bios) return { kind: 'disk', chunks: [], ...drives };
   if (image.length === 0) throw new MachineError('empty', `${name}: is empty`, 'Assemble or build it first.');
   // An explicit address means that the bytes are to be put there.
   const wanted = configuration.boot === 'auto' && configuration.loadAddress !== undefined ? 'flat' : configuration.boot;
   const kind = wanted === 'auto' ? detect(name, image).kind : wanted;
+  if (configuration.bios && kind !== 'disk') throw new MachineError('bios', `${name}: is no disk image, and a BIOS image boots from disks`, 'Leave the BIOS image out.');
   switch (kind) {
     case 'multiboot':
     case 'multiboot2':
