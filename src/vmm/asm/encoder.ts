@@ -85,7 +85,7 @@ export class Encoder {
     const written = readPrefixes(request);
     const prefixes = this.table.byMnemonic.get(request.mnemonic)?.[0].instruction.waiting === request.mnemonic ? { ...written, wait: true } : written;
     if (!request.mnemonic) return { bytes: prefixBytes(prefixes, request.bits, undefined, undefined), fields: [], encoding: undefined, warnings: [] };
-    const rows = (this.table.byMnemonic.get(request.mnemonic) ?? []).filter((row) => row.assemble && !row.only64);
+    const rows = (this.table.byMnemonic.get(request.mnemonic) ?? []).filter((row) => row.assemble && !row.only64 && row.operandSize !== 64 && row.addressSize !== 64);
     const given = this.evaluated(request, prefixes);
     const operands = given.operands;
     const candidates: Candidate[] = [];
@@ -199,7 +199,7 @@ export class Encoder {
       case 'far': return code === 'Ap' && (given === undefined || given === size);
       case 'memory': {
         if (code === 'Ob' || code === 'Ov') return operand.address.direct && (given === undefined || given === wanted) && operand.operand.displacementSize !== 8;
-        if (!/^(?:E[bwdvy]|M[bwdqtpsa]?)$/.test(code)) return false;
+        if (!/^(?:E[bwdvy]|M[bwdqtpsavyx]?)$/.test(code)) return false;
         if (code === 'Mp') {
           const far = operand.operand.distance === 'far';
           if (defaultSized.has(request.mnemonic)) return far && (given === undefined || given === size);
@@ -405,7 +405,7 @@ function prefixBytes(prefixes: Prefixes, bits: 16 | 32, operandSize: number | un
 }
 
 function dependsOnOperandSize(row: Encoding): boolean {
-  return row.operandSize !== undefined || row.operands.some((code) => /^(?:[EGRZOIJXY][vzy]|Ap|Mp|Ma|eAX|rAX|Ibs)$/.test(code));
+  return row.operandSize !== undefined || row.operands.some((code) => /^(?:[EGRZOIJXYM][vz]|Ap|Mp|Ma|eAX|rAX|Ibs)$/.test(code));
 }
 
 function operandSizes(row: Encoding, bits: 16 | 32): readonly (16 | 32)[] {
@@ -434,14 +434,15 @@ function bitsOf(code: OperandCode, size: 16 | 32): number | undefined {
     case 'd': return 32;
     case 'q': return 64;
     case 't': return 80;
-    case 'v': case 'z': case 'y': return size;
+    case 'y': return 32;
+    case 'v': case 'z': return size;
     default: return undefined;
   }
 }
 
 /** True when the operand, as written, fixes the operand size of a row. */
 function tellsSize(code: OperandCode, operand: Evaluated): boolean {
-  if (!/^(?:[EGRZOIJ][vzy]|Ap|Mp|eAX|rAX|Ibs)$/.test(code)) return false;
+  if (!/^(?:[EGRZOIJM][vz]|Ap|Mp|eAX|rAX|Ibs)$/.test(code)) return false;
   if (operand.kind === 'register') return true;
   return operand.operand.size !== undefined && !(code === 'Ibs' && operand.operand.size === 8);
 }
@@ -473,6 +474,7 @@ function describeCode(code: OperandCode): string {
   const width = code[1] === 'b' ? '8' : code[1] === 'w' ? '16' : code[1] === 'd' ? '32' : '16/32';
   switch (code[0]) {
     case 'E': return `r/m${width}`;
+    case 'M': return `mem${width}`;
     case 'G': case 'R': case 'Z': return `r${width}`;
     case 'I': return `imm${code === 'Ibs' ? '8' : width}`;
     case 'J': return code === 'Jb' ? 'short label' : 'label';

@@ -14,6 +14,7 @@ import {
   fpuStoreUnchecked, fpuTest,
   fpuTrigonometric, fpuTrigonometricPair, fpuUnary,
 } from './fpu/instructions';
+import { undefinedOpcode } from './exceptions';
 import { portCheck, portIn, portOut } from './ports';
 import { farReturn, interruptReturn } from './returns';
 import { lar, loadSegment, lsl, verr, verw } from './segments';
@@ -22,6 +23,7 @@ import {
   clts, cpuid, hlt, invd, invlpg, lgdt, lidt, lldt, lmsw, ltr, movFromCr, movFromDr, movToCr, movToDr, rdmsr, rdpmc, rdtsc, sysenter, sysexit,
   wbinvd, wrmsr,
 } from './system';
+import { divideWide } from './wide-division';
 
 /*
  * 64-bit values. A callout's arguments and result are i32. Of an argument that is 64 bits wide in the instruction's form the low half is passed so,
@@ -65,6 +67,9 @@ export interface CalloutSite {
  */
 export type Callout = (cpu: Cpu, site: CalloutSite, a: number, b: number, c: number) => number;
 
+/** An instruction that the processor model does not have. */
+const absent: Callout = () => { throw undefinedOpcode('the processor does not have this instruction'); };
+
 export const callouts = {
   // vector-unit.ts
   unitUnavailable,
@@ -76,9 +81,11 @@ export const callouts = {
   setInterruptFlag, clearInterruptFlag, popFlags, pushFlagsValue, softwareInterrupt, debugTrap: debugInterrupt,
   // ports.ts
   portIn, portOut, portCheck,
+  // wide-division.ts
+  divideWide,
   // system.ts
   lgdt, lidt, lldt, ltr, lmsw, clts, movToCr, movFromCr, movToDr, movFromDr, invlpg, wbinvd, invd, hlt, cpuid, rdmsr, wrmsr, rdpmc, rdtsc,
-  sysenter, sysexit,
+  sysenter, sysexit, syscall: absent, sysret: absent, rdtscp: absent, invpcid: absent,
   // fpu/instructions.ts, fpu/environment.ts
   fpuReady, fpuArithmetic, fpuArithmeticMemory, fpuCompare, fpuCompareMemory, fpuLoad, fpuConvert, fpuStored, fpuLoadRegister, fpuStoreRegister, fpuStoreUnchecked, fpuExchange, fpuMove,
   fpuConstant, fpuUnary, fpuFunctionOfTwo, fpuScale, fpuRemainder, fpuExtract, fpuTrigonometric, fpuTrigonometricPair, fpuTest, fpuExamine, fpuControl, fpuInitialize,

@@ -33,8 +33,6 @@ class Row {
   /** Bits of modrm.reg values that the operand allows: segment registers 0–5 (not CS as destination), CR0 CR2 CR3 CR4 CR8, DR0–DR7. */
   readonly regMask: number;
   readonly isSegment: boolean;
-  /** The operand is a relative target. */
-  readonly relative: boolean;
 
   constructor(readonly encoding: Encoding) {
     const { operands, instruction } = encoding;
@@ -49,7 +47,6 @@ class Row {
       throw new Error(`instruction table: ${instruction.mnemonic} '${encoding.text}': a second immediate must be Ib`);
     }
     this.isSegment = operands.includes('Sw');
-    this.relative = this.first === Immediate.Jb || this.first === Immediate.Jz;
     this.regMask = this.isSegment ? (operands[0] === 'Sw' ? 0b111101 : 0b111111)
       : operands.includes('Cd') ? 0b1_0001_1101 : operands.includes('Dd') ? 0xff : 0xffff;
   }
@@ -123,7 +120,7 @@ class OpcodeMaps {
   #fill(key: number, candidates: readonly number[], rows: readonly Row[], slots: number[]): void {
     const encodings = candidates.map((n) => rows[n].encoding);
     const matters = [
-      encodings.some((e) => e.mandatoryPrefix !== 0 || e.noPrefix),
+      encodings.some((e) => e.mandatoryPrefix !== 0 || e.noPrefix || e.noRepeat),
       encodings.some((e) => e.operandSize !== undefined),
       encodings.some((e) => e.addressSize !== undefined),
       encodings.some((e) => typeof e.modrm === 'number' || e.modrmByte !== undefined),
@@ -155,7 +152,7 @@ class OpcodeMaps {
       const e = rows[n].encoding;
       // A mandatory prefix that no row asks for is an ordinary prefix; then the row without one applies.
       if (e.mandatoryPrefix !== 0 && mandatoryPrefixes[s.prefix] !== e.mandatoryPrefix) continue;
-      if (e.noPrefix && s.prefix !== 0) continue;
+      if (e.noPrefix && s.prefix !== 0 || e.noRepeat && s.prefix > 1) continue;
       if (e.operandSize !== undefined && sizeIndex(e.operandSize) !== (e.defaults64 && this.long && s.operand === 1 ? 2 : s.operand)) continue;
       if (e.addressSize !== undefined && sizeIndex(e.addressSize) !== s.address) continue;
       if (typeof e.modrm === 'number' && e.modrm !== s.reg) continue;
@@ -261,10 +258,10 @@ export class Decoder {
     }
     const row = this.#rows[number];
     const encoding = row.encoding;
-    // Near branches ignore 66 in 64-bit mode (SDM Vol. 1, 6.3.7).
-    if (long && (row.relative || encoding.defaults64 && operandSize === 32)) operandSize = 64;
     // A mandatory 66 selects the row and does not size its operands.
     if (encoding.mandatoryPrefix === 0x66 && operandSize !== 64) operandSize = codeSize === 16 ? 16 : 32;
+    // Near branches ignore 66 in 64-bit mode (SDM Vol. 1, 6.3.7).
+    if (long && (encoding.forced64 || encoding.defaults64 && operandSize === 32)) operandSize = 64;
 
     out.encoding = encoding;
     out.codeSize = codeSize;

@@ -20,20 +20,27 @@ const addressedByPrefix = /^(xlatb|loop|loope|loopne|(movs|cmps|stos|lods|scas|i
 /** Rows that use DS:rSI or DS:rBX without naming it: an override stands before the mnemonic. */
 const namelessSource = /^(xlatb|(movs|cmps|lods|outs)[bwdq])$/;
 /** Memory operands whose size keyword would say nothing, or is no NASM syntax. */
-const sizeless = /^(lea|les|lds|lss|lfs|lgs|bound|lgdt|lidt|sgdt|sidt|invlpg|prefetch\w*)$/;
+const sizeless = /^(lea|les|lds|lss|lfs|lgs|bound|lgdt|lidt|sgdt|sidt|invlpg|clflush|prefetch\w*)$/;
 const sizeKeywords: Readonly<Record<number, string>> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword', 80: 'tword' };
 
 export function hexadecimal(value: number | bigint): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
 
-/** Offset in CS that a relative jump at `eip` goes to. */
+const LINEAR_END = 0x1000000000000;
+
+/** Offset in CS that a relative jump at `eip` goes to; in 64-bit code both are numbers of 48 bits (see mmu/types.ts). */
 export function jumpTarget(i: Instruction, eip: number): number {
   const target = eip + i.length + i.immediate;
-  return i.operandSize === 16 ? target & 0xffff : i.operandSize === 32 ? target >>> 0 : target;
+  return i.operandSize === 16 ? target & 0xffff : i.operandSize === 32 ? target >>> 0 : (target + LINEAR_END) % LINEAR_END;
 }
 
-/** @param eip offset in CS of the instruction's first byte: jump targets are printed as absolute offsets. */
+/** A 64-bit address from its number of 48 bits. */
+function address64(linear: number): bigint {
+  return BigInt.asUintN(64, BigInt.asIntN(48, BigInt(linear)));
+}
+
+/** @param eip offset in CS of the instruction's first byte (in 64-bit code as for {@link jumpTarget}): jump targets are printed as absolute offsets. */
 export function formatInstruction(i: Instruction, eip: number, options: FormatOptions = {}): string {
   const { mnemonic } = i.encoding.instruction;
   const unwritable = withoutSyntax(i, eip, options);
@@ -85,7 +92,7 @@ function formatOperand(i: Instruction, o: Operand, n: number, list: readonly Ope
     case 'far': return `${resized ? `${sizeKeywords[i.operandSize]} ` : ''}${hexadecimal(o.selector)}:${hexadecimal(o.offset)}`;
     case 'target': {
       const target = jumpTarget(i, eip);
-      return jumpKeyword(i, o.short, resized) + (options.symbol?.(target) ?? hexadecimal(target));
+      return jumpKeyword(i, o.short, resized) + (options.symbol?.(target) ?? hexadecimal(i.codeSize === 64 ? address64(target) : target));
     }
     case 'immediate': {
       const value = o.signExtended ? BigInt.asIntN(o.width, o.value) : o.value;

@@ -96,7 +96,8 @@ const letterWidths: Readonly<Record<string, (i: Instruction) => number>> = {
 
 /** Width in bits of an operand of this instruction, by its code; 0 for memory whose size does not matter. */
 export function operandWidth(code: OperandCode, i: Instruction): number {
-  if (code === 'rAX' || code === 'Ibs') return i.operandSize;
+  // Immediates of 32 bits are sign-extended to 64-bit operands.
+  if (code === 'rAX' || code === 'Ibs' || code === 'Iz') return i.operandSize;
   if (code === 'eAX') return Math.min(i.operandSize, 32);
   if (code === 'Cd' || code === 'Dd' || code === 'Rd') return i.codeSize === 64 ? 64 : 32;
   return fixedWidths[code] ?? letterWidths[code[1]](i);

@@ -22,8 +22,11 @@ export type Width = 8 | 16 | 32 | 64;
 /** What a repeated MOVS (`source` memory) or STOS (`source` accumulator) does, see {@link Builder.repeatString}. */
 export interface StringRun {
   readonly source: 'memory' | 'accumulator';
-  readonly width: 8 | 16 | 32;
+  readonly width: Width;
 }
+
+/** 64-bit words of the processor state that 64-bit code moves around in place. */
+export type WideState = 'fsBase' | 'gsBase' | 'kernelGsBase';
 
 /** The six arithmetic flags by letter. */
 export type ArithmeticFlag = 'O' | 'S' | 'Z' | 'A' | 'P' | 'C';
@@ -67,7 +70,9 @@ export interface Builder extends X87Builder {
 
   /** Number of operands of the form. */
   readonly operandCount: number;
-  /** True when CS may have a limit below 4 GiB in this form, so that jump targets need a check. */
+  /** 64-bit code: 32-bit register writes clear the upper half. */
+  readonly long: boolean;
+  /** True when a direct jump's target may be one that CS forbids (a limit below 4 GiB, a non-canonical address), so that it needs a check. */
   readonly checksTargets: boolean;
 
   // Operands, by position.
@@ -97,7 +102,7 @@ export interface Builder extends X87Builder {
   /** Visible selector of a segment register. */
   selector(segment: SelectorRef): Value;
 
-  // Pure arithmetic on values.
+  // Pure arithmetic on values. Of two operands the first tells the type; an i32 beside an i64 is unsigned, unless it is a constant.
   constant(value: number, width?: Width): Value;
   op(operation: BinaryOperation, a: Value, b: Value): Value;
   not(a: Value): Value;
@@ -106,6 +111,11 @@ export interface Builder extends X87Builder {
   select(condition: Value, whenTrue: Value, whenFalse: Value): Value;
   clz(a: Value): Value;
   ctz(a: Value): Value;
+  popcnt(a: Value): Value;
+  /** Upper half of the 128-bit product of two i64. */
+  mulHigh(a: Value, b: Value, signed: boolean): Value;
+  /** 1 when bits 63 to 47 of an i64 are alike. */
+  isCanonical(a: Value): Value;
   /** Sign-extend from `width` to the full value type. */
   signExtend(a: Value, width: Width): Value;
   /** Keep the low `width` bits. */
@@ -177,6 +187,10 @@ export interface Builder extends X87Builder {
   protectedMode(): Value;
   /** GDTR or IDTR. */
   descriptorTable(register: 'gdtr' | 'idtr', field: 'base' | 'limit'): Value;
+  wideState(name: WideState): Value;
+  setWideState(name: WideState, value: Value): void;
+  /** The 64-bit result that a callout leaves, see cpu/callouts.ts. */
+  calloutWide(): Value;
   /** The word that a callout leaves besides its result. */
   calloutSecond(): Value;
 
@@ -194,7 +208,7 @@ export interface Builder extends X87Builder {
   // Control transfer; each must be the last operation.
   /** Offset in CS of the J operand's target. */
   target(): Value;
-  /** #GP(0) when an offset lies outside CS (SDM: checked before anything is pushed or popped). */
+  /** #GP(0) when an offset lies outside CS, or is not canonical (SDM: checked before anything is pushed or popped). */
   checkTarget(offset: Value): void;
   /** Address of the next instruction (offset in CS, truncated to the operand size). */
   nextInstruction(): Value;
@@ -250,7 +264,7 @@ export interface Builder extends X87Builder {
 
   /**
    * Call the runtime. `name` is a row of cpu/callouts.ts. EIP is exact while it runs. The callout may fault (the instruction is then
-   * abandoned). The result is i32; further results come through the state page.
+   * abandoned). The result is i32; further results come through the state page. How 64-bit arguments get there: see cpu/callouts.ts.
    */
   callout(name: string, ...values: Value[]): Value;
 }

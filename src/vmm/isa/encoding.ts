@@ -45,11 +45,13 @@ export function parseEncoding(text: string, instruction: InstructionSpec, id: nu
   return {
     id, instruction, text, map, opcode, registerInOpcode, mandatoryPrefix, modrm, modrmByte, operands, mod,
     operandSize: size,
-    addressSize: ([16, 32] as const).find((n) => attributes.has(`a${n}`)),
+    addressSize: ([16, 32, 64] as const).find((n) => attributes.has(`a${n}`)),
     defaults64: attributes.has('d64'),
+    forced64: attributes.has('f64') || operands.some((o) => o[0] === 'J'),
     invalid64: attributes.has('i64'),
     only64: attributes.has('only64'),
     noPrefix: attributes.has('np'),
+    noRepeat: attributes.has('nrep'),
     assemble: !attributes.has('asm-'),
     syntaxOnly: attributes.has('syntax'),
   };

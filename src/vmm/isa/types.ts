@@ -25,8 +25,8 @@ export type OperandCode =
   | 'Gb' | 'Gw' | 'Gd' | 'Gv' | 'Gy'
   | 'Ib' | 'Ibs' | 'Iw' | 'Iz' | 'Iv'
   | 'Jb' | 'Jz'
-  | 'M' | 'Mb' | 'Mw' | 'Md' | 'Mq' | 'Mp' | 'Ms' | 'Ma'
-  | 'Ob' | 'Ov' | 'Rd' | 'Rv' | 'Sw'
+  | 'M' | 'Mb' | 'Mw' | 'Md' | 'Mq' | 'Mv' | 'My' | 'Mp' | 'Ms' | 'Ma'
+  | 'Ob' | 'Ov' | 'Rd' | 'Rv' | 'Ry' | 'Sw'
   | 'Xb' | 'Xv' | 'Xz' | 'Yb' | 'Yv' | 'Yz'
   | 'Zb' | 'Zv' | 'Zd'
   | 'AL' | 'AH' | 'AX' | 'eAX' | 'CL' | 'DX' | 'rAX'
@@ -37,7 +37,8 @@ export type OperandCode =
 
 /** CPU feature or generation that introduced an encoding. */
 export type Feature = '8086' | '186' | '286' | '386' | '486' | 'pentium' | 'p6' | 'cmov' | 'cx8' | 'tsc' | 'msr' | 'sep' | 'rdpmc'
-  | 'fpu' | 'fxsr' | 'mmx' | 'sse' | 'sse2' | 'sse3' | 'ssse3' | 'sse41' | 'sse42' | 'popcnt' | 'pclmul' | 'aes';
+  | 'fpu' | 'fxsr' | 'mmx' | 'sse' | 'sse2' | 'sse3' | 'ssse3' | 'sse41' | 'sse42' | 'popcnt' | 'pclmul' | 'aes'
+  | 'x64' | 'cx16' | 'rdtscp' | 'fsgsbase' | 'invpcid' | 'movbe' | 'prefetchw' | 'clflush';
 
 /** Flag letters: O overflow, S sign, Z zero, A auxiliary carry, P parity, C carry, D direction, I interrupt, T trap, N nested task, R resume, V virtual-8086, L I/O privilege, K alignment check. */
 export type FlagLetters = string;
@@ -61,10 +62,10 @@ export interface FlagEffects {
  *     [66|F2|F3] opcode bytes  [+r] [/r | /0…/7]  : operands  [; attributes]
  *
  * e.g. `'81 /0 : Ev Iz'`, `'40+r : Zv'`, `'0F C7 /1 : Mq'`, `'98 : ; o16'`.
- * Attributes: `o16` / `o32` / `o64` only with that operand size; `a16` / `a32` only with that address size; `d64` operand size defaults
- * to 64 in long mode; `i64` invalid in 64-bit mode; `only64` valid in 64-bit mode only; `reg` / `mem` modrm.mod must be / must not be 3;
- * `np` no mandatory prefix allowed; `asm-` never chosen by the assembler (a duplicate of a shorter or canonical encoding);
- * `syntax` another way to write an encoding that is declared elsewhere: for the assembler only.
+ * Attributes: `o16` / `o32` / `o64` only with that operand size; `a16` / `a32` / `a64` only with that address size; `d64` operand size defaults
+ * to 64 in 64-bit mode; `f64` it is 64 there whatever the prefixes say; `i64` invalid in 64-bit mode; `only64` valid in 64-bit mode only;
+ * `reg` / `mem` modrm.mod must be / must not be 3; `np` no 66, F2 or F3 prefix allowed; `nrep` no F2 or F3; `asm-` never chosen by the assembler
+ * (a duplicate of a shorter or canonical encoding); `syntax` another way to write an encoding that is declared elsewhere: for the assembler only.
  */
 export interface InstructionSpec {
   /** Lower-case NASM mnemonic. */
@@ -125,13 +126,16 @@ export interface Encoding {
   readonly modrmByte?: number;
   readonly operands: readonly OperandCode[];
   readonly operandSize?: 16 | 32 | 64;
-  readonly addressSize?: 16 | 32;
+  readonly addressSize?: 16 | 32 | 64;
   readonly defaults64: boolean;
+  readonly forced64: boolean;
   readonly invalid64: boolean;
   readonly only64: boolean;
   readonly mod: 'any' | 'reg' | 'mem';
   /** A 66, F2 or F3 prefix makes it another (undefined) instruction. */
   readonly noPrefix: boolean;
+  /** An F2 or F3 prefix does. */
+  readonly noRepeat: boolean;
   readonly assemble: boolean;
   /** Nothing but syntax: not decoded, not executed. */
   readonly syntaxOnly: boolean;

@@ -3,7 +3,7 @@
  * the debugger wants to run. Contexts are interned; a unit belongs to one and is found only under it.
  */
 import { Attribute, Efer } from '../cpu/bits';
-import { EFER, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
+import { EFER, EIP, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment } from '../cpu/layout';
 import type { CpuState } from '../cpu/state';
 import { Stack } from './forms';
 
@@ -14,11 +14,15 @@ const CUTS: readonly Cut[] = ['full', 'single', 'step'];
 
 export interface TranslationContext {
   readonly id: number;
-  readonly codeSize: 16 | 32;
+  /** The CONTEXT word: the id, or one for all 64-bit code that is cut alike (the jump cache compares whole addresses there). */
+  readonly word: number;
+  readonly codeSize: 16 | 32 | 64;
   readonly stack: Stack;
   readonly flat: boolean;
   readonly csBase: number;
   readonly csLimit: number;
+  /** Bits 63–32 of the addresses of 64-bit code; 0 otherwise. */
+  readonly codeHigh: number;
   readonly cut: Cut;
 }
 
@@ -27,9 +31,11 @@ export function isLongCode(state: CpuState): boolean {
   return (state.u32[EFER >> 2] & Efer.LMA) !== 0 && (state.attributes(Segment.CS) & Attribute.L) !== 0;
 }
 
-/** A guest that makes more (every real-mode CS base is one) makes the translator start over. */
+/** A guest that makes more (every real-mode CS base is one, every 4 GiB of 64-bit code) makes the translator start over. */
 export const CONTEXTS_MAX = 8192;
 
+/** CONTEXT words of 64-bit code begin here. */
+const LONG_WORDS = CONTEXTS_MAX + 1;
 const FLAT_LIMIT = 0xffffffff;
 
 function isFlatData(state: CpuState, n: Segment): boolean {
@@ -43,10 +49,13 @@ function isFlatData(state: CpuState, n: Segment): boolean {
 export class ContextTable {
   /** By CS base and kind, then by CS limit. Real-mode code changes CS with every interrupt: this is asked often. */
   private readonly byKey = new Map<number, Map<number, TranslationContext>>();
+  /** Those of 64-bit code, by cut and upper half of the address. */
+  private readonly long = new Map<number, TranslationContext>();
   private readonly list: TranslationContext[] = [];
 
   /** The context of the present processor state. Undefined when the table is full: forget all translations and `clear`. */
   intern(state: CpuState, cut: Cut): TranslationContext | undefined {
+    if (isLongCode(state)) return this.internLong(state.u32[(EIP >> 2) + 1], cut);
     const codeSize = state.attributes(Segment.CS) & Attribute.DB ? 32 : 16;
     const stackBig = (state.attributes(Segment.SS) & Attribute.DB) !== 0;
     const csBase = state.base(Segment.CS);
@@ -59,7 +68,8 @@ export class ContextTable {
     const known = byLimit?.get(csLimit);
     if (known) return known;
     if (this.list.length >= CONTEXTS_MAX) return undefined;
-    const made: TranslationContext = { id: this.list.length + 1, codeSize, stack, flat, csBase, csLimit, cut };
+    const id = this.list.length + 1;
+    const made: TranslationContext = { id, word: id, codeSize, stack, flat, csBase, csLimit, codeHigh: 0, cut };
     this.list.push(made);
     if (!byLimit) {
       byLimit = new Map();
@@ -69,7 +79,23 @@ export class ContextTable {
     return made;
   }
 
+  /** The context of 64-bit code between `codeHigh` × 4 GiB and the next multiple. */
+  internLong(codeHigh: number, cut: Cut): TranslationContext | undefined {
+    const key = codeHigh * CUTS.length + CUTS.indexOf(cut);
+    const known = this.long.get(key);
+    if (known) return known;
+    if (this.list.length >= CONTEXTS_MAX) return undefined;
+    const word = LONG_WORDS + CUTS.indexOf(cut);
+    const made: TranslationContext = {
+      id: this.list.length + 1, word, codeSize: 64, stack: Stack.Flat, flat: true, csBase: 0, csLimit: Infinity, codeHigh, cut,
+    };
+    this.list.push(made);
+    this.long.set(key, made);
+    return made;
+  }
+
   clear(): void {
+    this.long.clear();
     this.byKey.clear();
     this.list.length = 0;
   }

@@ -9,7 +9,7 @@ import { Cpu, type CpuHooks, type ProcessorApic } from '../cpu/cpu';
 import { generalProtection, GuestFault } from '../cpu/exceptions';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
-  FAULT_VECTOR, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, VECTOR_TABLES,
+  FAULT_VECTOR, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
@@ -18,7 +18,7 @@ import type { Mmu } from '../mmu/mmu';
 import { linearNumber, PageFault, type AccessBytes } from '../mmu/types';
 import { ContextTable, isLongCode, type Cut, type TranslationContext } from './context';
 import { generateThreadedModule, type ThreadedModule } from './handlers';
-import { Exit, RecordField, UNIT_CAP } from './record';
+import { AccessSegment, Exit, RecordField, UNIT_CAP } from './record';
 import { regionPolicies, Regions, type ThreadedExports, type TranslationMode } from './regions';
 import { CacheFull, Translator } from './translator';
 import { writeVectorTables } from './vector-tables';
@@ -53,19 +53,29 @@ export interface EngineOptions {
   readonly translation?: TranslationMode;
 }
 
-const CS_BASE = SEGMENTS + SEGMENT_SIZE * Segment.CS + SEGMENT_FIELDS.base;
-
 const RAN: EngineExit = { kind: 'ran' };
 
-/** The generated module, compiled once per process: generation depends on nothing but the instruction table. */
-let shared: { readonly module: ThreadedModule; readonly compiled: WebAssembly.Module; readonly decoder: Decoder } | undefined;
-function threadedModule(): NonNullable<typeof shared> {
-  if (!shared) {
-    const module = generateThreadedModule(table, 1);
-    shared = { module, compiled: new WebAssembly.Module(module.bytes), decoder: new Decoder(table) };
-  }
-  return shared;
+interface ThreadedInstance extends ThreadedExports {
+  /** Runs threaded code until it leaves. */
+  run(this: void): void;
 }
+
+/** A generated module, compiled once per process: generation depends on nothing but the instruction table. */
+interface CompiledModule {
+  readonly module: ThreadedModule;
+  readonly compiled: WebAssembly.Module;
+}
+const modules: { legacy?: CompiledModule; long?: CompiledModule; decoder?: Decoder } = {};
+
+function compile(long: boolean): CompiledModule {
+  const module = generateThreadedModule(table, 1, long);
+  return { module, compiled: new WebAssembly.Module(module.bytes) };
+}
+
+/** 16- and 32-bit code. */
+const legacyModule = (): CompiledModule => modules.legacy ??= compile(false);
+/** 64-bit code: generated when a guest first gets there. */
+const longModule = (): CompiledModule => modules.long ??= compile(true);
 
 const interruptCallouts: ReadonlySet<string> = new Set(['softwareInterrupt', 'debugTrap', 'sysenter']);
 
@@ -75,9 +85,12 @@ export class Engine {
   readonly decoder: Decoder;
   private readonly contexts = new ContextTable();
   private readonly u8: Uint8Array;
+  private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
   private readonly i32: Int32Array;
-  private readonly runThreaded: () => void;
+  /** Run threaded code of 16- and 32-bit code, and of 64-bit code (once a guest has been there). */
+  private readonly runLegacy: () => void;
+  private runLong: (() => void) | undefined;
   private readonly regions: Regions;
   private context!: TranslationContext;
   private cut: Cut = 'full';
@@ -95,16 +108,26 @@ export class Engine {
   /** EIP is at a repeated string instruction that has done some of its iterations. */
   repeating = false;
 
-  constructor(memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks, { cacheBytes, translation = 'adaptive' }: EngineOptions = {}) {
+  constructor(
+    private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks, { cacheBytes, translation = 'adaptive' }: EngineOptions = {},
+  ) {
     this.u8 = new Uint8Array(memory.buffer);
+    this.u16 = new Uint16Array(memory.buffer);
     this.u32 = new Uint32Array(memory.buffer);
     this.i32 = new Int32Array(memory.buffer);
     writeVectorTables(this.u8, VECTOR_TABLES);
-    const { module, compiled, decoder } = threadedModule();
-    this.decoder = decoder;
+    this.decoder = modules.decoder ??= new Decoder(table);
     this.cpu = new Cpu(memory, mmu, this.cpuHooks());
-    this.translator = new Translator(memory, table, decoder, module.forms, mmu, cacheBytes);
+    this.translator = new Translator(memory, table, this.decoder, legacyModule().module.forms, () => longModule().module.forms, mmu, cacheBytes);
     mmu.instructionAddress = () => this.instructionLinear();
+    const legacy = legacyModule();
+    const threaded = this.instantiate(legacy);
+    this.runLegacy = threaded.run;
+    this.regions = new Regions(memory, this.translator, legacy.module, threaded, regionPolicies[translation]);
+  }
+
+  private instantiate({ module, compiled }: CompiledModule): ThreadedInstance {
+    const { memory } = this;
     const instance = new WebAssembly.Instance(compiled, {
       machine: { memory },
       translator: { lookup: () => this.lookup(), resolve: (record: number) => this.resolve(record) },
@@ -112,6 +135,11 @@ export class Engine {
         read: (record: number, linear: number, bytes: AccessBytes) => this.readSlow(record, linear, bytes),
         readForWrite: (record: number, linear: number, bytes: AccessBytes) => this.readForWriteSlow(record, linear, bytes),
         write: (record: number, linear: number, bytes: AccessBytes, value: number) => this.writeSlow(record, linear, bytes, value),
+        longRead: (record: number, low: number, high: number, access: number) => this.longAccess(record, low, high, access, this.readBound),
+        longReadForWrite: (record: number, low: number, high: number, access: number) => this.longAccess(record, low, high, access, this.readForWriteBound),
+        longWrite: (record: number, low: number, high: number, access: number, value: number) => {
+          this.longAccess(record, low, high, access, this.writeBound, value);
+        },
         segmentCheck: (record: number, offset: number, segment: number, access: number) => this.segmentCheck(record, offset, segment, access),
       },
       callout: {
@@ -119,8 +147,7 @@ export class Engine {
         ...this.portImports(),
       },
     });
-    this.runThreaded = instance.exports.run as () => void;
-    this.regions = new Regions(memory, this.translator, module, instance.exports as unknown as ThreadedExports, regionPolicies[translation]);
+    return instance.exports as unknown as ThreadedInstance;
   }
 
   /** Instructions retired since power-on, exact also inside callouts. */
@@ -139,14 +166,13 @@ export class Engine {
    * Single and step units are one instruction long, so that every instruction is a place to stop.
    */
   execute(count: number, cut: Cut): EngineExit {
-    const { state } = this.cpu;
     let left = count;
     while (left > 0) {
       // Full units as long as the largest of them fits into what is left, then single ones.
       const fine = cut !== 'full' || left < UNIT_CAP;
       this.useContext(fine && cut === 'full' ? 'single' : cut);
       const slack = fine ? 1 : UNIT_CAP;
-      const stretch = this.regions.plan(Math.min(left, 0x40000000));
+      const stretch = this.regions.plan(Math.min(left, 0x40000000), this.context);
       const budget = stretch.count - slack;
       this.u32[REGION_EXACT >> 2] = stretch.exact ? 1 : 0;
       this.i32[BUDGET >> 2] = budget;
@@ -154,8 +180,9 @@ export class Engine {
       this.u32[EXIT_REASON >> 2] = Exit.None;
       this.yielded = false;
       this.running = true;
+      const run = this.context.codeSize === 64 ? this.runLong ??= this.instantiate(longModule()).run : this.runLegacy;
       try {
-        this.runThreaded();
+        run();
       } finally {
         this.running = false;
         this.record = 0;
@@ -169,7 +196,7 @@ export class Engine {
         case Exit.Budget:
         case Exit.Repeating:
           if (this.yielded) return RAN;
-          this.regions.sample((state.base(Segment.CS) + state.eip) >>> 0, this.context);
+          this.regions.sample(this.linearOfRip(), this.context);
           break;
         case Exit.Fault:
           return { kind: 'fault', fault: this.faultInPlace() };
@@ -180,9 +207,14 @@ export class Engine {
           return { kind: 'fault', fault };
         }
         case Exit.Breakpoint:
-          return { kind: 'breakpoint', linear: (state.base(Segment.CS) + state.eip) >>> 0 };
+          return { kind: 'breakpoint', linear: this.linearOfRip() };
         case Exit.CacheFull:
           this.translator.flush();
+          if (this.contextsFull) {
+            this.contextsFull = false;
+            this.contexts.clear();
+            this.contextStale = true;
+          }
           break;
         default:
           throw new Error(`engine: threaded code returned without a reason (EXIT_REASON ${String(reason)})`);
@@ -192,10 +224,17 @@ export class Engine {
   }
 
   private yielded = false;
+  /** The table of contexts is full: it is cleared with the translation cache. */
+  private contextsFull = false;
 
   /** Makes threaded code return behind the instruction at work; the count stays exact. */
   yield(): void {
     this.yielded = true;
+    this.endRun();
+  }
+
+  /** Makes threaded code return behind the instruction at work. Whether that ends {@link execute} is told by {@link yielded}. */
+  private endRun(): void {
     if (!this.running) return;
     if (this.record) this.translator.leaveBehind(this.record);
     const budget = this.i32[BUDGET >> 2];
@@ -208,8 +247,8 @@ export class Engine {
   instructionLinear(): number {
     if (!this.record) return this.linearOfRip();
     const eip = this.u32[(this.record + RecordField.eip) >> 2];
-    const high = this.u32[CODE_HIGH >> 2];
-    return high !== 0 ? linearNumber(eip, high) : (this.cpu.state.base(Segment.CS) + eip) >>> 0;
+    if (this.context.codeSize === 64) return linearNumber(eip, this.u32[CODE_HIGH >> 2]);
+    return (this.cpu.state.base(Segment.CS) + eip) >>> 0;
   }
 
   /** Linear address of CS:RIP. */
@@ -264,19 +303,42 @@ export class Engine {
       this.contexts.clear();
       context = this.contexts.intern(this.cpu.state, this.cut)!;
     }
+    this.enterContext(context);
+  }
+
+  private enterContext(context: TranslationContext): void {
     this.context = context;
-    this.u32[CONTEXT >> 2] = context.id;
+    this.u32[CONTEXT >> 2] = context.word;
+    this.u32[CODE_HIGH >> 2] = context.codeHigh;
     this.contextStale = false;
+  }
+
+  /** 64-bit code has moved to another upper half by itself. Throws CacheFull when the table of contexts is full. */
+  private followCodeHigh(high: number): void {
+    if (this.context.codeSize !== 64 || this.context.codeHigh === high) return;
+    const context = this.contexts.internLong(high, this.cut);
+    if (!context) {
+      this.contextsFull = true;
+      throw new CacheFull();
+    }
+    this.enterContext(context);
   }
 
   // ---- the translator's imports ----
 
   private lookup(): number {
     this.count('indirectMisses');
-    const { state } = this.cpu;
+    const low = this.u32[EIP >> 2];
+    const high = this.u32[(EIP >> 2) + 1];
     try {
       this.translator.settle();
-      const unit = this.translator.unitAt((this.context.csBase + state.eip) >>> 0, this.context);
+      let linear: number;
+      if (this.context.codeSize === 64) {
+        if (!isCanonical(high)) throw generalProtection(0, 'instruction fetch from a non-canonical address');
+        this.followCodeHigh(high);
+        linear = linearNumber(low, high);
+      } else linear = (this.context.csBase + low) >>> 0;
+      const unit = this.translator.unitAt(linear, this.context);
       this.translator.cacheJump(unit);
       this.regions.entered(unit);
       return unit.record;
@@ -287,9 +349,10 @@ export class Engine {
 
   private resolve(continuation: number): number {
     try {
+      this.followCodeHigh(this.u32[CODE_HIGH >> 2]);
       return this.translator.resolve(continuation, this.context);
     } catch (failure) {
-      this.cpu.state.eip = this.u32[(continuation + RecordField.target) >> 2];
+      this.setEip(this.u32[(continuation + RecordField.target) >> 2]);
       return this.translationFailed(failure);
     }
   }
@@ -304,7 +367,41 @@ export class Engine {
     return 0;
   }
 
+  /** RIP, from the half that records have. */
+  private setEip(eip: number): void {
+    this.u32[EIP >> 2] = eip;
+    this.u32[(EIP >> 2) + 1] = this.u32[CODE_HIGH >> 2];
+  }
+
+  /** RIP of the instruction behind a record's. */
+  private setNextEip(record: number): void {
+    const eip = this.u32[(record + RecordField.eip) >> 2];
+    const next = (eip + this.u8[record + RecordField.length]) >>> 0;
+    this.setEip(next);
+    if (next < eip && this.context.codeSize === 64) this.u32[(EIP >> 2) + 1]++;
+  }
+
   // ---- memory slow paths ----
+
+  /** An access of 64-bit code: #GP(0), or #SS(0) through the stack's segment, when it touches a non-canonical address. */
+  private longAccess(
+    record: number, low: number, high: number, access: number, body: (record: number, linear: number, bytes: AccessBytes, value: number) => number, value = 0,
+  ): number {
+    const bytes = (access & 0xff) as AccessBytes;
+    const lastHigh = (low >>> 0) + bytes - 1 > 0xffffffff ? high + 1 : high;
+    if (isCanonical(high) && (lastHigh === high || isCanonical(lastHigh))) return body(record, linearNumber(low, high), bytes, value);
+    const segment = access >> 8 as AccessSegment;
+    const stack = segment === AccessSegment.Stack
+      || (segment === AccessSegment.Record && this.u16[(record + RecordField.segment) >> 1] === SEGMENTS + SEGMENT_SIZE * Segment.SS);
+    const reason = `access to the non-canonical address 0x${hex32(high)}${hex32(low)}`;
+    return this.faulted(stack ? new GuestFault(12, 0, reason) : generalProtection(0, reason), record);
+  }
+  private readonly readBound = (record: number, linear: number, bytes: AccessBytes): number => this.readSlow(record, linear, bytes);
+  private readonly readForWriteBound = (record: number, linear: number, bytes: AccessBytes): number => this.readForWriteSlow(record, linear, bytes);
+  private readonly writeBound = (record: number, linear: number, bytes: AccessBytes, value: number): number => {
+    this.writeSlow(record, linear, bytes, value);
+    return 0;
+  };
 
   private readSlow(record: number, linear: number, bytes: AccessBytes): number {
     this.record = record;
@@ -331,13 +428,13 @@ export class Engine {
 
   private writeSlow(record: number, linear: number, bytes: AccessBytes, value: number): void {
     this.record = record;
-    const page = this.instructionLinear() >>> 12;
-    const entry = this.mmu.lookup.readEntry(this.mmu.shadow.active, page);
+    const here = this.instructionLinear();
+    const entry = this.translator.lookupEntry(here, this.context);
     try {
       if (bytes === 8) this.mmu.writeSlow(linear, 8, this.i32[SCRATCH >> 2], this.i32[(SCRATCH >> 2) + 1]);
       else this.mmu.writeSlow(linear, bytes, value);
       // The page that this very code lies on is mapped otherwise now: links within the page would not notice.
-      if (this.mmu.lookup.readEntry(this.mmu.shadow.active, page) !== entry) this.yield();
+      if (this.translator.lookupEntry(here, this.context) !== entry) this.yield();
     } catch (failure) {
       this.faulted(failure, record);
     } finally {
@@ -362,8 +459,7 @@ export class Engine {
   private faulted(failure: unknown, record: number): 0 {
     if (!(failure instanceof PageFault || failure instanceof GuestFault)) throw failure;
     this.pendingFault = failure;
-    const { state } = this.cpu;
-    if (!(failure instanceof GuestFault && failure.afterTaskSwitch)) state.eip = this.u32[(record + RecordField.eip) >> 2];
+    if (!(failure instanceof GuestFault && failure.afterTaskSwitch)) this.setEip(this.u32[(record + RecordField.eip) >> 2]);
     // The count as it was before the instruction.
     this.i32[BUDGET >> 2] -= this.u8[record + RecordField.position];
     this.u32[EXIT_REASON >> 2] = Exit.RuntimeFault;
@@ -374,7 +470,7 @@ export class Engine {
   private faultInPlace(): GuestFault {
     const record = this.u32[EXIT_RECORD >> 2];
     const position = this.u8[record + RecordField.position];
-    this.cpu.state.eip = this.u32[(record + RecordField.eip) >> 2];
+    this.setEip(this.u32[(record + RecordField.eip) >> 2]);
     this.retiredBefore += position;
     const vector = this.u32[FAULT_VECTOR >> 2];
     return new GuestFault(vector, errorCodeVectors.has(vector) ? this.u32[FAULT_ERROR >> 2] : undefined, inPlaceReasons[vector] ?? 'raised by the instruction');
@@ -393,19 +489,20 @@ export class Engine {
       this.record = record;
       this.count('callouts');
       const sizes = this.u8[record + RecordField.sizes];
-      site.operandSize = sizes & 1 ? 32 : 16;
-      site.addressSize = sizes & 2 ? 32 : 16;
+      site.operandSize = sizeOf(sizes & 3);
+      site.addressSize = sizeOf(sizes >> 2);
       site.eip = this.u32[(record + RecordField.eip) >> 2];
       site.nextEip = (site.eip + this.u8[record + RecordField.length]) >>> 0;
-      cpu.state.eip = site.nextEip;
+      this.setNextEip(record);
+      const nextHigh = this.u32[(EIP >> 2) + 1];
       this.interruptTaken = entersHandler;
       this.flagsReturned = returnsFlags;
       try {
         const trap = name === 'debugTrap' ? 1 : name === 'softwareInterrupt' && b === 0 ? a : -1;
         if (trap >= 0 && this.hooks.stopsAt(trap)) throw new GuestFault(trap, undefined, 'the instruction raises it');
-        const base = this.u32[CS_BASE >> 2];
+        const from = this.instructionLinear();
         const result = callout(cpu, site, a, b, c);
-        if (cpu.state.eip !== site.nextEip) this.noteTransfer((base + site.eip) >>> 0);
+        if (this.u32[EIP >> 2] !== site.nextEip || this.u32[(EIP >> 2) + 1] !== nextHigh) this.noteTransfer(from);
         this.afterCallout();
         return result;
       } catch (failure) {
@@ -449,7 +546,7 @@ export class Engine {
         this.record = record;
         bump(callouts);
         bump(writes);
-        this.u32[EIP >> 2] = this.u32[(record + RecordField.eip) >> 2] + this.u8[record + RecordField.length];
+        this.setNextEip(record);
         this.interruptTaken = false;
         this.hooks.portWrite(port & 0xffff, bytes as 1 | 2 | 4, bytes === 4 ? value >>> 0 : value & (bytes === 2 ? 0xffff : 0xff));
         this.afterCallout();
@@ -479,9 +576,15 @@ export class Engine {
       this.yield();
       return;
     }
-    this.context = context;
-    this.u32[CONTEXT >> 2] = context.id;
-    this.contextStale = false;
+    if ((context.codeSize === 64) === (this.context.codeSize === 64)) {
+      // The dispatcher follows 64-bit code wherever it goes.
+      if (context.codeSize !== 64) this.enterContext(context);
+      this.contextStale = false;
+      return;
+    }
+    // Another module's handlers go on from here.
+    this.endRun();
+    this.enterContext(context);
   }
 
   private count(id: CounterId): void {
@@ -509,6 +612,11 @@ export class Engine {
 
 /** Upper half of the address that a number represents, bit 47 extended. */
 const highOf = (linear: number): number => Math.floor(linear / 0x100000000) << 16 >> 16;
+
+/** Of the upper half of an address that bits 63 to 47 are alike. */
+const isCanonical = (high: number): boolean => high >> 15 === 0 || high >> 15 === -1;
+const sizeOf = (code: number): 16 | 32 | 64 => (code === 2 ? 64 : code === 1 ? 32 : 16);
+const hex32 = (value: number): string => (value >>> 0).toString(16).padStart(8, '0');
 
 const segmentNames = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
 const errorCodeVectors: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17]);

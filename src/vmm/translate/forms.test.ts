@@ -16,7 +16,8 @@ const contexts: readonly Omit<TranslationContext, 'id'>[] = ([
   { codeSize: 32, stack: Stack.Segmented16, flat: false },
   { codeSize: 16, stack: Stack.Segmented16, flat: false },
   { codeSize: 16, stack: Stack.Segmented32, flat: false },
-] as const).map((context) => ({ ...context, csBase: 0, csLimit: 0xffffffff, cut: 'single' as const }));
+  { codeSize: 64, stack: Stack.Flat, flat: true },
+] as const).map((context) => ({ ...context, csBase: 0, csLimit: 0xffffffff, codeHigh: 0, word: 0, cut: 'single' as const }));
 
 const prefixes: readonly (readonly number[])[] = [];
 for (const size of [[], [0x66]]) for (const address of [[], [0x67]]) for (const repeat of [[], [0xf2], [0xf3]]) for (const segment of [[], [0x64], [0x2e]]) {
@@ -35,11 +36,13 @@ const escapes = { 0: [], 1: [0x0f], 2: [0x0f, 0x38], 3: [0x0f, 0x3a] } as const;
 
 describe('threaded code: forms', () => {
   it('are valid WebAssembly', () => {
-    const { bytes, handlerCount } = generateThreadedModule(table, 1);
-    // Compiling names the function that is wrong, validate() only says so.
-    assert.doesNotThrow(() => new WebAssembly.Module(bytes));
-    assert.ok(WebAssembly.validate(bytes));
-    assert.ok(handlerCount > 1000);
+    for (const long of [false, true]) {
+      const { bytes, handlerCount } = generateThreadedModule(table, 1, long);
+      // Compiling names the function that is wrong, validate() only says so.
+      assert.doesNotThrow(() => new WebAssembly.Module(bytes));
+      assert.ok(WebAssembly.validate(bytes));
+      assert.ok(handlerCount > 1000);
+    }
   });
 
   it('are generated alike every time', () => {
@@ -53,15 +56,16 @@ describe('threaded code: forms', () => {
     const decoder = new Decoder(table);
     const instruction = new Instruction();
     const seen = new Set<number>();
-    const { handlerCount } = generateThreadedModule(table, 1);
+    const handlerCounts = [false, true].map((long) => generateThreadedModule(table, 1, long).handlerCount);
     let at = 0x1000;
     for (const encoding of table.encodings) {
-      if (encoding.only64 || encoding.operandSize === 64) continue;
+      const rex: readonly (readonly number[])[] = [[], [0x48], [0x45]];
       const mandatory = encoding.mandatoryPrefix ? [encoding.mandatoryPrefix] : [];
-      for (const prefix of prefixes) for (const tail of modrms(encoding)) {
-        const bytes = Uint8Array.from([...prefix, ...mandatory, ...escapes[encoding.map], encoding.opcode + (encoding.registerInOpcode ? 3 : 0), ...tail, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).subarray(0, 16);
+      for (const prefix of prefixes) for (const tail of modrms(encoding)) for (const last of rex) {
+        const bytes = Uint8Array.from([...prefix, ...mandatory, ...last, ...escapes[encoding.map], encoding.opcode + (encoding.registerInOpcode ? 3 : 0), ...tail, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).subarray(0, 16);
         contexts.forEach((context, id) => {
           // What the bytes mean is the decoder's business; a prefix may make them another row, or none.
+          if (last.length > 0 && context.codeSize !== 64) return;
           if (decoder.decode(bytes, 0, bytes.length, context, instruction) !== DecodeStatus.Ok) return;
           seen.add(instruction.encoding.id);
           const { id: wanted, instruction: { mnemonic } } = instruction.encoding;
@@ -73,11 +77,11 @@ describe('threaded code: forms', () => {
           mmu.physical.writeBytes(at, bytes);
           const unit = engine.translator.unitAt(at, { ...context, id: id + 1 });
           const handler = words[(unit.record + RecordField.handler) >> 2];
-          assert.ok(handler >= SpecialHandler.Count && handler <= handlerCount, `${mnemonic} (encoding ${wanted}) has no handler`);
+          assert.ok(handler >= SpecialHandler.Count && handler <= handlerCounts[context.codeSize === 64 ? 1 : 0], `${mnemonic} (encoding ${wanted}) has no handler`);
         });
       }
     }
-    const missing = table.encodings.filter((e) => !e.only64 && e.operandSize !== 64 && !seen.has(e.id));
+    const missing = table.encodings.filter((e) => !seen.has(e.id));
     assert.deepEqual(missing.map((e) => `${e.instruction.mnemonic} '${e.text}'`), []);
   });
 });

@@ -1,12 +1,14 @@
 /**
  * Forms: an instruction, with its operand kinds, operand size, addressing and the segment situation fixed, is one handler of threaded code.
  * This file enumerates the forms of the instruction table and numbers them; the translator finds a decoded instruction's handler by arithmetic.
+ * 64-bit code has forms of its own, in a module of its own.
  */
 import type { Width } from '../isa/builder';
 import type { Encoding, InstructionTable, OperandCode } from '../isa/types';
 
 /** Width in bits of an operand that may be a vector. */
 export type OperandWidth = Width | 128;
+export type OperandSize = 16 | 32 | 64;
 
 export type FormOperand =
   /** A general register that the record names in slot a or b. */
@@ -16,14 +18,15 @@ export type FormOperand =
   /** A register that the encoding fixes (CL, DX). */
   | { readonly kind: 'fixed'; readonly register: number; readonly width: Width }
   | { readonly kind: 'memory'; readonly width: OperandWidth }
-  | { readonly kind: 'immediate'; readonly width: Width }
+  /** `whole`: all 64 bits stand in the record (RecordField.wide) instead of 32 to be sign-extended. */
+  | { readonly kind: 'immediate'; readonly width: Width; readonly whole?: boolean }
   | { readonly kind: 'constant'; readonly value: number; readonly width: Width }
   /** Segment, control or debug register: its number stands in the record. */
   | { readonly kind: 'number'; readonly width: Width }
   | { readonly kind: 'target'; readonly width: Width }
   | { readonly kind: 'far'; readonly width: Width };
 
-/** Addressing variants, the third dimension of the handler index. */
+/** Addressing variants of 16- and 32-bit code, the third dimension of the handler index. */
 export const enum Addressing {
   /** modrm names a register. */
   Register,
@@ -36,11 +39,27 @@ export const enum Addressing {
   /** 16-bit, any segment. */
   Sixteen,
 }
-const ADDRESSINGS = 5;
 
-/** Segment situation of the context. */
+/** Addressing variants of 64-bit code. */
+export const enum LongAddressing {
+  /** modrm names a register. */
+  Register,
+  /** 64-bit base + displacement. */
+  Base,
+  /** 64-bit base + scaled index + displacement. */
+  Index,
+  /** An address that is known when the instruction is translated (RIP-relative, moffs): RecordField.wide. */
+  Absolute,
+  /** As Index, with the base of FS or GS. Of direct jumps: to a target whose upper half is another than the jump's. */
+  Segmented,
+  /** As Absolute, with the base of FS or GS. Of direct jumps: as Segmented, with a 32-bit counter. */
+  SegmentedAbsolute,
+  /** 32-bit address size, any form, any segment. */
+  ThirtyTwo,
+}
+
+/** Segment situation of the context. 64-bit code has one only, Flat. */
 export const enum Stack { Flat, Segmented32, Segmented16 }
-const STACKS = 3;
 
 const repeats = ['none', 'rep', 'repz', 'repnz'] as const;
 export type Repeat = (typeof repeats)[number];
@@ -50,26 +69,32 @@ export interface Form {
   readonly key: string;
   readonly encoding: Encoding;
   readonly operands: readonly FormOperand[];
-  readonly operandSize: 16 | 32;
-  readonly addressSize: 16 | 32;
-  readonly addressing: 'none' | 'a32base' | 'a32index' | 'a16';
+  /** 64-bit code. */
+  readonly long: boolean;
+  readonly operandSize: OperandSize;
+  readonly addressSize: 16 | 32 | 64;
+  readonly addressing: 'none' | 'base' | 'index' | 'absolute';
   /** The record's segment is flat: no base, no limit. */
   readonly flatMemory: boolean;
-  /** CS, SS, DS and ES are flat 32-bit segments. */
+  /** CS, SS, DS and ES are flat 32-bit segments, or the code is 64-bit code. */
   readonly flat: boolean;
-  readonly stackSize: 16 | 32;
+  readonly stackSize: 16 | 32 | 64;
   readonly repeat: Repeat;
+  /** A direct jump in 64-bit code whose target has another upper half. */
+  readonly distant: boolean;
 }
 
-const letterWidth = (letter: string, size: 16 | 32): OperandWidth => {
+const sizeNumber = (size: OperandSize): number => (size === 16 ? 0 : size === 32 ? 1 : 2);
+
+const letterWidth = (letter: string, size: OperandSize): OperandWidth => {
   switch (letter) {
     case 'x': return 128;
-    case 'y': return 32;
     case 'b': return 8;
     case 'w': return 16;
     case 'd': return 32;
     // Ten bytes are accessed as eight and two.
     case 'q': case 't': return 64;
+    case 'y': return size === 64 ? 64 : 32;
     default: return size;
   }
 };
@@ -109,7 +134,7 @@ export function loadOf(encoding: Encoding): number {
 }
 
 /** The operands of an encoding at an operand size, with modrm naming a register or memory. */
-export function formOperands(encoding: Encoding, size: 16 | 32, memory: boolean): FormOperand[] {
+export function formOperands(encoding: Encoding, size: OperandSize, memory: boolean, long: boolean): FormOperand[] {
   let registers = 0;
   const inRecord = memory && !loadsFirst(encoding);
   const slot = () => (registers++ === 0 ? 'a' : 'b');
@@ -120,7 +145,8 @@ export function formOperands(encoding: Encoding, size: 16 | 32, memory: boolean)
     switch (code) {
       case 'AL': case 'AH': return register(8);
       case 'AX': return register(16);
-      case 'eAX': case 'rAX': return register(size);
+      case 'eAX': return register(size === 16 ? 16 : 32);
+      case 'rAX': return register(size);
       case 'CL': return { kind: 'fixed', register: 1, width: 8 };
       case 'DX': return { kind: 'fixed', register: 2, width: 16 };
       case '1': case '3': return { kind: 'constant', value: Number(code), width: 8 };
@@ -129,6 +155,9 @@ export function formOperands(encoding: Encoding, size: 16 | 32, memory: boolean)
       case 'STi': return { kind: 'number', width: 32 };
       case 'Ibs': return { kind: 'immediate', width: size };
       case 'XMM0': return { kind: 'vector', slot: 'xmm0', width: 128 };
+      case 'Iv': return { kind: 'immediate', width: size, whole: size === 64 };
+      // The other operand is a control or debug register.
+      case 'Rd': return register(long ? 64 : 32);
       default:
     }
     switch (code[0]) {
@@ -149,7 +178,7 @@ export function formOperands(encoding: Encoding, size: 16 | 32, memory: boolean)
   });
 }
 
-/** Operand codes whose instruction does the same at either operand size. */
+/** Operand codes whose instruction does the same at every operand size. */
 const sizeless: ReadonlySet<OperandCode> = new Set(['Eb', 'Gb', 'Ib', 'Zb', 'AL', 'AH', 'CL', 'DX', '1', '3', 'Mb', 'Ob']);
 /** Nor does the operand size matter to an instruction on vectors whose other operands have these codes. */
 const besideVectors: ReadonlySet<string> = new Set(['Ib', 'Ed', 'Ey', 'Gd', 'Gy', 'Rd', 'Mb', 'Mw', 'Md', 'Mq', 'Mx', 'XMM0']);
@@ -157,21 +186,31 @@ const besideVectors: ReadonlySet<string> = new Set(['Ib', 'Ed', 'Ey', 'Gd', 'Gy'
 /** One of the x87's eight opcodes. */
 export const isX87 = (encoding: Encoding): boolean => encoding.map === 0 && (encoding.opcode & 0xf8) === 0xd8;
 
-function operandSizes(encoding: Encoding): { readonly size: 16 | 32; readonly index: readonly number[] }[] {
-  if (encoding.operandSize === 16) return [{ size: 16, index: [0] }];
-  if (encoding.operandSize === 32) return [{ size: 32, index: [1] }];
-  if (usesVectors(encoding) && encoding.operands.every((o) => isVectorCode(o) || besideVectors.has(o))) return [{ size: 32, index: [0, 1] }];
+/** The operand sizes at which an encoding occurs, each with the sizes that the decoder may report for it. */
+function operandSizes(encoding: Encoding, long: boolean): { readonly size: OperandSize; readonly reported: readonly OperandSize[] }[] {
+  if (encoding.operandSize) return [{ size: encoding.operandSize, reported: [encoding.operandSize] }];
+  const all: OperandSize[] = !long ? [16, 32] : encoding.forced64 ? [64] : encoding.defaults64 ? [16, 64] : [16, 32, 64];
+  if (usesVectors(encoding) && encoding.operands.every((o) => isVectorCode(o) || besideVectors.has(o))) {
+    const wide = long && encoding.operands.some((o) => o[1] === 'y');
+    return wide ? [{ size: 32, reported: [16, 32] }, { size: 64, reported: [64] }] : [{ size: 32, reported: all }];
+  }
   const x87 = isX87(encoding) && !encoding.operands.includes('M');
   const bytesOnly = x87 || encoding.operands.length > 0 && encoding.operands.every((o) => sizeless.has(o)) && !encoding.instruction.ends;
-  return bytesOnly ? [{ size: 32, index: [0, 1] }] : [{ size: 16, index: [0] }, { size: 32, index: [1] }];
+  return bytesOnly ? [{ size: 32, reported: all }] : all.map((size) => ({ size, reported: [size] }));
 }
 
 const usesModrm = (encoding: Encoding): boolean => encoding.modrm !== 'none' || encoding.modrmByte !== undefined;
 const namesMemory = (encoding: Encoding): boolean => encoding.operands.some((o) => 'EMOWQ'.includes(o[0]) && o !== 'ES');
+const jumps = (encoding: Encoding): boolean => encoding.operands.some((o) => o[0] === 'J');
+
+/** Whether an encoding can be met in 64-bit code, or in 16- and 32-bit code. */
+export function existsIn(encoding: Encoding, long: boolean): boolean {
+  return long ? !encoding.invalid64 && encoding.addressSize !== 16 : !encoding.only64 && encoding.operandSize !== 64 && encoding.addressSize !== 64;
+}
 
 interface Shape {
   readonly encoding: Encoding;
-  readonly size: 16 | 32;
+  readonly size: OperandSize;
   readonly memory: boolean;
   readonly operands: readonly FormOperand[];
   readonly key: string;
@@ -185,75 +224,114 @@ export interface Dependencies {
   readonly targets: boolean;
 }
 
-const addressingOf: Readonly<Record<Addressing, { addressing: Form['addressing']; addressSize: 16 | 32; flatMemory: boolean }>> = {
-  [Addressing.Register]: { addressing: 'none', addressSize: 32, flatMemory: false },
-  [Addressing.Base]: { addressing: 'a32base', addressSize: 32, flatMemory: true },
-  [Addressing.Index]: { addressing: 'a32index', addressSize: 32, flatMemory: true },
-  [Addressing.Segmented]: { addressing: 'a32index', addressSize: 32, flatMemory: false },
-  [Addressing.Sixteen]: { addressing: 'a16', addressSize: 16, flatMemory: false },
+type Place = Pick<Form, 'addressing' | 'addressSize' | 'flatMemory' | 'distant'>;
+
+const places: Readonly<Record<Addressing, Place>> = {
+  [Addressing.Register]: { addressing: 'none', addressSize: 32, flatMemory: false, distant: false },
+  [Addressing.Base]: { addressing: 'base', addressSize: 32, flatMemory: true, distant: false },
+  [Addressing.Index]: { addressing: 'index', addressSize: 32, flatMemory: true, distant: false },
+  [Addressing.Segmented]: { addressing: 'index', addressSize: 32, flatMemory: false, distant: false },
+  [Addressing.Sixteen]: { addressing: 'index', addressSize: 16, flatMemory: false, distant: false },
 };
+
+function longPlace(addressing: LongAddressing, jump: boolean): Place {
+  switch (addressing) {
+    case LongAddressing.Register: return { addressing: 'none', addressSize: 64, flatMemory: false, distant: false };
+    case LongAddressing.Base: return { addressing: 'base', addressSize: 64, flatMemory: true, distant: false };
+    case LongAddressing.Index: return { addressing: 'index', addressSize: 64, flatMemory: true, distant: false };
+    case LongAddressing.Absolute: return { addressing: 'absolute', addressSize: 64, flatMemory: true, distant: false };
+    case LongAddressing.Segmented: return { addressing: 'index', addressSize: 64, flatMemory: false, distant: jump };
+    case LongAddressing.SegmentedAbsolute: return { addressing: 'absolute', addressSize: jump ? 32 : 64, flatMemory: false, distant: jump };
+    case LongAddressing.ThirtyTwo: return { addressing: 'index', addressSize: 32, flatMemory: false, distant: false };
+  }
+}
+
+const legacyMemory = [Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen] as const;
+const longMemory = [
+  LongAddressing.Base, LongAddressing.Index, LongAddressing.Absolute, LongAddressing.Segmented, LongAddressing.SegmentedAbsolute, LongAddressing.ThirtyTwo,
+] as const;
+
+/** The addressing variants in which an encoding occurs. */
+function addressingsOf(encoding: Encoding): readonly Addressing[] {
+  if (!usesModrm(encoding)) return legacyMemory;
+  if (encoding.mod === 'reg' || !namesMemory(encoding)) return [Addressing.Register];
+  return encoding.mod === 'mem' ? legacyMemory : [Addressing.Register, ...legacyMemory];
+}
+
+function longAddressingsOf(encoding: Encoding): readonly LongAddressing[] {
+  if (!usesModrm(encoding)) {
+    return namesMemory(encoding) ? [LongAddressing.Absolute, LongAddressing.SegmentedAbsolute]
+      : [LongAddressing.Base, LongAddressing.Segmented, LongAddressing.ThirtyTwo, ...(jumps(encoding) ? [LongAddressing.SegmentedAbsolute] : [])];
+  }
+  if (encoding.mod === 'reg' || !namesMemory(encoding)) return [LongAddressing.Register];
+  return encoding.mod === 'mem' ? longMemory : [LongAddressing.Register, ...longMemory];
+}
 
 /** Handler numbers of all forms. */
 export class FormIndex {
   private readonly numbers: Int32Array;
-  private readonly loadNumbers = new Int32Array(loads.length * ADDRESSINGS);
+  private readonly loadNumbers: Int32Array;
+  private readonly sizes: number;
+  private readonly addressings: number;
+  private readonly stacks: number;
 
-  constructor(table: InstructionTable) {
-    this.numbers = new Int32Array(table.encodings.length * 2 * ADDRESSINGS * STACKS * repeats.length);
+  constructor(table: InstructionTable, long: boolean) {
+    [this.sizes, this.addressings, this.stacks] = long ? [3, 7, 1] : [2, 5, 3];
+    this.loadNumbers = new Int32Array(loads.length * this.addressings);
+    this.numbers = new Int32Array(table.encodings.length * this.sizes * this.addressings * this.stacks * repeats.length);
   }
 
-  private static slot(encoding: number, size: number, addressing: number, stack: number, repeat: number): number {
-    return (((encoding * 2 + size) * ADDRESSINGS + addressing) * STACKS + stack) * repeats.length + repeat;
+  private slot(encoding: number, size: OperandSize, addressing: number, stack: number, repeat: number): number {
+    return (((encoding * this.sizes + sizeNumber(size)) * this.addressings + addressing) * this.stacks + stack) * repeats.length + repeat;
   }
 
   /** Handler number, or 0 for a combination that cannot occur. */
-  find(encoding: number, operandSize: 16 | 32, addressing: Addressing, stack: Stack, repeat: number): number {
-    return this.numbers[FormIndex.slot(encoding, operandSize === 16 ? 0 : 1, addressing, stack, repeat)];
+  find(encoding: number, operandSize: OperandSize, addressing: Addressing | LongAddressing, stack: Stack, repeat: number): number {
+    return this.numbers[this.slot(encoding, operandSize, addressing, stack, repeat)];
   }
 
   /** Handler number of a record that loads a vector instruction's memory operand (see {@link loads}). */
-  findLoad(load: number, addressing: Addressing): number {
-    return this.loadNumbers[load * ADDRESSINGS + addressing];
+  findLoad(load: number, addressing: Addressing | LongAddressing): number {
+    return this.loadNumbers[load * this.addressings + addressing];
   }
 
-  setLoad(load: number, addressing: Addressing, handler: number): void {
-    this.loadNumbers[load * ADDRESSINGS + addressing] = handler;
+  setLoad(load: number, addressing: Addressing | LongAddressing, handler: number): void {
+    this.loadNumbers[load * this.addressings + addressing] = handler;
   }
 
-  set(encoding: number, sizeIndex: number, addressing: Addressing, stack: Stack, repeat: number, handler: number): void {
-    this.numbers[FormIndex.slot(encoding, sizeIndex, addressing, stack, repeat)] = handler;
+  set(encoding: number, operandSize: OperandSize, addressing: Addressing | LongAddressing, stack: Stack, repeat: number, handler: number): void {
+    this.numbers[this.slot(encoding, operandSize, addressing, stack, repeat)] = handler;
   }
 }
 
 /**
- * Walks every form of the table. `emit` writes the handler of a form seen for the first time and returns its number and dependencies;
- * forms that would come out alike share a number.
+ * Walks every form of the table, of 64-bit code (`long`) or of the others. `emit` writes the handler of a form seen for the first time and
+ * returns its number and dependencies; forms that would come out alike share a number.
  */
 export function enumerateForms(
-  table: InstructionTable, emit: (form: Form) => { handler: number; dependencies: Dependencies }, emitLoad: (load: Load, form: Form) => number,
+  table: InstructionTable, long: boolean, emit: (form: Form) => { handler: number; dependencies: Dependencies }, emitLoad: (load: Load, form: Form) => number,
 ): FormIndex {
-  const index = new FormIndex(table);
+  const index = new FormIndex(table, long);
   const handlers = new Map<string, number>();
   const shapes = new Map<string, Dependencies>();
   const instructionNumber = new Map(table.instructions.map((row, i) => [row, i]));
 
   /** What a form is apart from where its memory operand and the stack are. */
-  const shapeOf = (encoding: Encoding, size: 16 | 32, memory: boolean): Shape => {
-    const operands = formOperands(encoding, size, memory);
-    const kinds = operands.map((o) => `${o.kind}${o.width}${'slot' in o ? o.slot : ''}${'value' in o ? o.value : ''}`);
+  const shapeOf = (encoding: Encoding, size: OperandSize, memory: boolean): Shape => {
+    const operands = formOperands(encoding, size, memory, long);
+    const kinds = operands.map((o) => `${o.kind}${o.width}${'slot' in o ? o.slot : ''}${'value' in o ? o.value : ''}${'whole' in o && o.whole ? 'whole' : ''}`);
     return { encoding, size, memory, operands, key: `${instructionNumber.get(encoding.instruction)} ${size} ${kinds.join(' ')}` };
   };
 
-  const handlerFor = ({ encoding, size, memory, operands, key: shape }: Shape, addressing: Addressing, stack: Stack, repeat: Repeat): number => {
-    const place = addressingOf[addressing];
+  const handlerFor = ({ encoding, size, memory, operands, key: shape }: Shape, place: Place, stack: Stack, repeat: Repeat): number => {
     const make = (key: string): Form => ({
-      key, encoding, operands, operandSize: size, ...place, addressing: memory ? place.addressing : 'none',
-      flat: stack === Stack.Flat, stackSize: stack === Stack.Segmented16 ? 16 : 32, repeat,
+      key, encoding, operands, long, operandSize: size, ...place, addressing: memory ? place.addressing : 'none',
+      flat: stack === Stack.Flat, stackSize: long ? 64 : stack === Stack.Segmented16 ? 16 : 32, repeat,
     });
     const keyOf = (d: Dependencies): string => {
-      const located = memory || d.implicitMemory ? `${place.addressing} ${place.flatMemory}` : d.addressSize ? `${place.addressSize}` : '';
+      const located = memory || d.implicitMemory ? `${place.addressing} ${place.addressSize} ${place.flatMemory}` : d.addressSize ? `${place.addressSize}` : '';
       // A memory operand in a flat segment exists in flat contexts only, so the stack situation matters just for the rest.
-      const situation = d.stack ? `stack${stack}` : d.targets ? `targets${stack === Stack.Flat}` : '';
+      const situation = d.stack ? `stack${stack}` : d.targets ? `targets${stack === Stack.Flat} ${place.distant}` : '';
       return `${shape} | ${located} | ${situation} | ${repeat}`;
     };
     const known = shapes.get(shape);
@@ -272,34 +350,40 @@ export function enumerateForms(
   };
 
   for (const encoding of table.encodings) {
-    if (encoding.only64 || encoding.operandSize === 64) continue;
+    if (!existsIn(encoding, long)) continue;
+    const jump = jumps(encoding);
     const split = loadsFirst(encoding);
-    const places = split ? [Addressing.Register] : !usesModrm(encoding) ? [Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen]
-      : encoding.mod === 'reg' || !namesMemory(encoding) ? [Addressing.Register]
-        : encoding.mod === 'mem' ? [Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen]
-          : [Addressing.Register, Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen];
     const prefixes: readonly Repeat[] = encoding.instruction.repeat === 'rep' ? ['none', 'rep'] : encoding.instruction.repeat === 'repz' ? ['none', 'repz', 'repnz'] : ['none'];
-    for (const { size, index: sizeIndices } of operandSizes(encoding)) {
+    for (const { size, reported } of operandSizes(encoding, long)) {
       const inRegister = shapeOf(encoding, size, split);
       const inMemory = namesMemory(encoding) && !split ? shapeOf(encoding, size, true) : inRegister;
-      for (const addressing of places) {
+      const enter = (addressing: Addressing | LongAddressing, place: Place, stack: Stack): void => {
+        for (const repeat of prefixes) {
+          const handler = handlerFor(place.addressing === 'none' ? inRegister : inMemory, place, stack, repeat);
+          for (const size of reported) index.set(encoding.id, size, addressing, stack, repeatIndex[repeat], handler);
+        }
+      };
+      if (long) {
+        for (const addressing of split ? [LongAddressing.Register] : longAddressingsOf(encoding)) enter(addressing, longPlace(addressing, jump), Stack.Flat);
+        continue;
+      }
+      for (const addressing of split ? [Addressing.Register] : addressingsOf(encoding)) {
         for (const stack of [Stack.Flat, Stack.Segmented32, Stack.Segmented16]) {
           // Only a flat context has flat segments.
           if (stack !== Stack.Flat && (addressing === Addressing.Base || addressing === Addressing.Index)) continue;
-          for (const repeat of prefixes) {
-            const handler = handlerFor(addressing === Addressing.Register ? inRegister : inMemory, addressing, stack, repeat);
-            for (const sizeIndex of sizeIndices) index.set(encoding.id, sizeIndex, addressing, stack, repeatIndex[repeat], handler);
-          }
+          enter(addressing, places[addressing], stack);
         }
       }
     }
   }
+  const loadPlaces: readonly (readonly [Addressing | LongAddressing, Place])[] = long
+    ? longMemory.map((addressing) => [addressing, longPlace(addressing, false)] as const)
+    : legacyMemory.map((addressing) => [addressing, places[addressing]] as const);
   loads.forEach((load, n) => {
-    for (const addressing of [Addressing.Base, Addressing.Index, Addressing.Segmented, Addressing.Sixteen]) {
+    for (const [addressing, place] of loadPlaces) {
       index.setLoad(n, addressing, emitLoad(load, {
         key: `load ${load.unit} ${load.bytes}${load.aligned ? ' aligned' : ''} | ${addressing}`, encoding: table.encodings[0],
-        operands: [{ kind: 'memory', width: (load.bytes * 8) as OperandWidth }], operandSize: 32, ...addressingOf[addressing],
-        flat: false, stackSize: 32, repeat: 'none',
+        operands: [{ kind: 'memory', width: (load.bytes * 8) as OperandWidth }], long, operandSize: 32, ...place, flat: long, stackSize: long ? 64 : 32, repeat: 'none',
       }));
     }
   });

@@ -1,11 +1,12 @@
 /**
- * Generates the threaded-code module: one function per form of the instruction table, the handlers of continuations and links, and the
- * dispatcher. The module owns the function table; it is generated and compiled once per process.
+ * Generates the threaded-code modules: one function per form of the instruction table, the handlers of continuations and links, and the
+ * dispatcher. A module owns its function table; it is generated and compiled once per process. 64-bit code has a module of its own, so that
+ * who never enters long mode never pays for it; the two share records, state and imports, and differ in how wide addresses are.
  */
 import { callouts } from '../cpu/callouts';
 import { counterAddress } from '../cpu/counters';
 import {
-  BUDGET, CODE_GRANULES, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_ENTRIES, RAM, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
+  BUDGET, CODE_GRANULES, CODE_HIGH, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_ENTRIES, LONG_JUMP_CACHE, LONG_TABLE_ENTRIES, RAM, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
   WRITE_TABLE,
 } from '../cpu/layout';
 import type { InstructionTable } from '../isa/types';
@@ -18,7 +19,7 @@ import { ThreadedBuilder } from './threaded-builder';
 export interface HandlerImports {
   readonly handlerType: number;
   readonly dispatch: number;
-  /** (record, linear, bytes) → value (8 bytes: in SCRATCH). */
+  /** (record, linear, bytes) → value (8 bytes: in SCRATCH). In 64-bit code linear is two i32, low and high, and bits 8–9 of bytes an AccessSegment. */
   readonly readSlow: number;
   readonly readForWriteSlow: number;
   /** (record, linear, bytes, value). */
@@ -51,7 +52,8 @@ export const REGION_SLOTS = 4096;
 
 const CS_BASE = SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.base;
 
-export function generateThreadedModule(table: InstructionTable, memoryPages: number): ThreadedModule {
+/** `long`: the module of 64-bit code. */
+export function generateThreadedModule(table: InstructionTable, memoryPages: number, long = false): ThreadedModule {
   const names = Object.keys(callouts);
   const module = new ModuleWriter();
   const handlerType = module.type(['i32'], []);
@@ -60,19 +62,20 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const linked = module.type(['i32'], ['i32']);
   const three = module.type(['i32', 'i32', 'i32'], ['i32']);
   const four = module.type(['i32', 'i32', 'i32', 'i32'], ['i32']);
-  const stored = module.type(['i32', 'i32', 'i32', 'i32'], []);
+  const reads = long ? four : three;
+  const stored = module.type(['i32', 'i32', 'i32', 'i32', ...(long ? ['i32'] as const : [])], []);
 
   module.importMemory('machine', 'memory', memoryPages);
   const lookup = module.importFunction('translator', 'lookup', found);
   const resolve = module.importFunction('translator', 'resolve', linked);
-  const readSlow = module.importFunction('memory', 'read', three);
-  const readForWriteSlow = module.importFunction('memory', 'readForWrite', three);
-  const writeSlow = module.importFunction('memory', 'write', stored);
+  const readSlow = module.importFunction('memory', long ? 'longRead' : 'read', reads);
+  const readForWriteSlow = module.importFunction('memory', long ? 'longReadForWrite' : 'readForWrite', reads);
+  const writeSlow = module.importFunction('memory', long ? 'longWrite' : 'write', stored);
   const segmentCheck = module.importFunction('memory', 'segmentCheck', four);
   const calloutIndex = new Map(names.map((name) => [name, module.importFunction('callout', name, four)]));
 
   const writeTracedSlow = module.declare(stored);
-  const readGuardedSlow = module.declare(three);
+  const readGuardedSlow = module.declare(reads);
   const dispatch = module.declare(plain);
   const lookupSlow = module.declare(plain);
   const imports: HandlerImports = {
@@ -96,6 +99,11 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const setStateFromField = (body: FunctionBody, address: number, field: number) => {
     body.i32(0).index('local.get', 0).memory('i32.load', field).memory('i32.store', address);
   };
+  /** EIP from a field; in 64-bit code the upper half is the code's. */
+  const setEip = (body: FunctionBody, field: number) => {
+    setStateFromField(body, EIP, field);
+    if (long) body.i32(0).i32(0).memory('i32.load', CODE_HIGH).memory('i32.store', EIP + 4);
+  };
   const count = (body: FunctionBody, id: Parameters<typeof counterAddress>[0]) => {
     body.i32(0).i32(0).memory('i64.load', counterAddress(id)).i64(1).op('i64.add').memory('i64.store', counterAddress(id));
   };
@@ -104,17 +112,30 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
     body.i32(0).i32(reason).memory('i32.store', EXIT_REASON).op('return');
   };
   /** BUDGET -= position; when spent, leave with EIP = the given field. */
-  const charge = (body: FunctionBody, eipField: number) => {
+  const charge = (body: FunctionBody, eipField: number, setHigh?: () => void) => {
     const budget = body.local('i32');
     body.i32(0).memory('i32.load', BUDGET).index('local.get', 0).memory('i32.load8_u', RecordField.position).op('i32.sub').index('local.set', budget);
     body.i32(0).index('local.get', budget).memory('i32.store', BUDGET);
     body.index('local.get', budget).i32(0).op('i32.lt_s').open('if');
-    setStateFromField(body, EIP, eipField);
+    setEip(body, eipField);
+    setHigh?.();
     exit(body, Exit.Budget);
     body.op('end');
   };
-  /** READ_TABLE entry of the page whose table offset (page number × 4) stands in `field` differs from the record's `expected`. */
+  /**
+   * READ_TABLE entry of the page whose place in the table stands in `field` differs from the record's `expected`, or, in a hashed table, is
+   * another page's than that of the `target` field.
+   */
   const pageMoved = (body: FunctionBody, field: number) => {
+    if (long) {
+      const slot = body.local('i32');
+      body.i32(0).memory('i32.load', READ_TABLE).index('local.get', 0).memory('i32.load', field).op('i32.add').index('local.tee', slot).memory('i32.load', 8);
+      body.index('local.get', 0).memory('i32.load', RecordField.expected).op('i32.ne');
+      body.index('local.get', slot).memory('i64.load', 0);
+      body.i32(0).memory('i64.load32_u', CODE_HIGH).i64(32).op('i64.shl');
+      body.index('local.get', 0).memory('i64.load32_u', RecordField.target).i64(-0x1000).op('i64.and').op('i64.or').op('i64.ne').op('i32.or');
+      return;
+    }
     body.i32(0).memory('i32.load', READ_TABLE).index('local.get', 0).memory('i32.load', field).op('i32.add').memory('i32.load', 0);
     body.index('local.get', 0).memory('i32.load', RecordField.expected).op('i32.ne');
   };
@@ -136,7 +157,7 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
     charge(body, RecordField.target);
     pageMoved(body, RecordField.page);
     body.open('if');
-    setStateFromField(body, EIP, RecordField.target);
+    setEip(body, RecordField.target);
     body.index('return_call', dispatch).op('end');
     count(body, 'chainedJumps');
     const target = body.local('i32');
@@ -145,13 +166,13 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   });
   special((body) => {
     charge(body, RecordField.eip);
-    setStateFromField(body, EIP, RecordField.eip);
+    setEip(body, RecordField.eip);
     body.index('return_call', lookupSlow);
   });
   special((body) => {
     pageMoved(body, RecordField.displacement);
     body.open('if');
-    setStateFromField(body, EIP, RecordField.eip);
+    setEip(body, RecordField.eip);
     body.index('return_call', lookupSlow).op('end');
     const next = body.local('i32');
     body.index('local.get', 0).i32(32).op('i32.add').index('local.set', next);
@@ -160,13 +181,20 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   special((body) => {
     // Position instructions of this unit were retired; the budget may go negative here, the runner does not mind.
     body.i32(0).i32(0).memory('i32.load', BUDGET).index('local.get', 0).memory('i32.load8_u', RecordField.position).op('i32.sub').memory('i32.store', BUDGET);
-    setStateFromField(body, EIP, RecordField.eip);
+    setEip(body, RecordField.eip);
     exit(body, Exit.Breakpoint);
+  });
+  special((body) => {
+    const setHigh = () => setStateFromField(body, EIP + 4, RecordField.expected);
+    charge(body, RecordField.target, setHigh);
+    setEip(body, RecordField.target);
+    setHigh();
+    body.index('return_call', dispatch);
   });
   if (functions.length !== SpecialHandler.Count - 1) fail('special handlers do not match their numbers');
 
   const formOf: HandlerForm[] = [];
-  const forms = enumerateForms(table, (form) => {
+  const forms = enumerateForms(table, long, (form) => {
     const index = module.declare(handlerType);
     const body = module.body(handlerType);
     const builder = new ThreadedBuilder(form, body, imports);
@@ -187,7 +215,26 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
 
   // The dispatcher: EIP → jump cache → record, else the translator.
   const dispatcher = module.body(plain);
-  {
+  if (long) {
+    const rip = dispatcher.local('i64');
+    const slot = dispatcher.local('i32');
+    const low = dispatcher.local('i32');
+    const entry = dispatcher.local('i32');
+    const record = dispatcher.local('i32');
+    dispatcher.i32(0).i32(0).memory('i64.load', EIP).index('local.tee', rip).i64(32).op('i64.shr_u').op('i32.wrap_i64').memory('i32.store', CODE_HIGH);
+    dispatcher.index('local.get', rip).op('i32.wrap_i64').index('local.tee', low);
+    dispatcher.index('local.get', low).i32(12).op('i32.shr_u').op('i32.xor').i32(JUMP_CACHE_ENTRIES - 1).op('i32.and').i32(5).op('i32.shl').index('local.set', slot);
+    dispatcher.i32(0).memory('i32.load', READ_TABLE).index('local.get', low).i32(8).op('i32.shr_u').i32((LONG_TABLE_ENTRIES - 1) << 4).op('i32.and');
+    dispatcher.op('i32.add').index('local.set', entry);
+    dispatcher.index('local.get', slot).memory('i64.load', LONG_JUMP_CACHE).index('local.get', rip).op('i64.eq');
+    dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 8).i32(0).memory('i32.load', CONTEXT).op('i32.eq').op('i32.and');
+    dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 16).index('local.get', entry).memory('i32.load', 8).op('i32.eq').op('i32.and');
+    dispatcher.index('local.get', entry).memory('i64.load', 0).index('local.get', rip).i64(-0x1000).op('i64.and').op('i64.eq').op('i32.and').open('if');
+    count(dispatcher, 'indirectHits');
+    dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 12).index('local.set', record);
+    goTo(dispatcher, record);
+    dispatcher.op('end').index('return_call', lookupSlow);
+  } else {
     const linear = dispatcher.local('i32');
     const slot = dispatcher.local('i32');
     const record = dispatcher.local('i32');
@@ -205,8 +252,8 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   }
   module.define(dispatch, dispatcher);
 
-  module.define(writeTracedSlow, guardedWrite(module.body(stored), writeSlow));
-  module.define(readGuardedSlow, guardedRead(module.body(three), readForWriteSlow));
+  module.define(writeTracedSlow, guardedWrite(module.body(stored), writeSlow, long));
+  module.define(readGuardedSlow, guardedRead(module.body(reads), readForWriteSlow, long));
 
   const slow = module.body(plain);
   {
@@ -227,58 +274,77 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names, formOf, firstRegionSlot: functions.length + 1 };
 }
 
-/** Parameters of the memory slow paths. */
-const LINEAR = 1, BYTES = 2, VALUE = 3;
+/** Parameters of the memory slow paths: the record, the linear address (in 64-bit code two of them), the access, the value to write. */
+const LINEAR = 1;
+const parameters = (long: boolean) => (long ? { access: 3, value: 4, all: [0, 1, 2, 3] } : { access: 2, value: 3, all: [0, 1, 2] });
 
 /**
  * Opens a block that is left when the write table's entry is not a guarded one, or the access crosses the page; inside, `host` is the
  * host address. See mmu/lookup.ts for guarded entries.
  */
-function openGuarded(body: FunctionBody, host: number): void {
+function openGuarded(body: FunctionBody, host: number, bytes: number, long: boolean): void {
   const entry = body.local('i32');
+  body.index('local.get', parameters(long).access).i32(0xff).op('i32.and').index('local.set', bytes);
   body.open('block');
+  if (long) {
+    const slot = body.local('i32');
+    body.i32(0).memory('i32.load', WRITE_TABLE).index('local.get', LINEAR).i32(8).op('i32.shr_u').i32((LONG_TABLE_ENTRIES - 1) << 4).op('i32.and').op('i32.add');
+    body.index('local.tee', slot).memory('i64.load', 0);
+    body.index('local.get', LINEAR).op('i64.extend_i32_u').i64(-0x1000).op('i64.and').index('local.get', LINEAR + 1).op('i64.extend_i32_u').i64(32).op('i64.shl').op('i64.or').op('i64.ne');
+    body.index('local.get', slot).memory('i32.load', 8).index('local.tee', entry);
+    body.i32(0xfff).op('i32.and').i32(0xfff).op('i32.ne').op('i32.or');
+    body.index('local.get', LINEAR).i32(0xfff).op('i32.and').i32(0x1000).index('local.get', bytes).op('i32.sub').op('i32.gt_u').op('i32.or');
+    body.index('br_if', 0);
+    body.index('local.get', entry).i32(-0x1000).op('i32.and').index('local.get', LINEAR).op('i32.xor').index('local.set', host);
+    return;
+  }
   body.i32(0).memory('i32.load', WRITE_TABLE).index('local.get', LINEAR).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0);
   body.index('local.tee', entry).i32(12).op('i32.shr_u').i32(0xfffff).op('i32.eq');
   body.index('local.get', entry).i32(0xfff).op('i32.and').i32(0xfff).op('i32.ne').op('i32.or');
-  body.index('local.get', LINEAR).i32(0xfff).op('i32.and').i32(0x1000).index('local.get', BYTES).op('i32.sub').op('i32.gt_u').op('i32.or');
+  body.index('local.get', LINEAR).i32(0xfff).op('i32.and').i32(0x1000).index('local.get', bytes).op('i32.sub').op('i32.gt_u').op('i32.or');
   body.index('br_if', 0);
   body.index('local.get', entry).i32(-0x1000).op('i32.and').index('local.get', LINEAR).op('i32.xor').index('local.set', host);
 }
 
 /** Stores into a page with translated code: done here when the 64 bytes around hold none, else by the monitor. */
-function guardedWrite(body: FunctionBody, monitor: number): FunctionBody {
+function guardedWrite(body: FunctionBody, monitor: number, long: boolean): FunctionBody {
   const host = body.local('i32');
+  const bytes = body.local('i32');
   const granule = body.local('i32');
-  openGuarded(body, host);
+  const { value, all } = parameters(long);
+  openGuarded(body, host, bytes, long);
   body.index('local.get', LINEAR).i32(0xfff).op('i32.and').i32(6).op('i32.shr_u').index('local.set', granule);
   // The bits of the first and, if the access reaches into it, the next granule.
   body.index('local.get', host).i32(RAM).op('i32.sub').i32(12).op('i32.shr_u').i32(3).op('i32.shl').memory('i64.load', CODE_GRANULES);
   body.index('local.get', granule).op('i64.extend_i32_u').op('i64.shr_u').op('i32.wrap_i64');
   body.i32(3).i32(1);
-  body.index('local.get', LINEAR).i32(63).op('i32.and').index('local.get', BYTES).op('i32.add').i32(64).op('i32.gt_u').op('select');
+  body.index('local.get', LINEAR).i32(63).op('i32.and').index('local.get', bytes).op('i32.add').i32(64).op('i32.gt_u').op('select');
   body.op('i32.and').index('br_if', 0);
   const stores = [[1, 'i32.store8'], [2, 'i32.store16'], [4, 'i32.store']] as const;
-  for (const [bytes, store] of stores) {
-    body.index('local.get', BYTES).i32(bytes).op('i32.eq').open('if');
-    body.index('local.get', host).index('local.get', VALUE).memory(store, 0).op('return').op('end');
+  for (const [size, store] of stores) {
+    body.index('local.get', bytes).i32(size).op('i32.eq').open('if');
+    body.index('local.get', host).index('local.get', value).memory(store, 0).op('return').op('end');
   }
-  body.index('local.get', BYTES).i32(8).op('i32.eq').open('if');
+  body.index('local.get', bytes).i32(8).op('i32.eq').open('if');
   body.index('local.get', host).i32(0).memory('i64.load', SCRATCH).memory('i64.store', 0).op('return').op('end');
   body.index('local.get', host).i32(0).memory('v128.load', SCRATCH).memory('v128.store', 0).op('return').op('end');
-  return body.index('local.get', 0).index('local.get', LINEAR).index('local.get', BYTES).index('local.get', VALUE).index('call', monitor);
+  for (const parameter of [...all, value]) body.index('local.get', parameter);
+  return body.index('call', monitor);
 }
 
 /** Loads that a store follows, from a page with translated code: a guarded entry says that the store cannot fault. */
-function guardedRead(body: FunctionBody, monitor: number): FunctionBody {
+function guardedRead(body: FunctionBody, monitor: number, long: boolean): FunctionBody {
   const host = body.local('i32');
-  openGuarded(body, host);
+  const bytes = body.local('i32');
+  openGuarded(body, host, bytes, long);
   const loads = [[1, 'i32.load8_u'], [2, 'i32.load16_u'], [4, 'i32.load']] as const;
-  for (const [bytes, load] of loads) {
-    body.index('local.get', BYTES).i32(bytes).op('i32.eq').open('if');
+  for (const [size, load] of loads) {
+    body.index('local.get', bytes).i32(size).op('i32.eq').open('if');
     body.index('local.get', host).memory(load, 0).op('return').op('end');
   }
   body.i32(0).index('local.get', host).memory('i64.load', 0).memory('i64.store', SCRATCH).i32(0).op('return').op('end');
-  return body.index('local.get', 0).index('local.get', LINEAR).index('local.get', BYTES).index('call', monitor);
+  for (const parameter of parameters(long).all) body.index('local.get', parameter);
+  return body.index('call', monitor);
 }
 
 function fail(why: string): never {

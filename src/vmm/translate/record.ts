@@ -17,6 +17,8 @@ export const RecordField = {
   /** i32: displacement; in direct jumps and continuations: the linked record. */
   displacement: 12,
   link: 12,
+  /** u64, in the place of base, index and displacement: an address or immediate of 64 bits (64-bit code). */
+  wide: 8,
   /** i32: immediate; in direct jumps and continuations: the target EIP. */
   immediate: 16,
   target: 16,
@@ -30,15 +32,18 @@ export const RecordField = {
   eip: 24,
   /** u8: length in bytes. */
   length: 28,
-  /** u8: bit 0 operand size 32, bit 1 address size 32; for callouts. */
+  /** u8: bits 0–1 operand size, bits 2–3 address size: 0 for 16, 1 for 32, 2 for 64 bits; for callouts. */
   sizes: 29,
   /** u16: second immediate (selector, nesting level) or register number. */
   second: 30,
-  /** Continuations. u32: state of a checked link: the lookup entry that the target's page must have. */
+  /**
+   * Continuations. u32: state of a checked link: the lookup entry that the target's page must have. Of a distant one: bits 63–32 of the
+   * target.
+   */
   expected: 4,
   /** Continuations. u32: address of the link field to patch, or 0 when the continuation itself becomes the link. */
   owner: 8,
-  /** Checked links. u32: where the target's page stands in a lookup table (page number × 4). */
+  /** Checked links. u32: where the target's page stands in a lookup table (byte offset of its entry). */
   page: 28,
 } as const;
 
@@ -57,7 +62,18 @@ export const enum SpecialHandler {
   CheckPage,
   /** A debugger's breakpoint. */
   Breakpoint,
+  /** 64-bit code: a continuation whose target has another upper half than the unit; never patched. */
+  Distant,
   Count,
+}
+
+/** 64-bit code: which segment an access goes through (bits 8–9 of what a slow path is told; the low byte is its size). */
+export const enum AccessSegment {
+  Data,
+  /** SS: a non-canonical address is #SS(0). */
+  Stack,
+  /** The one that the record names. */
+  Record,
 }
 
 /** Why threaded code returned to the runner (EXIT_REASON). */

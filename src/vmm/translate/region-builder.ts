@@ -11,6 +11,7 @@ import type { Address, ArithmeticFlag, BinaryOperation, Condition, SegmentRef, S
 import type { FunctionBody } from '../wasm/module';
 import type { Form, FormOperand, OperandWidth } from './forms';
 import type { HandlerImports } from './handlers';
+import type { PendingWrite } from './threaded-memory';
 import { RecordField } from './record';
 import { flagKind, inMemory, meet, type FlagKind, type FlagState } from './region-flags';
 import { ThreadedBuilder } from './threaded-builder';
@@ -262,7 +263,7 @@ export class RegionBuilder extends ThreadedBuilder {
     fast();
   }
 
-  protected override writePending(host: number, _linear: number, width: Width, value: Node): void {
+  protected override writePending({ host }: PendingWrite, width: Width, value: Node): void {
     this.body.index('local.get', host);
     value.emit();
     this.body.memory(this.storeWidth(width), 0);

@@ -51,7 +51,7 @@ export const regionPolicies = {
 export type TranslationMode = keyof typeof regionPolicies;
 
 function canHold(context: TranslationContext): boolean {
-  return context.flat && context.cut === 'full';
+  return context.codeSize === 32 && context.flat && context.cut === 'full';
 }
 
 /** What regions need of the threaded module's instance. */
@@ -89,8 +89,8 @@ export class Regions {
   }
 
   /** Instructions until the next sample, of `left` that may run; and whether the run has to end with exactly so many. */
-  plan(left: number): { readonly count: number; readonly exact: boolean } {
-    return left - this.stretch > 2 * REGION_INSTRUCTIONS_MAX ? { count: this.stretch, exact: false } : { count: left, exact: true };
+  plan(left: number, { codeSize }: TranslationContext): { readonly count: number; readonly exact: boolean } {
+    return codeSize !== 64 && left - this.stretch > 2 * REGION_INSTRUCTIONS_MAX ? { count: this.stretch, exact: false } : { count: left, exact: true };
   }
 
   /** Execution stands at the unit of a linear address. */

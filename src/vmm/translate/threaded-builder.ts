@@ -4,7 +4,7 @@
  * that this one builds upon; here is control: inside an instruction, out of it, and into the runtime.
  */
 import {
-  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, READ_TABLE, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS, WRITE_TABLE,
+  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, LONG_TABLE_ENTRIES, READ_TABLE, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS, WIDE_ARGUMENTS, WRITE_TABLE,
 } from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
 import type { Builder, StringRun, Value, Width } from '../isa/builder';
@@ -13,6 +13,9 @@ import { ThreadedVector } from './threaded-vector';
 import { node, RECORD } from './threaded-values';
 
 export class ThreadedBuilder extends ThreadedVector implements Builder {
+  /** What target() gave. */
+  private direct: Value | undefined;
+
   /** Writes the whole handler. */
   build(): void {
     this.form.encoding.instruction.semantics(this);
@@ -23,7 +26,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
 
   if(condition: Value, then: () => void, otherwise?: () => void): void {
     const before = this.ended;
-    node(condition).emit();
+    this.truth(condition).emit();
     this.body.open('if');
     // Addresses computed inside one arm are not known outside it.
     const known = new Map(this.addresses);
@@ -51,7 +54,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   loop(body: () => Value): void {
     this.body.open('loop');
     const again = body();
-    node(again).emit();
+    this.truth(again).emit();
     this.body.index('br_if', 0).op('end');
   }
 
@@ -60,7 +63,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     return {
       get: () => this.expression(initial.type, () => { this.body.index('local.get', local); }),
       set: (value) => {
-        node(value).emit();
+        this.inType(value, initial.type === 'i64' ? 64 : 32).emit();
         this.body.index('local.set', local);
       },
     };
@@ -69,7 +72,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   // ---- exceptions ----
 
   raiseIf(condition: Value, vector: number, errorCode = 0): void {
-    node(condition).emit();
+    this.truth(condition).emit();
     this.body.open('if');
     this.emitFault(vector, errorCode);
     this.body.op('end');
@@ -122,7 +125,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     body.index('local.get', RECORD).memory('i32.load', RecordField.handler).i32(SpecialHandler.Leave).op('i32.ne').index('br_if', 1);
     // The iteration wrote over this very instruction: the next one executes what stands there now.
     this.setState(BUDGET, this.op('sub', this.localNode(budget, 'i32'), this.field('position', 'i32.load8_u')));
-    this.setState(EIP, this.field('eip'));
+    this.setEip(this.rip());
     body.index('return_call', this.imports.dispatch).op('end');
     this.exitRepeating(budget);
     body.op('end').op('end');
@@ -136,26 +139,37 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   protected emitStringRun(count: Value, { source, width }: StringRun): void {
     const body = this.body;
     const bytes = width / 8;
+    const { long } = this.form;
+    const pointerWidth = long ? 64 : 32;
     const get = (local: number) => this.localNode(local, 'i32');
+    const pointer = (n: number) => this.store32(this.register(n, pointerWidth));
     const fromMemory = source === 'memory';
-    const to = this.store32(this.register(7, 32));
-    const from = fromMemory ? this.store32(this.register(6, 32)) : 0;
-    const toPageEnd = (pointer: number) => this.op('shr', this.op('sub', this.constant(0x1000), this.op('and', get(pointer), this.constant(0xfff))), this.constant(bytes >> 1));
+    const toPointer = pointer(7);
+    const fromPointer = fromMemory ? pointer(6) : 0;
+    const low = (local: number) => (long ? this.store32(this.wrap32(this.localNode(local, 'i64'))) : local);
+    const to = low(toPointer);
+    const from = fromMemory ? low(fromPointer) : 0;
+    const toPageEnd = (at: number) => this.op('shr', this.op('sub', this.constant(0x1000), this.op('and', get(at), this.constant(0xfff))), this.constant(Math.log2(bytes)));
     const smaller = (a: Value, b: Value): Value => {
       const x = this.let(a);
       const y = this.let(b);
       return this.let(this.select(this.op('ltU', x, y), x, y));
     };
-    const entryOf = (pointer: number, table: number) => this.store32(this.expression('i32', () => {
-      body.i32(0).memory('i32.load', table);
-      body.index('local.get', pointer).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0);
-    }));
+    const entryOf = (at: number, pointer: number, table: number) => {
+      if (long) return this.longEntry(pointer, table);
+      return this.store32(this.expression('i32', () => {
+        body.i32(0).memory('i32.load', table);
+        body.index('local.get', at).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0);
+      }));
+    };
+    // A page has fewer elements than this.
+    const most = long ? this.select(this.op('gtU', count, this.constant(0x10000)), this.constant(0x10000), this.wrap32(count)) : count;
 
-    let n = smaller(count, this.op('add', this.loadState(BUDGET), this.constant(1)));
+    let n = smaller(most, this.op('add', this.loadState(BUDGET), this.constant(1)));
     n = smaller(n, toPageEnd(to));
     if (fromMemory) n = smaller(n, toPageEnd(from));
-    const toEntry = entryOf(to, WRITE_TABLE);
-    const fromEntry = fromMemory ? entryOf(from, READ_TABLE) : toEntry;
+    const toEntry = entryOf(to, toPointer, WRITE_TABLE);
+    const fromEntry = fromMemory ? entryOf(from, fromPointer, READ_TABLE) : toEntry;
     const mapped = this.isZero(this.op('and', this.op('or', get(toEntry), get(fromEntry)), this.constant(1)));
     const upwards = this.isZero(this.op('and', this.loadState(SYSTEM_FLAGS), this.constant(0x400)));
     node(this.op('and', this.op('and', mapped, upwards), this.op('gtU', n, this.constant(1)))).emit();
@@ -172,10 +186,11 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     if (fromMemory) body.index('local.get', origin).i32(bytes).op('i32.add').index('local.set', origin);
     body.index('local.get', target).i32(bytes).op('i32.add').index('local.tee', target).index('local.get', end).op('i32.ne').index('br_if', 0).op('end');
     const moved = this.let(this.op('mul', n, this.constant(bytes)));
-    this.setRegister(7, 32, this.op('add', get(to), moved));
-    if (fromMemory) this.setRegister(6, 32, this.op('add', get(from), moved));
+    const advance = (register: number, local: number) => this.setRegister(register, pointerWidth, this.op('add', this.localNode(local, long ? 'i64' : 'i32'), moved));
+    advance(7, toPointer);
+    if (fromMemory) advance(6, fromPointer);
     const left = this.let(this.op('sub', count, n));
-    this.setRegister(1, 32, left);
+    this.setRegister(1, pointerWidth, left);
     // The last iteration is the instruction itself and is charged with its unit.
     const budget = this.store32(this.op('sub', this.loadState(BUDGET), this.op('sub', n, this.isZero(left))));
     this.setState(BUDGET, get(budget));
@@ -186,10 +201,21 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     body.op('end');
   }
 
+  /** 64-bit code: the lookup entry of a page, or all ones. */
+  private longEntry(pointer: number, table: number): number {
+    const body = this.body;
+    const slot = body.local('i32');
+    return this.store32(this.expression('i32', () => {
+      body.index('local.get', pointer).op('i32.wrap_i64').i32(8).op('i32.shr_u').i32((LONG_TABLE_ENTRIES - 1) << 4).op('i32.and');
+      body.i32(0).memory('i32.load', table).op('i32.add').index('local.tee', slot).memory('i32.load', 8).i32(-1);
+      body.index('local.get', slot).memory('i64.load', 0).index('local.get', pointer).i64(-0x1000).op('i64.and').op('i64.eq').op('select');
+    }));
+  }
+
   /** Out of budget between two iterations: EIP stays at the instruction, the ones before it in the unit are charged. */
   protected exitRepeating(budget: number): void {
     this.setState(BUDGET, this.op('sub', this.localNode(budget, 'i32'), this.field('position', 'i32.load8_u')));
-    this.setState(EIP, this.field('eip'));
+    this.setEip(this.rip());
     this.emitExit(Exit.Repeating);
   }
 
@@ -200,13 +226,36 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   }
 
   protected nextNode(): Value {
-    return this.op('add', this.field('eip'), this.field('length', 'i32.load8_u'));
+    return this.op('add', this.rip(), this.field('length', 'i32.load8_u'));
   }
 
-  target(): Value { return this.let(this.field('target')); }
+  protected setEip(value: Value): void {
+    if (this.form.long) this.setState64(EIP, value);
+    else this.setState(EIP, value);
+  }
+
+  /** Where the record's direct jump goes. */
+  protected targetNode(): Value {
+    const { long, distant } = this.form;
+    if (!long) return this.field('target');
+    if (!distant) return this.here(this.field64('target', 'i64.load32_u'));
+    // The record has the target's lower half: what it adds to the next instruction's is the signed displacement.
+    const displacement = this.op('sub', this.field('target'), this.op('add', this.field('eip'), this.field('length', 'i32.load8_u')));
+    return this.op('add', this.nextNode(), this.extend64(displacement, true));
+  }
+
+  target(): Value {
+    // Threaded code reaches a target of the same upper half without computing it.
+    if (this.form.long) return this.direct = this.targetNode();
+    return this.let(this.targetNode());
+  }
 
   checkTarget(offset: Value): void {
     this.dependencies.targets = true;
+    if (this.form.long) {
+      if (offset !== this.direct || this.form.distant) this.raiseIf(this.isZero(this.isCanonical(this.let(offset))), 13);
+      return;
+    }
     if (this.form.flat) return;
     this.raiseIf(this.op('gtU', offset, this.loadState(SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.limit)), 13);
   }
@@ -220,7 +269,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
 
   protected exitIfSpent(budget: number, eip: () => Value): void {
     this.body.index('local.get', budget).i32(0).op('i32.lt_s').open('if');
-    this.setState(EIP, eip());
+    this.setEip(eip());
     this.emitExit(Exit.Budget);
     this.body.op('end');
   }
@@ -248,9 +297,9 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     this.dependencies.targets = true;
     const at = this.store32(this.loadState(BRANCH_RING_NEXT));
     const base = this.form.flat ? this.constant(0) : this.let(this.segmentField(Segment.CS, 'base'));
-    const linear = (offset: Value) => node(this.extend64(this.form.flat ? offset : this.op('add', offset, base), false));
+    const linear = (offset: Value) => node(this.as64(this.form.flat ? offset : this.op('add', offset, base)));
     this.body.index('local.get', at);
-    linear(this.field('eip')).emit();
+    linear(this.rip()).emit();
     this.body.memory('i64.store', BRANCH_RING);
     this.body.index('local.get', at);
     linear(target).emit();
@@ -259,22 +308,37 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   }
 
   protected goLink(): void {
-    this.remember(this.field('target'));
+    this.remember(this.targetNode());
     this.count('chainedJumps');
     this.goTo(() => this.field('link').emit());
   }
 
   jump(): void {
+    if (this.form.distant) {
+      this.jumpTo(this.let(this.targetNode()));
+      return;
+    }
     const budget = this.charge();
-    this.exitIfSpent(budget, () => this.field('target'));
+    this.exitIfSpent(budget, () => this.targetNode());
     this.goLink();
     this.ended = true;
   }
 
   jumpIf(condition: Value): void {
     const taken = this.let(condition);
+    if (this.form.distant) {
+      node(taken).emit();
+      this.body.open('if');
+      this.jumpTo(this.let(this.targetNode()));
+      this.body.op('end');
+      this.ended = false;
+    }
     const budget = this.charge();
-    this.exitIfSpent(budget, () => this.select(taken, this.field('target'), this.nextNode()));
+    this.exitIfSpent(budget, () => (this.form.distant ? this.nextNode() : this.select(taken, this.targetNode(), this.nextNode())));
+    if (this.form.distant) {
+      this.goNext();
+      return;
+    }
     node(taken).emit();
     this.body.open('if');
     this.goLink();
@@ -285,7 +349,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   call(): void { this.jump(); }
 
   jumpTo(offset: Value): void {
-    this.setState(EIP, offset);
+    this.setEip(offset);
     this.remember(offset);
     const budget = this.charge();
     this.body.index('local.get', budget).i32(0).op('i32.lt_s').open('if');
@@ -308,7 +372,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   }
 
   leaveToNext(): void {
-    this.setState(EIP, this.nextNode());
+    this.setEip(this.nextNode());
     this.leave();
   }
 
@@ -318,9 +382,12 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     const index = this.imports.callout(name);
     const kept = values.map((v) => node(this.let(v)));
     const result = this.body.local('i32');
+    kept.forEach((value, i) => {
+      if (value.type === 'i64') this.setState64(WIDE_ARGUMENTS + 8 * i, value);
+    });
     this.body.index('local.get', RECORD);
     for (let i = 0; i < 3; i++) {
-      if (kept[i]) kept[i].emit();
+      if (kept[i]) this.inType(kept[i], 32).emit();
       else this.body.i32(0);
     }
     this.body.index('call', index).index('local.set', result);

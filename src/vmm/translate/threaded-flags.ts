@@ -51,6 +51,12 @@ export abstract class ThreadedFlags extends ThreadedMemory {
 
   /** Result words: ZF from the value, SF and PF from its sign-extension. */
   protected setResult(result: Value, width: Width): void {
+    if (width === 64) {
+      this.setState(LAZY_ZERO, this.truth(result));
+      const high = this.wrap32(this.op('shr', result, this.constant(32)));
+      this.setState(LAZY_SIGN, this.op('or', this.op('and', high, this.constant(-0x100)), this.op('and', this.wrap32(result), this.constant(0xff))));
+      return;
+    }
     this.setState(LAZY_ZERO, result);
     this.setState(LAZY_SIGN, this.signExtend(result, width));
   }
@@ -59,6 +65,10 @@ export abstract class ThreadedFlags extends ThreadedMemory {
   protected carryVector(vector: Value, width: Width): Value {
     if (width === 32) return vector;
     const kept = this.let(vector);
+    if (width === 64) {
+      const high = this.op('and', this.wrap32(this.op('shr', kept, this.constant(32))), this.constant(0xc0000000));
+      return this.op('or', high, this.op('and', this.wrap32(kept), this.constant(8)));
+    }
     const top = this.op('and', this.op('shl', kept, this.constant(32 - width)), this.constant(0xc0000000));
     return this.op('or', top, this.op('and', kept, this.constant(8)));
   }
@@ -83,14 +93,16 @@ export abstract class ThreadedFlags extends ThreadedMemory {
 
   flagsInc(result: Value, width: Width): void {
     // Overflow when the result is the most negative number; a carry out of bit 3 when the low digit became 0.
-    const overflow = this.op('eq', result, this.constant(width === 32 ? -0x80000000 : 2 ** (width - 1)));
+    const overflow = this.op('eq', result, this.constant(width === 64 ? -(2 ** 63) : width === 32 ? -0x80000000 : 2 ** (width - 1), width));
     const auxiliary = this.isZero(this.op('and', result, this.constant(15)));
     this.keepCarry(overflow, auxiliary);
     this.setResult(result, width);
   }
 
   flagsDec(result: Value, width: Width): void {
-    const overflow = this.op('eq', result, this.constant(width === 32 ? 0x7fffffff : 2 ** (width - 1) - 1));
+    // One less than the most negative number.
+    const overflow = width === 64 ? this.op('eq', this.op('add', result, this.constant(1)), this.constant(-(2 ** 63), 64))
+      : this.op('eq', result, this.constant(width === 32 ? 0x7fffffff : 2 ** (width - 1) - 1));
     const auxiliary = this.op('eq', this.op('and', result, this.constant(15)), this.constant(15));
     this.keepCarry(overflow, auxiliary);
     this.setResult(result, width);

@@ -1,13 +1,15 @@
 /**
  * Operands and memory for threaded code's builder: effective addresses, segment checks, the inlined lookup with its slow path, the stack.
  */
-import { EXIT_REASON, GPR, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, WRITE_TABLE } from '../cpu/layout';
+import { EXIT_REASON, GPR, LONG_TABLE_ENTRIES, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, WRITE_TABLE } from '../cpu/layout';
 import type { Address, SegmentRef, Value, Width } from '../isa/builder';
 import type { OperandWidth } from './forms';
+import { AccessSegment } from './record';
 import { node, RECORD, type Node, ThreadedValues } from './threaded-values';
 
 /** Memory operand whose read-for-write has left the host address in a local (0 after the slow path). */
-interface PendingWrite {
+export interface PendingWrite {
+  readonly address: Address;
   readonly linear: number;
   readonly host: number;
 }
@@ -39,6 +41,7 @@ export abstract class ThreadedMemory extends ThreadedValues {
       case 'constant':
         return this.constant(operand.value);
       case 'immediate':
+        if (operand.width === 64) return this.let(operand.whole ? this.field64('wide', 'i64.load') : this.field64('immediate', 'i64.load32_s'));
         return this.let(this.field('immediate'));
       default:
         throw new Error(`${this.form.key}: operand ${n} cannot be read as a value`);
@@ -49,17 +52,19 @@ export abstract class ThreadedMemory extends ThreadedValues {
     const operand = this.operand(n);
     if (operand.kind !== 'memory' || operand.width === 128) return this.read(n);
     const { width } = operand;
-    const linear = this.linearOf(this.address(n), width, true);
+    const address = this.address(n);
+    const linear = this.linearOf(address, width, true);
     const host = this.body.local('i32');
     const value = this.body.local(width === 64 ? 'i64' : 'i32');
     this.lookup(linear, width, WRITE_TABLE, host, () => {
-      this.body.index('local.get', RECORD).index('local.get', linear).i32(width / 8).index('call', this.imports.readForWriteSlow);
+      this.slowArguments(linear, address, width);
+      this.body.index('call', this.imports.readForWriteSlow);
       this.leaveAfterSlow(width, value);
       this.body.i32(0).index('local.set', host);
     }, () => {
       this.body.index('local.get', host).memory(this.loadWidth(width), 0).index('local.set', value);
     });
-    this.pending.set(n, { linear, host });
+    this.pending.set(n, { address, linear, host });
     return this.localNode(value, operand.width === 64 ? 'i64' : 'i32');
   }
 
@@ -68,8 +73,7 @@ export abstract class ThreadedMemory extends ThreadedValues {
     if (operand.width === 128) throw new Error(`${this.form.key}: operand ${n} is a vector`);
     if (operand.kind === 'register') {
       this.registerField(n).emit();
-      node(value).emit();
-      this.body.memory(this.storeWidth(operand.width), 0);
+      this.storeRegister(operand.width, value, 0);
       return;
     }
     if (operand.kind === 'fixed') {
@@ -81,16 +85,16 @@ export abstract class ThreadedMemory extends ThreadedValues {
       this.store(this.address(n), operand.width, value);
       return;
     }
-    this.writePending(pending.host, pending.linear, operand.width, node(this.let(value)));
+    this.writePending(pending, operand.width, node(this.let(this.inType(value, operand.width))));
   }
 
   /** The store behind {@link readForWrite}: to the host address if the fast path found one. */
-  protected writePending(host: number, linear: number, width: Width, value: Node): void {
+  protected writePending({ address, host, linear }: PendingWrite, width: Width, value: Node): void {
     this.body.index('local.get', host).open('if');
     this.body.index('local.get', host);
     value.emit();
     this.body.memory(this.storeWidth(width), 0).op('else');
-    this.callWriteSlow(linear, width, value);
+    this.callWriteSlow(linear, address, width, value);
     this.body.op('end');
   }
 
@@ -102,28 +106,29 @@ export abstract class ThreadedMemory extends ThreadedValues {
   address(n: number): Address {
     const known = this.addresses.get(n);
     if (known) return known;
-    const displacement = this.field('displacement');
-    const at = (name: 'base' | 'index') => this.expression('i32', () => {
-      this.field(name, 'i32.load16_u').emit();
-      this.body.memory('i32.load', 0);
-    });
-    let offset: Value;
-    switch (this.form.addressing) {
-      case 'a32base':
-        offset = this.op('add', at('base'), displacement);
-        break;
-      case 'a16':
-        offset = this.truncate(this.op('add', this.op('add', at('base'), at('index')), displacement), 16);
-        break;
-      default:
-        offset = this.op('add', this.op('add', at('base'), this.op('shl', at('index'), this.field('scale', 'i32.load8_u'))), displacement);
-    }
-    const address: Address = { segment: 'record', offset: this.let(offset) };
+    const address: Address = { segment: 'record', offset: this.let(this.effectiveAddress()) };
     this.addresses.set(n, address);
     return address;
   }
 
+  private effectiveAddress(): Value {
+    const { addressing, addressSize, long } = this.form;
+    if (addressing === 'absolute') return this.field64('wide', 'i64.load');
+    const type = addressSize === 64 ? 'i64' : 'i32';
+    const displacement = addressSize === 64 ? this.field64('displacement', 'i64.load32_s') : this.field('displacement');
+    const at = (name: 'base' | 'index') => this.expression(type, () => {
+      this.field(name, 'i32.load16_u').emit();
+      this.body.memory(`${type}.load`, 0);
+    });
+    if (addressing === 'base') return this.op('add', at('base'), displacement);
+    if (addressSize === 16) return this.truncate(this.op('add', this.op('add', at('base'), at('index')), displacement), 16);
+    const sum = this.op('add', this.op('add', at('base'), this.op('shl', at('index'), this.field('scale', 'i32.load8_u'))), displacement);
+    return long ? this.as64(sum) : sum;
+  }
+
   usesStackPointer(): Value {
+    // The fields hold no register numbers there.
+    if (this.form.addressing === 'absolute') return this.constant(0);
     return this.let(this.op('eq', this.field('base', 'i32.load16_u'), this.constant(GPR + 8 * 4)));
   }
 
@@ -135,11 +140,12 @@ export abstract class ThreadedMemory extends ThreadedValues {
 
   offsetBy(address: Address, delta: number | Value): Address {
     const by = typeof delta === 'number' ? this.constant(delta) : delta;
-    const size = address.segment === 2 ? this.form.stackSize : this.form.addressSize;
+    const size = address.segment === 2 ? this.form.stackSize : this.form.addressing === 'absolute' ? 64 : this.form.addressSize;
     return { segment: address.segment, offset: this.let(this.truncate(this.op('add', address.offset, by), size)) };
   }
 
   linear(address: Address): Value {
+    if (this.form.long) return this.localNode(this.longLinear(address), 'i64');
     return this.let(this.op('add', address.offset, this.segmentField(address.segment, 'base')));
   }
 
@@ -151,8 +157,19 @@ export abstract class ThreadedMemory extends ThreadedValues {
     });
   }
 
-  /** Linear address of an access after the segment's checks, in a local. */
+  /** 64-bit code: only FS and GS have a base, and no segment has a limit. */
+  private longLinear(address: Address): number {
+    const offset = this.as64(address.offset);
+    if (address.segment !== 'record' || this.form.flatMemory) return node(offset).local ?? this.store32(offset);
+    return this.store32(this.op('add', offset, this.expression('i64', () => {
+      this.field('segment', 'i32.load16_u').emit();
+      this.body.memory('i64.load', SEGMENT_FIELDS.base);
+    })));
+  }
+
+  /** Linear address of an access after the segment's checks, in a local (i64 in 64-bit code). */
   protected linearOf(address: Address, width: OperandWidth, write: boolean): number {
+    if (this.form.long) return this.longLinear(address);
     const flat = address.segment === 'record' || address.segment === 0 ? this.form.flatMemory : this.form.flat;
     if (flat) return node(address.offset).local ?? this.store32(address.offset);
     const offset = this.store32(address.offset);
@@ -180,6 +197,21 @@ export abstract class ThreadedMemory extends ThreadedValues {
   /** Looks `linear` up; `host` gets the host address on the fast path. */
   protected lookup(linear: number, width: OperandWidth, table: number, host: number, slow: () => void, fast: () => void): void {
     const body = this.body;
+    if (this.form.long) {
+      const slot = body.local('i32');
+      body.index('local.get', linear).op('i32.wrap_i64').i32(8).op('i32.shr_u').i32((LONG_TABLE_ENTRIES - 1) << 4).op('i32.and');
+      body.i32(0).memory('i32.load', table).op('i32.add').index('local.tee', slot);
+      // In the entry's page: a number below 1000h, the offset in the page.
+      body.memory('i64.load', 0).index('local.get', linear).op('i64.xor');
+      if (table === WRITE_TABLE) body.index('local.get', slot).memory('i64.load32_u', 8).i64(0xfff).op('i64.and').op('i64.or');
+      body.i64(0x1000 - width / 8).op('i64.gt_u').open('if');
+      slow();
+      body.op('else');
+      body.index('local.get', slot).memory('i32.load', 8).index('local.get', linear).op('i32.wrap_i64').op('i32.xor').index('local.set', host);
+      fast();
+      body.op('end');
+      return;
+    }
     const entry = body.local('i32');
     body.i32(0).memory('i32.load', table);
     body.index('local.get', linear).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0).index('local.tee', entry);
@@ -191,6 +223,18 @@ export abstract class ThreadedMemory extends ThreadedValues {
     body.index('local.get', entry).index('local.get', linear).op('i32.xor').index('local.set', host);
     fast();
     body.op('end');
+  }
+
+  /** What every slow path is called with: the record, the linear address, the access. */
+  protected slowArguments(linear: number, address: Address, width: OperandWidth): void {
+    const body = this.body;
+    body.index('local.get', RECORD).index('local.get', linear);
+    if (!this.form.long) {
+      body.i32(width / 8);
+      return;
+    }
+    const segment = address.segment === 'record' ? AccessSegment.Record : address.segment === 2 ? AccessSegment.Stack : AccessSegment.Data;
+    body.op('i32.wrap_i64').index('local.get', linear).i64(32).op('i64.shr_u').op('i32.wrap_i64').i32((width / 8) | (segment << 8));
   }
 
   /** After a slow read: the result is on the stack (64-bit: in SCRATCH); return if the access faulted. */
@@ -220,8 +264,8 @@ export abstract class ThreadedMemory extends ThreadedValues {
     const host = this.body.local('i32');
     const value = this.body.local(type);
     this.lookup(linear, width, forWrite ? WRITE_TABLE : READ_TABLE, host, () => {
-      this.body.index('local.get', RECORD).index('local.get', linear).i32(width / 8)
-        .index('call', forWrite ? this.imports.readForWriteSlow : this.imports.readSlow);
+      this.slowArguments(linear, address, width);
+      this.body.index('call', forWrite ? this.imports.readForWriteSlow : this.imports.readSlow);
       this.leaveAfterSlow(width, value);
     }, () => {
       this.body.index('local.get', host).memory(this.loadWidth(width), 0).index('local.set', value);
@@ -230,11 +274,11 @@ export abstract class ThreadedMemory extends ThreadedValues {
   }
 
   store(address: Address, width: Width, value: Value): void {
-    const kept = node(this.let(value));
+    const kept = node(this.let(this.inType(value, width)));
     const linear = this.linearOf(address, width, true);
     const host = this.body.local('i32');
     this.lookup(linear, width, WRITE_TABLE, host, () => {
-      this.callWriteSlow(linear, width, kept);
+      this.callWriteSlow(linear, address, width, kept);
       this.returnIfExit();
     }, () => {
       this.body.index('local.get', host);
@@ -243,25 +287,26 @@ export abstract class ThreadedMemory extends ThreadedValues {
     });
   }
 
-  protected callWriteSlow(linear: number, width: Width, value: Node): void {
+  protected callWriteSlow(linear: number, address: Address, width: Width, value: Node): void {
     const body = this.body;
     if (width === 64) {
       body.i32(0);
       value.emit();
       body.memory('i64.store', SCRATCH);
     }
-    body.index('local.get', RECORD).index('local.get', linear).i32(width / 8);
+    this.slowArguments(linear, address, width);
     if (width === 64) body.i32(0);
     else value.emit();
     body.index('call', this.imports.writeSlow);
   }
 
   /** The 16 bytes at a linear address whose segment was checked, in a local. */
-  protected loadLinear(linear: number): number {
+  protected loadLinear(linear: number, address: Address): number {
     const value = this.body.local('v128');
     const host = this.body.local('i32');
     this.lookup(linear, 128, READ_TABLE, host, () => {
-      this.body.index('local.get', RECORD).index('local.get', linear).i32(16).index('call', this.imports.readSlow).op('drop');
+      this.slowArguments(linear, address, 128);
+      this.body.index('call', this.imports.readSlow).op('drop');
       this.body.i32(0).memory('v128.load', SCRATCH).index('local.set', value);
       this.returnIfExit();
     }, () => {
@@ -270,13 +315,14 @@ export abstract class ThreadedMemory extends ThreadedValues {
     return value;
   }
 
-  protected storeLinear(linear: number, value: Node): void {
+  protected storeLinear(linear: number, address: Address, value: Node): void {
     const host = this.body.local('i32');
     this.lookup(linear, 128, WRITE_TABLE, host, () => {
       this.body.i32(0);
       value.emit();
       this.body.memory('v128.store', SCRATCH);
-      this.body.index('local.get', RECORD).index('local.get', linear).i32(16).i32(0).index('call', this.imports.writeSlow);
+      this.slowArguments(linear, address, 128);
+      this.body.i32(0).index('call', this.imports.writeSlow);
       this.returnIfExit();
     }, () => {
       this.body.index('local.get', host);

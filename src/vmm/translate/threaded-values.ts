@@ -2,9 +2,10 @@
  * The lowest part of threaded code's builder: expressions, the fields of the record, the words of the state page, and the registers.
  */
 import {
-  CPL, CR0, CR2, CR3, CR4, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS,
+  CODE_HIGH, CPL, CR0, CR2, CR3, CR4, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, KERNEL_GS_BASE, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
+  SYSTEM_FLAGS, WIDE_RESULT,
 } from '../cpu/layout';
-import type { BinaryOperation, SelectorRef, Value, Width } from '../isa/builder';
+import type { BinaryOperation, SelectorRef, Value, WideState, Width } from '../isa/builder';
 import type { ValueType } from '../isa/vector';
 import type { FunctionBody } from '../wasm/module';
 import type { Opcode } from '../wasm/opcodes';
@@ -54,8 +55,9 @@ export abstract class ThreadedValues {
   get operandCount(): number { return this.form.operands.length; }
   get checksTargets(): boolean {
     this.dependencies.targets = true;
-    return !this.form.flat;
+    return this.form.long ? this.form.distant : !this.form.flat;
   }
+  get long(): boolean { return this.form.long; }
 
   operandWidth(n: number): Width { return this.operand(n).width as Width; }
   isMemory(n: number): boolean { return this.operand(n).kind === 'memory'; }
@@ -99,8 +101,9 @@ export abstract class ThreadedValues {
 
   op(operation: BinaryOperation, a: Value, b: Value): Value {
     const wide = a.type === 'i64';
+    if (!wide && b.type === 'i64') throw new Error(`${this.form.key}: ${operation} of 32 and 64 bits`);
     const opcode = `${a.type}.${operationNames[operation]}` as Opcode;
-    const other = wide && b.type === 'i32' ? this.extend64(b, false) : b;
+    const other = wide ? this.as64(b) : b;
     return this.expression(wide && !comparisons.has(operation) ? 'i64' : 'i32', () => {
       node(a).emit();
       node(other).emit();
@@ -112,6 +115,23 @@ export abstract class ThreadedValues {
     return this.op('xor', a, this.constant(-1, a.type === 'i64' ? 64 : 32));
   }
 
+  /** A value as i64: constants keep their sign, anything else is an unsigned number. */
+  protected as64(a: Value): Value {
+    if (a.type === 'i64') return a;
+    const { constant } = node(a);
+    return constant === undefined ? this.extend64(a, false) : this.constant(constant, 64);
+  }
+
+  /** A value in the type that values of `width` bits have. */
+  protected inType(a: Value, width: Width): Node {
+    return node(width === 64 ? this.as64(a) : a.type === 'i64' ? this.wrap32(a) : a);
+  }
+
+  /** A value as an i32 that is zero only if it is. */
+  protected truth(a: Value): Node {
+    return node(a.type === 'i32' ? a : this.op('ne', a, this.constant(0, 64)));
+  }
+
   isZero(a: Value): Value {
     return this.expression('i32', () => {
       node(a).emit();
@@ -120,10 +140,11 @@ export abstract class ThreadedValues {
   }
 
   select(condition: Value, whenTrue: Value, whenFalse: Value): Value {
+    const wide = whenTrue.type === 'i64';
     return this.expression(whenTrue.type, () => {
       node(whenTrue).emit();
-      node(whenFalse).emit();
-      node(condition).emit();
+      node(wide ? this.as64(whenFalse) : whenFalse).emit();
+      this.truth(condition).emit();
       this.body.op('select');
     });
   }
@@ -136,6 +157,7 @@ export abstract class ThreadedValues {
   }
 
   clz(a: Value): Value { return this.unary(`${a.type as 'i32' | 'i64'}.clz`, a, a.type); }
+  popcnt(a: Value): Value { return this.unary(`${a.type as 'i32' | 'i64'}.popcnt`, a, a.type); }
   ctz(a: Value): Value { return this.unary(`${a.type as 'i32' | 'i64'}.ctz`, a, a.type); }
   extend64(a: Value, signed: boolean): Value { return this.unary(signed ? 'i64.extend_i32_s' : 'i64.extend_i32_u', a, 'i64'); }
   wrap32(a: Value): Value { return this.unary('i32.wrap_i64', a, 'i32'); }
@@ -150,12 +172,47 @@ export abstract class ThreadedValues {
     return width >= 32 ? a : this.op('and', a, this.constant(width === 8 ? 0xff : 0xffff));
   }
 
+  mulHigh(a: Value, b: Value, signed: boolean): Value {
+    const half = (v: Value, high: boolean) => this.let(high ? this.op('shr', v, this.constant(32, 64)) : this.op('and', v, this.constant(0xffffffff, 64)));
+    const product = (x: Value, y: Value) => this.let(this.op('mul', x, y));
+    const [x, y] = [this.let(a), this.let(b)];
+    const [x0, x1, y0, y1] = [half(x, false), half(x, true), half(y, false), half(y, true)];
+    const middle = this.let(this.op('add', product(x1, y0), half(product(x0, y0), true)));
+    const carried = this.op('add', product(x0, y1), half(middle, false));
+    const high = this.op('add', this.op('add', product(x1, y1), half(middle, true)), this.op('shr', carried, this.constant(32, 64)));
+    if (!signed) return this.let(high);
+    // A factor with its top bit set stands for itself minus 2^64.
+    const minus = (v: Value, negative: Value) => this.op('and', v, this.op('sar', negative, this.constant(63, 64)));
+    return this.let(this.op('sub', this.op('sub', high, minus(y, x)), minus(x, y)));
+  }
+
+  isCanonical(a: Value): Value {
+    const sixteen = this.constant(16, 64);
+    return this.op('eq', this.op('sar', this.op('shl', a, sixteen), sixteen), a);
+  }
+
   // ---- record and state ----
 
   protected field(name: keyof typeof RecordField, opcode: 'i32.load' | 'i32.load16_u' | 'i32.load8_u' = 'i32.load'): Node {
     return this.expression('i32', () => {
       this.body.index('local.get', RECORD).memory(opcode, RecordField[name]);
     });
+  }
+
+  protected field64(name: keyof typeof RecordField, opcode: 'i64.load' | 'i64.load32_s' | 'i64.load32_u'): Node {
+    return this.expression('i64', () => {
+      this.body.index('local.get', RECORD).memory(opcode, RecordField[name]);
+    });
+  }
+
+  protected loadState64(address: number, opcode: 'i64.load' | 'i64.load32_u' = 'i64.load'): Node {
+    return this.expression('i64', () => { this.body.i32(0).memory(opcode, address); });
+  }
+
+  protected setState64(address: number, value: Value): void {
+    this.body.i32(0);
+    node(this.as64(value)).emit();
+    this.body.memory('i64.store', address);
   }
 
   protected loadState(address: number, opcode: 'i32.load' | 'i32.load8_u' | 'i32.load16_u' = 'i32.load'): Node {
@@ -170,6 +227,16 @@ export abstract class ThreadedValues {
     this.body.i32(0);
     node(value).emit();
     this.body.memory(opcode, address);
+  }
+
+  /** EIP of the instruction; RIP in 64-bit code, where the record has the lower half. */
+  protected rip(): Value {
+    return this.form.long ? this.here(this.field64('eip', 'i64.load32_u')) : this.field('eip');
+  }
+
+  /** An address in the same upper half as the code. */
+  protected here(low: Value): Value {
+    return this.op('or', this.op('shl', this.loadState64(CODE_HIGH, 'i64.load32_u'), this.constant(32)), low);
   }
 
   // ---- registers ----
@@ -188,8 +255,14 @@ export abstract class ThreadedValues {
 
   setRegister(n: number, width: Width, value: Value): void {
     this.body.i32(0);
-    node(value).emit();
-    this.body.memory(this.storeWidth(width), GPR + 8 * n);
+    this.storeRegister(width, value, GPR + 8 * n);
+  }
+
+  /** Stores a register's new value; the address that `offset` counts from is on the stack. In 64-bit code 32-bit writes clear the upper half. */
+  protected storeRegister(width: Width, value: Value, offset: number): void {
+    const stored = this.form.long && width === 32 ? 64 : width;
+    this.inType(value, stored).emit();
+    this.body.memory(this.storeWidth(stored), offset);
   }
 
   highByte(n: number): Value {
@@ -221,13 +294,22 @@ export abstract class ThreadedValues {
     return this.let(this.op('gtU', pe, vm));
   }
 
+  wideState(name: WideState): Value { return this.let(this.loadState64(wideStates[name])); }
+  setWideState(name: WideState, value: Value): void { this.setState64(wideStates[name], value); }
+
   descriptorTable(register: 'gdtr' | 'idtr', field: 'base' | 'limit'): Value {
+    if (this.form.long && field === 'base') return this.let(this.loadState64(register === 'gdtr' ? GDTR_BASE : IDTR_BASE));
     if (register === 'gdtr') return this.state(field === 'base' ? GDTR_BASE : GDTR_LIMIT);
     return this.state(field === 'base' ? IDTR_BASE : IDTR_LIMIT);
   }
 
   calloutSecond(): Value { return this.state(SCRATCH); }
+  calloutWide(): Value { return this.let(this.loadState64(WIDE_RESULT)); }
 }
+
+const wideStates: Readonly<Record<WideState, number>> = {
+  fsBase: SEGMENTS + SEGMENT_SIZE * Segment.FS + SEGMENT_FIELDS.base, gsBase: SEGMENTS + SEGMENT_SIZE * Segment.GS + SEGMENT_FIELDS.base, kernelGsBase: KERNEL_GS_BASE,
+};
 
 const operationNames: Readonly<Record<BinaryOperation, string>> = {
   add: 'add', sub: 'sub', mul: 'mul', and: 'and', or: 'or', xor: 'xor', shl: 'shl', shr: 'shr_u', sar: 'shr_s', rotl: 'rotl',

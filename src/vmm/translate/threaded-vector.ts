@@ -203,9 +203,10 @@ export abstract class ThreadedVector extends ThreadedX87 {
       const zero = this.vectorConstant(new Array<number>(16).fill(0));
       return this.let(this.replaceLane(width === 64 ? 'i64x2.replace_lane' : 'i32x4.replace_lane', zero, 0, value));
     }
-    const linear = this.linearOf(this.address(n), 128, false);
+    const address = this.address(n);
+    const linear = this.linearOf(address, 128, false);
     if (aligned) this.requireAligned(linear);
-    return this.localNode(this.loadLinear(linear), 'v128');
+    return this.localNode(this.loadLinear(linear, address), 'v128');
   }
 
   private storeVector(n: number, bytes: number, value: Value, aligned: boolean): void {
@@ -214,14 +215,17 @@ export abstract class ThreadedVector extends ThreadedX87 {
       this.store(this.address(n), (bytes * 8) as Width, this.let(this.extractLane(wide ? 'i64x2.extract_lane' : 'i32x4.extract_lane', value, 0)));
       return;
     }
-    const linear = this.linearOf(this.address(n), 128, true);
+    const address = this.address(n);
+    const linear = this.linearOf(address, 128, true);
     if (aligned) this.requireAligned(linear);
-    this.storeLinear(linear, node(value));
+    this.storeLinear(linear, address, node(value));
   }
 
   /** #GP(0), which comes before any page fault. */
   private requireAligned(linear: number): void {
-    this.body.index('local.get', linear).i32(15).op('i32.and').open('if');
+    this.body.index('local.get', linear);
+    if (this.form.long) this.body.op('i32.wrap_i64');
+    this.body.i32(15).op('i32.and').open('if');
     this.emitFault(13, 0);
     this.body.op('end');
   }

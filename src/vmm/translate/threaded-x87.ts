@@ -27,14 +27,15 @@ export abstract class ThreadedX87 extends ThreadedFlags implements X87Builder {
   }
 
   noteX87(memoryOperand?: number): void {
-    this.setState(FPU_IP, this.field('eip'));
+    this.setState64(FPU_IP, this.rip());
     // The translator leaves the opcode in the place of an immediate.
     this.setState(FPU_OPCODE, this.field('immediate'));
     this.setState(FPU_CS, this.loadState(SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.selector));
     if (memoryOperand === undefined) return;
     const { offset, segment } = this.address(memoryOperand);
-    this.setState(FPU_DP, offset);
-    this.setState(FPU_DS, this.segmentField(segment, 'selector'));
+    this.setState64(FPU_DP, offset);
+    // 64-bit code has no data segments to tell.
+    this.setState(FPU_DS, this.form.long ? this.constant(0) : this.segmentField(segment, 'selector'));
   }
 
   x87Word(word: 'control' | 'status'): Value {

@@ -9,7 +9,8 @@
  *    for the same address when the new unit fits, else its first record is forwarded.
  */
 import {
-  CODE_CACHE, CODE_CACHE_SIZE, GPR, JUMP_CACHE, JUMP_CACHE_ENTRIES, OPERAND, READ_TABLE, SEGMENTS, SEGMENT_SIZE, X87, XMM, ZERO,
+  CODE_CACHE, CODE_CACHE_SIZE, GPR, JUMP_CACHE, JUMP_CACHE_ENTRIES, LONG_JUMP_CACHE, LONG_TABLE_ENTRIES, OPERAND, READ_TABLE, SEGMENT_FIELDS, SEGMENT_SIZE,
+  Segment, SEGMENTS, X87, XMM, ZERO,
 } from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
 import type { GuestFault} from '../cpu/exceptions';
@@ -18,8 +19,11 @@ import type { Decoder } from '../decode/decoder';
 import { DecodeStatus, Instruction } from '../decode/instruction';
 import type { Encoding, InstructionTable } from '../isa/types';
 import type { Mmu } from '../mmu/mmu';
+import { linearNumber } from '../mmu/types';
 import { CONTEXTS_MAX, type TranslationContext } from './context';
-import { Addressing, formOperands, isX87, loadOf, loadsFirst, repeatIndex, type FormIndex, type FormOperand } from './forms';
+import {
+  Addressing, formOperands, isX87, loadOf, loadsFirst, LongAddressing, repeatIndex, type FormIndex, type FormOperand, type OperandSize,
+} from './forms';
 import { RECORD_SIZE, RecordField, SpecialHandler, UNIT_CAP } from './record';
 import type { Region } from './regions';
 
@@ -53,6 +57,11 @@ export interface Unit {
 /** Thrown when the translation cache has no room: the caller forgets everything and starts again. */
 export class CacheFull {}
 
+/** The first address that is not canonical, as a number (see mmu/types.ts): falling into it from below does not lead to the upper half. */
+const NON_CANONICAL = 0x800000000000;
+const LINEAR_END = 0x1000000000000;
+/** What stands in a record for a segment without a base in 64-bit code: its base is the zero slot. */
+const NO_BASE = ZERO - SEGMENT_FIELDS.base;
 const INVALID_ENTRY = 0xffffffff;
 const FORWARDERS_MAX = 16;
 const GRANULE = 64;
@@ -74,7 +83,7 @@ interface OperandPlan {
   readonly registers: readonly {
     readonly from: 'reg' | 'rm' | 'opcode' | 'accumulator' | 'loaded'; readonly file: 'general' | 'xmm' | 'mmx'; readonly width: number; readonly high: boolean;
   }[];
-  readonly immediate: 'none' | 'value' | 'target' | 'far';
+  readonly immediate: 'none' | 'value' | 'whole' | 'target' | 'far';
   readonly immediateMask: number;
   readonly number: boolean;
   /** The number is that of an x87 register, in modrm.rm. */
@@ -116,6 +125,8 @@ export class Translator {
     private readonly table: InstructionTable,
     private readonly decoder: Decoder,
     private readonly forms: FormIndex,
+    /** Handlers of 64-bit code; asked for when there is some. */
+    private readonly longForms: () => FormIndex,
     private readonly mmu: Mmu,
     /** How much of the translation cache is used: a multiple of the record's size. */
     private readonly cacheBytes: number = CODE_CACHE_SIZE,
@@ -157,8 +168,8 @@ export class Translator {
 
   /** Whether the second page of a straddling instruction is what it was, in a way that the unit's own check can see. Throws PageFault. */
   private secondPageHolds(unit: Unit): boolean {
-    const second = this.secondPageOf(unit.linear);
-    return this.mmu.fetchPage(second).gpaPage === unit.secondPage && this.lookupEntry(second) !== INVALID_ENTRY;
+    const second = this.secondPageOf(unit.linear, unit.context);
+    return this.mmu.fetchPage(second).gpaPage === unit.secondPage && this.lookupEntry(second, unit.context) !== INVALID_ENTRY;
   }
 
   /** The live unit whose first record stands at an address. */
@@ -168,7 +179,7 @@ export class Translator {
 
   /** The live unit at a linear address, if it has been translated. */
   find(linear: number, context: TranslationContext): Unit | undefined {
-    for (const unit of this.byLinear.get(linear >>> 6) ?? []) {
+    for (const unit of this.byLinear.get(Math.floor(linear / GRANULE)) ?? []) {
       if (unit.linear === linear && unit.context === context) return unit;
     }
     return undefined;
@@ -176,7 +187,7 @@ export class Translator {
 
   /** The lookup entry through which a unit's page is reached now; undefined when it is not mapped, or another page is. */
   mappedEntry(unit: Unit): number | undefined {
-    const entry = this.lookupEntry(unit.linear);
+    const entry = this.lookupEntry(unit.linear, unit.context);
     return entry !== INVALID_ENTRY && this.mmu.fetchPage(unit.linear).gpaPage === Math.floor(unit.gpaFirst / 4096) ? entry : undefined;
   }
 
@@ -188,12 +199,22 @@ export class Translator {
 
   /** Enters a unit into the dispatcher's jump cache. */
   cacheJump(unit: Unit): void {
-    const { linear } = unit;
-    const expected = this.lookupEntry(linear);
+    const { linear, context } = unit;
+    const expected = this.lookupEntry(linear, context);
     if (expected === INVALID_ENTRY || !unit.live) return;
-    const slot = (JUMP_CACHE >> 2) + 4 * ((linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1));
+    const index = (linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1);
+    if (context.codeSize === 64) {
+      const slot = (LONG_JUMP_CACHE >> 2) + 8 * index;
+      this.u32[slot] = linear;
+      this.u32[slot + 1] = context.codeHigh;
+      this.u32[slot + 2] = context.word;
+      this.u32[slot + 3] = unit.record;
+      this.u32[slot + 4] = expected;
+      return;
+    }
+    const slot = (JUMP_CACHE >> 2) + 4 * index;
     this.u32[slot] = linear;
-    this.u32[slot + 1] = unit.context.id;
+    this.u32[slot + 1] = context.word;
     this.u32[slot + 2] = unit.record;
     this.u32[slot + 3] = expected;
   }
@@ -204,8 +225,8 @@ export class Translator {
     const owner = this.u32[(continuation + RecordField.owner) >> 2];
     // Of everything retired only this continuation could still be at work.
     if (owner !== NOBODY) this.settle();
-    const source = (context.csBase + this.u32[(continuation + RecordField.eip) >> 2]) >>> 0;
-    const linear = (context.csBase + target) >>> 0;
+    const source = this.linearOf(this.u32[(continuation + RecordField.eip) >> 2], context);
+    const linear = this.linearOf(target, context);
     const samePage = source >>> 12 === linear >>> 12;
     const inline = owner === 0;
     // Fall-through: a new unit that can be emitted right here needs no jump at all (Adams & Agesen, section 3.2).
@@ -226,11 +247,11 @@ export class Translator {
         this.retired.push(continuation);
       }
     } else {
-      const expected = this.lookupEntry(linear);
+      const expected = this.lookupEntry(linear, context);
       if (expected === INVALID_ENTRY) return unit.record;
       this.u32[(continuation + RecordField.link) >> 2] = unit.record;
       this.u32[(continuation + RecordField.expected) >> 2] = expected;
-      this.u32[(continuation + RecordField.page) >> 2] = (linear >>> 12) * 4;
+      this.u32[(continuation + RecordField.page) >> 2] = this.lookupOffset(linear, context);
       this.u32[continuation >> 2] = SpecialHandler.GotoChecked;
     }
     this.count('continuationsPatched');
@@ -268,7 +289,7 @@ export class Translator {
     const changed = [...old].filter((a) => !linear.has(a)).concat([...linear].filter((a) => !old.has(a)));
     if (!changed.length) return;
     for (const address of changed) {
-      const last = address >>> 6;
+      const last = Math.floor(address / GRANULE);
       for (let granule = Math.max(0, last - UNIT_GRANULES); granule <= last; granule++) {
         this.discardFrom(this.byLinear.get(granule), (unit) => address >= unit.linear && address < unit.linear + unit.bytes);
       }
@@ -337,12 +358,14 @@ export class Translator {
       }
       const { instruction } = this;
       if (position === 0 && (linear & 0xfff) + instruction.length > 4096) {
-        straddling = this.mmu.fetchPage(this.secondPageOf(linear)).gpaPage;
-        const check = this.secondPageOf(linear);
+        const check = this.secondPageOf(linear, context);
+        straddling = this.mmu.fetchPage(check).gpaPage;
         this.clearRecord(at, SpecialHandler.CheckPage, eip, 0);
-        this.u32[(at + RecordField.displacement) >> 2] = (check >>> 12) * 4;
-        this.u32[(at + RecordField.expected) >> 2] = this.lookupEntry(check);
-        if (this.lookupEntry(check) === INVALID_ENTRY) volatile = true;
+        this.u32[(at + RecordField.displacement) >> 2] = this.lookupOffset(check, context);
+        this.u32[(at + RecordField.expected) >> 2] = this.lookupEntry(check, context);
+        this.u32[(at + RecordField.target) >> 2] = check;
+        // The check takes the upper half of the page's address from the code's.
+        if (this.lookupEntry(check, context) === INVALID_ENTRY || (context.codeSize === 64 && check % 0x100000000 === 0)) volatile = true;
         at += RECORD_SIZE;
       }
       if (instruction.memory && loadsFirst(instruction.encoding)) {
@@ -350,12 +373,12 @@ export class Translator {
         at += RECORD_SIZE;
       }
       this.emit(at, eip, position, context);
-      linear = (linear + instruction.length) >>> 0;
+      linear = this.behind(linear, instruction.length, context);
       position++;
       at += RECORD_SIZE;
       if (instruction.encoding.instruction.ends) {
         if (instruction.encoding.instruction.control === 'condition') {
-          this.emitContinuation(at, eip, (eip + instruction.length) >>> 0, 0, 0);
+          this.emitBehind(at, eip, (eip + instruction.length) >>> 0, 0, context);
           at += RECORD_SIZE;
         }
         ended = true;
@@ -368,7 +391,7 @@ export class Translator {
     unit.records = (at - start) / RECORD_SIZE - behind;
     if (!ended) {
       const lastEip = (unit.linear - context.csBase) >>> 0;
-      this.emitContinuation(at, lastEip, (linear - context.csBase) >>> 0, position, 0);
+      this.emitBehind(at, lastEip, (linear - context.csBase) >>> 0, position, context);
       at += RECORD_SIZE;
     }
     unit.bytes = (linear - unit.linear) >>> 0;
@@ -422,7 +445,7 @@ export class Translator {
     let status: DecodeStatus;
     if (hostPage < 0) {
       if (!first) return 'straddles';
-      for (let i = 0; i < 15; i++) this.straddle[i] = this.mmu.physical.read8(this.physicalOf(linear + i));
+      for (let i = 0; i < 15; i++) this.straddle[i] = this.mmu.physical.read8(this.physicalOf(this.behind(linear, i, context)));
       status = this.decoder.decode(this.straddle, 0, 15, context, instruction);
     } else {
       const offset = hostPage + (linear & 0xfff);
@@ -444,24 +467,42 @@ export class Translator {
     const here = 4096 - (linear & 0xfff);
     this.straddle.set(this.u8.subarray(hostPage + (linear & 0xfff), hostPage + 4096));
     if (eip + here - 1 >= context.csLimit) return DecodeStatus.TooLong;
-    const next = this.secondPageOf(linear);
+    const next = this.secondPageOf(linear, context);
+    if (context.codeSize === 64 && next === NON_CANONICAL) throw generalProtection(0, 'instruction fetch from a non-canonical address');
     const second = this.mmu.fetchPage(next);
     for (let i = here; i < 15; i++) {
-      this.straddle[i] = second.hostPage >= 0 ? this.u8[second.hostPage + i - here] : this.mmu.physical.read8(this.physicalOf(next + i - here));
+      this.straddle[i] = second.hostPage >= 0 ? this.u8[second.hostPage + i - here] : this.mmu.physical.read8(this.physicalOf(this.behind(next, i - here, context)));
     }
     return this.decoder.decode(this.straddle, 0, 15, context, this.instruction);
   }
 
   private physicalOf(linear: number): number {
-    return this.mmu.translateForDebugger(linear >>> 0).gpa ?? 0xffffffff;
+    return this.mmu.translateForDebugger(linear).gpa ?? 0xffffffff;
   }
 
-  private secondPageOf(linear: number): number {
-    return ((linear | 0xfff) + 1) >>> 0;
+  /** Linear address of an EIP (in 64-bit code: of the lower half of RIP). */
+  private linearOf(eip: number, context: TranslationContext): number {
+    return context.codeSize === 64 ? linearNumber(eip, context.codeHigh) : (context.csBase + eip) >>> 0;
   }
 
-  private lookupEntry(linear: number): number {
-    return this.u32[(this.u32[READ_TABLE >> 2] >> 2) + (linear >>> 12)];
+  private behind(linear: number, bytes: number, context: TranslationContext): number {
+    return context.codeSize === 64 ? (linear + bytes) % LINEAR_END : (linear + bytes) >>> 0;
+  }
+
+  private secondPageOf(linear: number, context: TranslationContext): number {
+    return this.behind(linear, 4096 - (linear & 0xfff), context);
+  }
+
+  /** Where a page's entry stands in the lookup tables. */
+  private lookupOffset(linear: number, context: TranslationContext): number {
+    return context.codeSize === 64 ? ((linear >>> 12) & (LONG_TABLE_ENTRIES - 1)) * 16 : (linear >>> 12) * 4;
+  }
+
+  /** The read entry of a page, or INVALID_ENTRY. */
+  lookupEntry(linear: number, context: TranslationContext): number {
+    const at = (this.u32[READ_TABLE >> 2] + this.lookupOffset(linear, context)) >> 2;
+    if (context.codeSize !== 64) return this.u32[at];
+    return this.u32[at] === (linear & -0x1000) >>> 0 && (this.u32[at + 1] & 0xffff) === Math.floor(linear / 0x100000000) ? this.u32[at + 2] : INVALID_ENTRY;
   }
 
   // ---- records ----
@@ -488,6 +529,17 @@ export class Translator {
     this.count('continuationsCreated');
   }
 
+  /** The continuation behind a unit or a branch that was not taken. */
+  private emitBehind(at: number, sourceEip: number, targetEip: number, charge: number, context: TranslationContext): void {
+    if (context.codeSize !== 64 || targetEip > sourceEip) {
+      this.emitContinuation(at, sourceEip, targetEip, charge, 0);
+      return;
+    }
+    this.clearRecord(at, SpecialHandler.Distant, sourceEip, charge);
+    this.u32[(at + RecordField.target) >> 2] = targetEip;
+    this.u32[(at + RecordField.expected) >> 2] = context.codeHigh + 1;
+  }
+
   /** How the memory operand of the decoded instruction, or one that it implies, is reached. */
   private addressingOf(context: TranslationContext): Addressing {
     const i = this.instruction;
@@ -496,35 +548,71 @@ export class Translator {
     return i.index >= 0 ? Addressing.Index : Addressing.Base;
   }
 
+  /** The same in 64-bit code. */
+  private longAddressingOf(eip: number, jump: boolean): LongAddressing {
+    const i = this.instruction;
+    const short = i.addressSize === 32;
+    if (jump) {
+      const target = eip + i.length + i.immediate;
+      const distant = target < 0 || target > 0xffffffff;
+      return distant ? (short ? LongAddressing.SegmentedAbsolute : LongAddressing.Segmented) : short ? LongAddressing.ThirtyTwo : LongAddressing.Base;
+    }
+    const segmented = i.segment > 3;
+    if (i.memory && i.base < 0 && i.index < 0) return segmented ? LongAddressing.SegmentedAbsolute : LongAddressing.Absolute;
+    if (short) return LongAddressing.ThirtyTwo;
+    return segmented ? LongAddressing.Segmented : i.index >= 0 ? LongAddressing.Index : LongAddressing.Base;
+  }
+
+  /** An address of 64 bits that is known now: RIP-relative, an offset without registers. */
+  private emitAbsolute(at: number, eip: number, context: TranslationContext): void {
+    const i = this.instruction;
+    const low = at + RecordField.wide >> 2;
+    if (i.ripRelative) {
+      const address = eip + i.length + i.displacement;
+      this.u32[low] = address;
+      this.u32[low + 1] = context.codeHigh + Math.floor(address / 0x100000000);
+    } else {
+      this.u32[low] = i.displacement;
+      this.u32[low + 1] = i.displacementSize === 8 ? i.immediateHigh : i.displacement >> 31;
+    }
+    if (i.addressSize === 32) this.u32[low + 1] = 0;
+  }
+
   /** The record before a vector instruction's that loads its memory operand. */
   private emitLoad(at: number, eip: number, position: number, context: TranslationContext): void {
-    const handler = this.forms.findLoad(loadOf(this.instruction.encoding), this.addressingOf(context));
+    const long = context.codeSize === 64;
+    const addressing = long ? this.longAddressingOf(eip, false) : this.addressingOf(context);
+    const handler = (long ? this.longForms() : this.forms).findLoad(loadOf(this.instruction.encoding), addressing);
     this.clearRecord(at, handler, eip, position);
-    this.fillAddress(at);
+    this.fillAddress(at, eip, context);
   }
 
   /** Sizes, length and the fields of a memory operand. */
-  private fillAddress(at: number): void {
+  private fillAddress(at: number, eip: number, context: TranslationContext): void {
     const i = this.instruction;
+    const long = context.codeSize === 64;
     this.u8[at + RecordField.length] = i.length;
-    this.u8[at + RecordField.sizes] = (i.operandSize === 32 ? 1 : 0) | (i.addressSize === 32 ? 2 : 0);
+    this.u8[at + RecordField.sizes] = (i.operandSize >> 5) | (i.addressSize >> 5 << 2);
     this.u16[(at + RecordField.base) >> 1] = i.base < 0 ? ZERO : GPR + 8 * i.base;
     this.u16[(at + RecordField.index) >> 1] = i.index < 0 ? ZERO : GPR + 8 * i.index;
     this.u32[(at + RecordField.displacement) >> 2] = i.displacement;
-    this.u16[(at + RecordField.segment) >> 1] = SEGMENTS + SEGMENT_SIZE * i.segment;
+    this.u16[(at + RecordField.segment) >> 1] = long && i.segment < Segment.FS && i.addressSize === 32 ? NO_BASE : SEGMENTS + SEGMENT_SIZE * i.segment;
     this.u8[at + RecordField.scale] = i.scale;
+    if (long && i.memory && i.base < 0 && i.index < 0) this.emitAbsolute(at, eip, context);
   }
 
   private emit(at: number, eip: number, position: number, context: TranslationContext): void {
     const i = this.instruction;
     const { encoding } = i;
     const memory = i.memory;
-    const addressing = i.hasModrm && (!memory || loadsFirst(encoding)) ? Addressing.Register : this.addressingOf(context);
-    const handler = this.forms.find(encoding.id, i.operandSize as 16 | 32, addressing, context.stack, repeatIndex[i.repeat]);
+    const long = context.codeSize === 64;
+    const plan = this.planFor(encoding.id, i.operandSize, memory, long);
+    const inRegister = i.hasModrm && (!memory || loadsFirst(encoding));
+    const addressing = inRegister ? Addressing.Register : long ? this.longAddressingOf(eip, plan.immediate === 'target') : this.addressingOf(context);
+    const handler = (long ? this.longForms() : this.forms).find(encoding.id, i.operandSize, addressing, context.stack, repeatIndex[i.repeat]);
     if (handler === 0) throw new Error(`translator: no handler for ${encoding.instruction.mnemonic} '${encoding.text}' (addressing ${addressing}, stack ${context.stack}, ${i.repeat})`);
     this.clearRecord(at, handler, eip, position);
-    this.fillAddress(at);
-    const plan = this.planFor(encoding.id, i.operandSize as 16 | 32, memory);
+    this.fillAddress(at, eip, context);
     for (let n = 0; n < plan.registers.length; n++) {
       const { from, width, high, file } = plan.registers[n];
       if (from === 'loaded' || file !== 'general') {
@@ -534,7 +622,7 @@ export class Translator {
         continue;
       }
       const number = from === 'reg' ? i.reg : from === 'rm' ? i.rm : from === 'opcode' ? i.opcodeRegister : high ? 4 : 0;
-      const address = width === 8 ? GPR + 8 * (number & 3) + (number >> 2) : GPR + 8 * number;
+      const address = width === 8 && i.rex === 0 ? GPR + 8 * (number & 3) + (number >> 2) : GPR + 8 * number;
       this.u16[(at + (n === 0 ? RecordField.registerA : RecordField.registerB)) >> 1] = address;
     }
     if (plan.x87) {
@@ -545,12 +633,17 @@ export class Translator {
     if (plan.immediate === 'value') {
       this.u32[(at + RecordField.immediate) >> 2] = i.immediate & plan.immediateMask;
       this.u16[(at + RecordField.second) >> 1] = plan.number ? i.reg : i.immediate2;
+    } else if (plan.immediate === 'whole') {
+      this.u32[(at + RecordField.wide) >> 2] = i.immediate;
+      this.u32[(at + RecordField.wide + 4) >> 2] = i.immediateHigh;
     } else if (plan.immediate === 'far') {
       this.u32[(at + RecordField.immediate) >> 2] = i.immediate & plan.immediateMask;
       this.u16[(at + RecordField.second) >> 1] = i.immediate2;
     } else if (plan.immediate === 'target') {
       const target = ((eip + i.length + i.immediate) & plan.immediateMask) >>> 0;
       this.u32[(at + RecordField.target) >> 2] = target;
+      // A distant jump finds its way through the dispatcher.
+      if (long && (addressing === LongAddressing.Segmented || addressing === LongAddressing.SegmentedAbsolute)) return;
       const continuation = this.allocateContinuation();
       this.u32[(at + RecordField.link) >> 2] = continuation;
       this.emitContinuation(continuation, eip, target, 0, at + RecordField.link);
@@ -564,12 +657,12 @@ export class Translator {
     return this.top;
   }
 
-  private planFor(encodingId: number, size: 16 | 32, memory: boolean): OperandPlan {
-    const key = encodingId * 4 + (size === 32 ? 2 : 0) + (memory ? 1 : 0);
+  private planFor(encodingId: number, size: OperandSize, memory: boolean, long: boolean): OperandPlan {
+    const key = ((encodingId * 3 + (size >> 5)) * 2 + (memory ? 1 : 0)) * 2 + (long ? 1 : 0);
     let plan = this.plans.get(key);
     if (!plan) {
       const encoding = this.table.encodings[encodingId];
-      plan = makePlan(encoding, formOperands(encoding, size, memory), size, memory && loadsFirst(encoding));
+      plan = makePlan(encoding, formOperands(encoding, size, memory, long), size, memory && loadsFirst(encoding));
       this.plans.set(key, plan);
     }
     return plan;
@@ -580,7 +673,7 @@ export class Translator {
   private register(unit: Unit): void {
     this.byRecord.set(unit.record, unit);
     unit.heat = 0;
-    into(this.byLinear, unit.linear >>> 6, unit);
+    into(this.byLinear, Math.floor(unit.linear / GRANULE), unit);
     this.eachGranule(unit, (granule) => {
       if (into(this.byGranule, granule, unit)) this.mmu.traceCode(granule * GRANULE, granule * GRANULE + GRANULE - 1);
     });
@@ -626,7 +719,7 @@ export class Translator {
       const at = unit.record + i * RECORD_SIZE;
       const handler = this.u32[at >> 2];
       // Links behind the last instruction still lead where they should.
-      if (handler === SpecialHandler.Continue || handler === SpecialHandler.Goto || handler === SpecialHandler.GotoChecked) continue;
+      if (handler === SpecialHandler.Continue || handler === SpecialHandler.Goto || handler === SpecialHandler.GotoChecked || handler === SpecialHandler.Distant) continue;
       const link = this.u32[(at + RecordField.link) >> 2];
       if (this.isOwnContinuation(link, at)) {
         this.u32[(link + RecordField.owner) >> 2] = NOBODY;
@@ -634,7 +727,7 @@ export class Translator {
       }
       this.u32[at >> 2] = SpecialHandler.Leave;
     }
-    outOf(this.byLinear, unit.linear >>> 6, unit);
+    outOf(this.byLinear, Math.floor(unit.linear / GRANULE), unit);
     this.eachGranule(unit, (granule) => {
       if (outOf(this.byGranule, granule, unit)) this.mmu.untraceCode(granule * GRANULE, granule * GRANULE + GRANULE - 1);
     });
@@ -649,6 +742,7 @@ export class Translator {
 
   private clearJumpCache(): void {
     this.u32.fill(0xffffffff, JUMP_CACHE >> 2, (JUMP_CACHE >> 2) + 4 * JUMP_CACHE_ENTRIES);
+    this.u32.fill(0xffffffff, LONG_JUMP_CACHE >> 2, (LONG_JUMP_CACHE >> 2) + 8 * JUMP_CACHE_ENTRIES);
   }
 
   private count(id: Parameters<typeof counterAddress>[0]): void {
@@ -682,7 +776,7 @@ function outOf(map: Map<number, Set<Unit>>, key: number, unit: Unit): boolean {
 const counted = ['translationUnits', 'translatedInstructions', 'continuationsCreated', 'continuationsPatched', 'codeInvalidations'] as const;
 const counterSlots = new Map<string, number>(counted.map((id) => [id, counterAddress(id) >> 2]));
 
-function makePlan(encoding: Encoding, operands: readonly FormOperand[], size: 16 | 32, loaded: boolean): OperandPlan {
+function makePlan(encoding: Encoding, operands: readonly FormOperand[], size: OperandSize, loaded: boolean): OperandPlan {
   const codes = encoding.operands as readonly string[];
   const registers: OperandPlan['registers'][number][] = [];
   let immediate: OperandPlan['immediate'] = 'none';
@@ -696,7 +790,7 @@ function makePlan(encoding: Encoding, operands: readonly FormOperand[], size: 16
       const file = /^[VWU]/.test(code) ? 'xmm' : /^[PQN]/.test(code) ? 'mmx' : 'general';
       registers.push({ from, file, width: operand.width, high: code === 'AH' });
     } else if (operand.kind === 'immediate' && immediate === 'none') {
-      immediate = 'value';
+      immediate = operand.whole ? 'whole' : 'value';
       mask = operand.width === 8 ? 0xff : operand.width === 16 ? 0xffff : 0xffffffff;
     } else if (operand.kind === 'target') {
       immediate = 'target';

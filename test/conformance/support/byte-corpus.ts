@@ -38,12 +38,13 @@ function build(slots: number, seed: number, fill: (put: (...bytes: number[]) => 
 /** Nothing but random bytes. */
 export const randomCorpus = (slots: number, seed: number): Corpus => build(slots, seed, () => undefined);
 
-/** Up to 15 random prefixes (mostly few), then an opcode of the one-byte or the 0F map. */
-export const prefixedCorpus = (slots: number, seed: number): Corpus => build(slots, seed, (put, random) => {
+/** Up to 15 random prefixes (mostly few; with `rex` often a REX prefix at last), then an opcode of the one-byte or the 0F map. */
+export const prefixedCorpus = (slots: number, seed: number, rex = false): Corpus => build(slots, seed, (put, random) => {
   const many = random() < 8;
   const count = many ? 8 + random() % 8 : random() % 4;
   for (let k = 0; k < count; k++) put(prefixBytes[random() % prefixBytes.length]);
-  if (count < 14 && random() < 96) put(0x0f);
+  if (rex && count < 14 && random() < 160) put(0x40 | random() & 15);
+  if (count < 13 && random() < 96) put(0x0f);
 });
 
 const leadingPrefixes: readonly (readonly number[])[] = [[], [0x66], [0x67], [0xf0], [0xf2], [0xf3]];
@@ -51,6 +52,15 @@ const leadingPrefixes: readonly (readonly number[])[] = [[], [0x66], [0x67], [0x
 /** Every second byte behind every opcode of the one-byte and the 0F map, alone and behind each prefix that may change its meaning. */
 export const opcodeCorpus = (seed: number): Corpus => build(leadingPrefixes.length * 2 * 65536, seed, (put, _random, slot) => {
   put(...leadingPrefixes[slot >> 17]);
+  if (slot >> 16 & 1) put(0x0f);
+  put(slot >> 8 & 0xff, slot & 0xff);
+});
+
+/** The same for 64-bit code: REX prefixes stand between. */
+const rexPrefixes: readonly (readonly number[])[] = [[], [0x48], [0x45], [0x66, 0x41], [0x66, 0x48], [0xf2, 0x48], [0xf3, 0x48], [0xf3, 0x4f], [0x67, 0x4c], [0xf0, 0x48]];
+
+export const rexCorpus = (seed: number): Corpus => build(rexPrefixes.length * 2 * 65536, seed, (put, _random, slot) => {
+  put(...rexPrefixes[slot >> 17]);
   if (slot >> 16 & 1) put(0x0f);
   put(slot >> 8 & 0xff, slot & 0xff);
 });

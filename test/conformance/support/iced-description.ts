@@ -1,6 +1,6 @@
 /** One comparable text for an instruction, once from our decoder and once from iced-x86: mnemonic, prefixes with meaning, sizes, operands. */
 import type { Instruction as IcedInstruction} from 'iced-x86';
-import { Code, MemorySizeExt, Mnemonic, OpKind, Register } from 'iced-x86';
+import { Code, CodeSize, MemorySizeExt, Mnemonic, OpKind, Register } from 'iced-x86';
 import type { Instruction } from '../../../src/vmm/decode/instruction';
 import { jumpTarget } from '../../../src/vmm/decode/disassembler';
 import type { MemoryOperand, Operand} from '../../../src/vmm/decode/operands';
@@ -9,7 +9,9 @@ import { memoryOperands, operands } from '../../../src/vmm/decode/operands';
 /** iced's names of codes and mnemonics, by number. */
 const mnemonicNames: readonly string[] = Object.keys(Mnemonic).filter((k) => Number.isNaN(Number(k))).map((k) => k.toLowerCase());
 const codeNames: readonly string[] = Object.keys(Code).filter((k) => Number.isNaN(Number(k)));
-const registerNames: readonly string[] = Object.keys(Register).filter((k) => Number.isNaN(Number(k))).map((k) => k.toLowerCase());
+const registerNames: readonly string[] = Object.keys(Register).filter((k) => Number.isNaN(Number(k)))
+  // NASM's r8b.
+  .map((k) => k.toLowerCase().replace(/^(r\d+)l$/, '$1b'));
 
 /** Our NASM mnemonic (which tells the size) where iced uses the manual's. */
 const renamed: Readonly<Record<string, string>> = { pushaw: 'pusha', popaw: 'popa', pushfw: 'pushf', popfw: 'popf', iretw: 'iret', fsetpm: 'fnsetpm' };
@@ -43,18 +45,19 @@ function memoryText(segment: string, base: string, index: string, scale: number,
   return `m${width} ${segment}:[${base}+${index}*${index === 'none' ? 1 : scale}+${BigInt.asUintN(addressSize, displacement).toString(16)}]`;
 }
 
-function ourMemory(m: MemoryOperand): string {
-  return memoryText(m.segment, m.base ?? 'none', m.index ?? 'none', m.scale, m.displacement, m.addressSize, m.width);
+function ourMemory(m: MemoryOperand, next: number): string {
+  const displacement = m.ripRelative ? m.displacement + BigInt(next) : m.displacement;
+  return memoryText(m.segment, m.base ?? 'none', m.index ?? 'none', m.scale, displacement, m.addressSize, m.width);
 }
 
 function ourOperand(i: Instruction, o: Operand, ip: number): string {
   switch (o.kind) {
     case 'register': return o.name;
-    case 'memory': return ourMemory(o);
+    case 'memory': return ourMemory(o, ip + i.length);
     case 'immediate': return o.value.toString(16);
     case 'constant': return o.value.toString(16);
     case 'far': return `${o.selector.toString(16)}:${o.offset.toString(16)}`;
-    case 'target': return `->${jumpTarget(i, ip).toString(16)}/${i.operandSize}`;
+    case 'target': return `->${BigInt.asUintN(i.operandSize, i.codeSize === 64 ? BigInt.asIntN(48, BigInt(jumpTarget(i, ip))) : BigInt(jumpTarget(i, ip))).toString(16)}/${i.operandSize}`;
   }
 }
 
@@ -63,10 +66,11 @@ export function describeOurs(i: Instruction, ip: number): string {
   const list = operands(i);
   // String instructions and XLAT have no operands in our table: their memory is compared, in a fixed order.
   const memory = list.length === 0 ? memoryOperands(i) : [];
-  const texts = list.length ? list.map((o) => ourOperand(i, o, ip)) : memory.map(ourMemory).sort();
+  const texts = list.length ? list.map((o) => ourOperand(i, o, ip)) : memory.map((m) => ourMemory(m, 0)).sort();
   const sized = /^(ret|retf|enter|leave)$/.test(mnemonic) || (mnemonic === 'push' || mnemonic === 'pop') && !i.memory ? i.operandSize : 0;
   const counter = mnemonic.startsWith('loop') ? i.addressSize : 0;
-  return `${i.lock ? 'lock ' : ''}${i.repeat === 'none' ? '' : `${i.repeat} `}${renamed[mnemonic] ?? mnemonic}${sized || ''} ${counter ? `${counter} ` : ''}${texts.join(', ')}`;
+  const wide = i.operandSize !== 64 ? '' : /^sys(ret|exit)$/.test(mnemonic) ? 'q' : /^fx(save|rstor)$/.test(mnemonic) ? '64' : '';
+  return `${i.lock ? 'lock ' : ''}${i.repeat === 'none' ? '' : `${i.repeat} `}${renamed[mnemonic] ?? mnemonic}${wide}${sized || ''} ${counter ? `${counter} ` : ''}${texts.join(', ')}`;
 }
 
 const memorySizes = new Map<number, number>();
@@ -77,23 +81,42 @@ function memoryBits(i: IcedInstruction): number {
   return bits;
 }
 
+/** Address size by a register of the address; without one iced tells it by the displacement's size. */
+function addressBits(register: Register): number | undefined {
+  if (register === Register.None) return undefined;
+  if (register === Register.RIP) return 64;
+  if (register === Register.EIP) return 32;
+  return register >= Register.RAX ? 64 : register >= Register.EAX ? 32 : 16;
+}
+
+/** iced names the segment of every override; 64-bit mode ignores ES, CS, SS and DS. */
+function icedSegment(i: IcedInstruction, base: Register): string {
+  const segment = i.memorySegment;
+  if (i.codeSize !== CodeSize.Code64 || i.segmentPrefix === Register.None || segment === Register.FS || segment === Register.GS) return registerNames[segment];
+  return [Register.RSP, Register.RBP, Register.ESP, Register.EBP].includes(base) ? 'ss' : 'ds';
+}
+
 function icedOperand(i: IcedInstruction, n: number): string {
   const kind = i.opKind(n);
   switch (kind) {
     case OpKind.Register: return registerNames[i.opRegister(n)];
     case OpKind.NearBranch16: return `->${i.nearBranch16.toString(16)}/16`;
+    case OpKind.NearBranch64: return `->${i.nearBranch64.toString(16)}/64`;
     case OpKind.NearBranch32: return `->${i.nearBranch32.toString(16)}/32`;
     case OpKind.FarBranch16: return `${i.farBranchSelector.toString(16)}:${i.farBranch16.toString(16)}`;
     case OpKind.FarBranch32: return `${i.farBranchSelector.toString(16)}:${i.farBranch32.toString(16)}`;
     case OpKind.Memory: {
       const base = i.memoryBase, index = i.memoryIndex;
-      // Without registers iced tells the address size by the displacement's.
-      const wide = base !== Register.None ? base >= Register.EAX : index !== Register.None ? index >= Register.EAX : i.memoryDisplSize === 4;
-      return memoryText(registerNames[i.memorySegment], registerNames[base], registerNames[index], i.memoryIndexScale,
-        i.memoryDisplacement, wide ? 32 : 16, memoryBits(i));
+      const ripRelative = base === Register.RIP || base === Register.EIP;
+      const size = addressBits(base === Register.None ? index : base) ?? i.memoryDisplSize * 8;
+      return memoryText(icedSegment(i, base), ripRelative ? 'none' : registerNames[base], registerNames[index], i.memoryIndexScale,
+        i.memoryDisplacement, size, memoryBits(i));
     }
     case OpKind.MemorySegSI: return memoryText(registerNames[i.memorySegment], 'si', 'none', 1, 0n, 16, memoryBits(i));
-    case OpKind.MemorySegESI: return memoryText(registerNames[i.memorySegment], 'esi', 'none', 1, 0n, 32, memoryBits(i));
+    case OpKind.MemorySegESI: return memoryText(icedSegment(i, Register.ESI), 'esi', 'none', 1, 0n, 32, memoryBits(i));
+    case OpKind.MemorySegRSI: return memoryText(icedSegment(i, Register.RSI), 'rsi', 'none', 1, 0n, 64, memoryBits(i));
+    case OpKind.MemoryESRDI: return memoryText('es', 'rdi', 'none', 1, 0n, 64, memoryBits(i));
+    case OpKind.Immediate8to64: case OpKind.Immediate32to64: return BigInt.asUintN(64, i.immediate(n)).toString(16);
     case OpKind.MemoryESDI: return memoryText('es', 'di', 'none', 1, 0n, 16, memoryBits(i));
     case OpKind.MemoryESEDI: return memoryText('es', 'edi', 'none', 1, 0n, 32, memoryBits(i));
     case OpKind.Immediate8to16: return BigInt.asUintN(16, i.immediate(n)).toString(16);
@@ -120,7 +143,7 @@ export function describeIced(i: IcedInstruction, repeat: 'rep' | 'repz' | undefi
   const code = i.code;
   const memoryOperand = (mnemonic === 'push' || mnemonic === 'pop') && i.opKind(0) === OpKind.Memory;
   let size = memoryOperand ? 0 : sizeFromCode(code);
-  if (!size && !memoryOperand && (mnemonic === 'push' || mnemonic === 'pop')) size = /r16|imm16|rm16/.test(codeNames[code]) ? 16 : 32;
+  if (!size && !memoryOperand && (mnemonic === 'push' || mnemonic === 'pop')) size = /r16|imm16|rm16/.test(codeNames[code]) ? 16 : /64/.test(codeNames[code]) ? 64 : 32;
   const counter = counterFromCode(code);
   return `${prefix}${mnemonic}${size || ''} ${counter ? `${counter} ` : ''}${texts.join(', ')}`;
 }

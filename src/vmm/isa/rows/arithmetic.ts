@@ -43,6 +43,15 @@ const multiplication = (signed: boolean): Semantics => (b) => {
   const width = b.width;
   const factor = b.read(0);
   const accumulator = b.register(0, width);
+  if (width === 64) {
+    const low = b.let(b.op('mul', accumulator, factor));
+    const high = b.mulHigh(accumulator, factor, signed);
+    const overflow = b.let(b.op('ne', high, signed ? b.op('sar', low, b.constant(63)) : b.constant(0)));
+    b.setRegister(0, 64, low);
+    b.setRegister(2, 64, high);
+    b.flagsResult(low, 64, overflow, overflow);
+    return;
+  }
   const significant = (product: Value, low: Value, full: number): Value =>
     signed ? b.op('ne', product, b.signExtend(low, width)) : b.isZero(b.isZero(b.op('shr', product, b.constant(width, full === 64 ? 64 : 32))));
   if (width === 32) {
@@ -71,6 +80,13 @@ const multiplyInto = (first: number, second: number): Semantics => (b) => {
   const width = b.width;
   const x = b.read(first);
   const y = b.read(second);
+  if (width === 64) {
+    const low = b.let(b.op('mul', x, y));
+    const overflow = b.let(b.op('ne', b.mulHigh(x, y, true), b.op('sar', low, b.constant(63))));
+    b.write(0, low);
+    b.flagsResult(low, 64, overflow, overflow);
+    return;
+  }
   if (width === 32) {
     const product = b.let(b.op('mul', b.extend64(x, true), b.extend64(y, true)));
     const low = b.let(b.wrap32(product));
@@ -93,6 +109,19 @@ const division = (signed: boolean): Semantics => (b) => {
   b.raiseIf(b.isZero(divisor), 0);
   const quotientOf = signed ? 'divS' : 'divU';
   const remainderOf = signed ? 'remS' : 'remU';
+  if (width === 64) {
+    // A dividend of 64 bits, or of 63 and a sign, is what compilers divide; the runtime takes the others, and the quotients that do not fit.
+    const low = b.register(0, 64);
+    const high = b.register(2, 64);
+    const narrow = b.let(b.op('eq', high, signed ? b.op('sar', low, b.constant(63)) : b.constant(0)));
+    const fits = signed ? b.op('and', narrow, b.isZero(b.op('and', b.op('eq', low, b.constant(-(2 ** 63), 64)), b.op('eq', divisor, b.constant(-1))))) : narrow;
+    b.if(fits, () => {
+      const quotient = b.let(b.op(quotientOf, low, divisor));
+      b.setRegister(2, 64, b.let(b.op(remainderOf, low, divisor)));
+      b.setRegister(0, 64, quotient);
+    }, () => { b.callout('divideWide', divisor, b.constant(signed ? 1 : 0)); });
+    return;
+  }
   if (width === 32) {
     const dividend = b.let(b.op('or', b.op('shl', b.extend64(b.register(2, 32), false), b.constant(32, 64)), b.extend64(b.register(0, 32), false)));
     const by = b.let(b.extend64(divisor, signed));
@@ -231,6 +260,26 @@ export const arithmetic: readonly InstructionSpec[] = [
       b.if(b.isZero(equal), () => {
         b.setRegister(0, 32, b.wrap32(old));
         b.setRegister(2, 32, b.wrap32(b.op('shr', old, b.constant(32, 64))));
+      });
+      b.setFlags({ Z: equal });
+    },
+  },
+  {
+    mnemonic: 'cmpxchg16b', title: 'Compare and exchange 16 bytes', encodings: ['0F C7 /1 : Mx ; o64'], feature: 'cx16', flags: { writes: 'Z' }, lock: true,
+    implicit: { reads: ['rax', 'rbx', 'rcx', 'rdx'], writes: ['rax', 'rdx'] }, exceptions: ['#GP(0) if the operand is not aligned to 16 bytes'],
+    semantics: (b) => {
+      const lower = b.address(0);
+      const upper = b.offsetBy(lower, 8);
+      b.raiseIf(b.op('and', b.linear(lower), b.constant(15)), 13);
+      const low = b.loadForWrite(lower, 64);
+      const high = b.loadForWrite(upper, 64);
+      const equal = b.let(b.op('and', b.op('eq', low, b.register(0, 64)), b.op('eq', high, b.register(2, 64))));
+      // Stores happen in either case: the bus cycle is always a read-modify-write.
+      b.store(lower, 64, b.select(equal, b.register(3, 64), low));
+      b.store(upper, 64, b.select(equal, b.register(1, 64), high));
+      b.if(b.isZero(equal), () => {
+        b.setRegister(0, 64, low);
+        b.setRegister(2, 64, high);
       });
       b.setFlags({ Z: equal });
     },

@@ -31,7 +31,7 @@ const pushSegment = (segment: number): Semantics => (b) => b.push(b.selector(seg
 
 const popSegment = (segment: number): Semantics => (b) => {
   const value = b.top(b.operandSize);
-  const width = b.stackSize as 16 | 32;
+  const width = b.stackSize;
   const pointer = b.register(4, width);
   b.callout('loadSegment', b.constant(segment), b.let(b.truncate(value, 16)), b.constant(1));
   // The increment belongs to the old stack's pointer width; SS may just have changed.
@@ -43,7 +43,7 @@ const segmentRows: readonly InstructionSpec[] = (
   [['ES', 0, '06', '07'], ['CS', 1, '0E', undefined], ['SS', 2, '16', '17'], ['DS', 3, '1E', '1F'], ['FS', 4, '0F A0', '0F A1'], ['GS', 5, '0F A8', '0F A9']] as const
 ).flatMap(([name, number, push, pop]): InstructionSpec[] => {
   const feature = number >= 4 ? '386' as const : '8086' as const;
-  const suffix = number >= 4 ? '' : ' ; i64';
+  const suffix = number >= 4 ? ' ; d64' : ' ; i64';
   const rows: InstructionSpec[] = [{ mnemonic: 'push', title: 'Push segment register', encodings: [`${push} : ${name}${suffix}`], feature, access: ['r'], semantics: pushSegment(number) }];
   if (pop) rows.push({ mnemonic: 'pop', title: 'Pop segment register', encodings: [`${pop} : ${name}${suffix}`], feature, access: ['w'], ends: true, semantics: popSegment(number) });
   return rows;
@@ -83,8 +83,8 @@ const popFlags: Semantics = (b) => {
 };
 
 const enter: Semantics = (b) => {
-  const size = b.operandSize as 16 | 32;
-  const stack = b.stackSize as 16 | 32;
+  const size = b.operandSize;
+  const stack = b.stackSize;
   const bytes = size / 8;
   const level = b.let(b.op('and', b.secondImmediate(), b.constant(31)));
   const frame = b.let(b.truncate(b.op('sub', b.register(4, stack), b.constant(bytes)), stack));
@@ -121,8 +121,8 @@ const enter: Semantics = (b) => {
 };
 
 const leave: Semantics = (b) => {
-  const size = b.operandSize as 16 | 32;
-  const stack = b.stackSize as 16 | 32;
+  const size = b.operandSize;
+  const stack = b.stackSize;
   const frame = b.register(5, stack);
   const value = b.load(b.implicitAddress(2, frame), size);
   b.setRegister(4, stack, b.let(b.truncate(b.op('add', frame, b.constant(size / 8)), stack)));
@@ -151,7 +151,7 @@ const farDirect = (name: 'farJump' | 'farCall'): Semantics => (b) => {
 };
 
 const loop = (condition: 'none' | 'zero' | 'notZero'): Semantics => (b) => {
-  const size = b.addressSize as 16 | 32;
+  const size = b.addressSize;
   const count = b.let(b.truncate(b.op('sub', b.register(1, size), b.constant(1)), size));
   const more = b.op('ne', count, b.constant(0));
   const zero = b.flag('Z');
@@ -163,7 +163,7 @@ const loop = (condition: 'none' | 'zero' | 'notZero'): Semantics => (b) => {
 };
 
 const jumpIfCounterZero: Semantics = (b) => {
-  const taken = b.let(b.isZero(b.register(1, b.addressSize as 16 | 32)));
+  const taken = b.let(b.isZero(b.register(1, b.addressSize)));
   b.if(taken, () => b.checkTarget(b.target()));
   b.jumpIf(taken);
 };
@@ -183,11 +183,13 @@ export const controlRows: readonly InstructionSpec[] = [
   { mnemonic: 'popaw', aliases: ['popa'], title: 'Pop all 16-bit general registers', encodings: ['61 : ; o16 i64'], feature: '186', semantics: popAll },
   { mnemonic: 'popad', aliases: ['popa'], title: 'Pop all 32-bit general registers', encodings: ['61 : ; o32 i64'], feature: '386', semantics: popAll },
   { mnemonic: 'pushfw', aliases: ['pushf'], title: 'Push FLAGS', encodings: ['9C : ; o16'], flags: { reads: 'OSZAPCDITNL' }, semantics: pushFlags },
-  { mnemonic: 'pushfd', aliases: ['pushf'], title: 'Push EFLAGS', encodings: ['9C : ; o32'], feature: '386', flags: { reads: 'OSZAPCDITNLK' }, semantics: pushFlags },
+  { mnemonic: 'pushfd', aliases: ['pushf'], title: 'Push EFLAGS', encodings: ['9C : ; o32 i64'], feature: '386', flags: { reads: 'OSZAPCDITNLK' }, semantics: pushFlags },
+  { mnemonic: 'pushfq', aliases: ['pushf'], title: 'Push RFLAGS', encodings: ['9C : ; o64 d64'], feature: 'x64', flags: { reads: 'OSZAPCDITNLK' }, semantics: pushFlags },
   { mnemonic: 'popfw', aliases: ['popf'], title: 'Pop FLAGS', encodings: ['9D : ; o16'], flags: { writes: 'OSZAPCDITNL' }, ends: true, semantics: popFlags },
-  { mnemonic: 'popfd', aliases: ['popf'], title: 'Pop EFLAGS', encodings: ['9D : ; o32'], feature: '386', flags: { writes: 'OSZAPCDITNLK' }, ends: true, semantics: popFlags },
-  { mnemonic: 'enter', title: 'Make a stack frame', encodings: ['C8 : Iw Ib'], feature: '186', access: ['r', 'r'], implicit: { reads: ['rSP', 'rBP'], writes: ['rSP', 'rBP'] }, semantics: enter },
-  { mnemonic: 'leave', title: 'Leave a stack frame', encodings: ['C9 :'], feature: '186', implicit: { reads: ['rBP'], writes: ['rSP', 'rBP'] }, semantics: leave },
+  { mnemonic: 'popfd', aliases: ['popf'], title: 'Pop EFLAGS', encodings: ['9D : ; o32 i64'], feature: '386', flags: { writes: 'OSZAPCDITNLK' }, ends: true, semantics: popFlags },
+  { mnemonic: 'popfq', aliases: ['popf'], title: 'Pop RFLAGS', encodings: ['9D : ; o64 d64'], feature: 'x64', flags: { writes: 'OSZAPCDITNLK' }, ends: true, semantics: popFlags },
+  { mnemonic: 'enter', title: 'Make a stack frame', encodings: ['C8 : Iw Ib ; d64'], feature: '186', access: ['r', 'r'], implicit: { reads: ['rSP', 'rBP'], writes: ['rSP', 'rBP'] }, semantics: enter },
+  { mnemonic: 'leave', title: 'Leave a stack frame', encodings: ['C9 : ; d64'], feature: '186', implicit: { reads: ['rBP'], writes: ['rSP', 'rBP'] }, semantics: leave },
 
   {
     mnemonic: 'jmp', title: 'Jump', encodings: ['EB : Jb', 'E9 : Jz'], access: ['r'], ends: true, control: 'jump',
@@ -197,7 +199,7 @@ export const controlRows: readonly InstructionSpec[] = [
     },
   },
   {
-    mnemonic: 'jmp', title: 'Jump indirect', encodings: ['FF /4 : Ev ; d64'], access: ['r'], ends: true, control: 'jump',
+    mnemonic: 'jmp', title: 'Jump indirect', encodings: ['FF /4 : Ev ; f64'], access: ['r'], ends: true, control: 'jump',
     semantics: (b) => {
       const target = b.read(0);
       b.checkTarget(target);
@@ -220,6 +222,7 @@ export const controlRows: readonly InstructionSpec[] = [
   { mnemonic: 'loop', title: 'Loop', encodings: ['E2 : Jb'], access: ['r'], implicit: { reads: ['rCX'], writes: ['rCX'] }, ends: true, control: 'condition', semantics: loop('none') },
   { mnemonic: 'jcxz', title: 'Jump if CX is zero', encodings: ['E3 : Jb ; a16'], access: ['r'], implicit: { reads: ['cx'] }, ends: true, control: 'condition', semantics: jumpIfCounterZero },
   { mnemonic: 'jecxz', title: 'Jump if ECX is zero', encodings: ['E3 : Jb ; a32'], feature: '386', access: ['r'], implicit: { reads: ['ecx'] }, ends: true, control: 'condition', semantics: jumpIfCounterZero },
+  { mnemonic: 'jrcxz', title: 'Jump if RCX is zero', encodings: ['E3 : Jb ; a64'], feature: 'x64', access: ['r'], implicit: { reads: ['rcx'] }, ends: true, control: 'condition', semantics: jumpIfCounterZero },
   {
     mnemonic: 'call', title: 'Call', encodings: ['E8 : Jz'], access: ['r'], ends: true, control: 'call', implicit: { reads: ['rSP'], writes: ['rSP'] },
     semantics: (b) => {
@@ -229,7 +232,7 @@ export const controlRows: readonly InstructionSpec[] = [
     },
   },
   {
-    mnemonic: 'call', title: 'Call indirect', encodings: ['FF /2 : Ev ; d64'], access: ['r'], ends: true, control: 'call', implicit: { reads: ['rSP'], writes: ['rSP'] },
+    mnemonic: 'call', title: 'Call indirect', encodings: ['FF /2 : Ev ; f64'], access: ['r'], ends: true, control: 'call', implicit: { reads: ['rSP'], writes: ['rSP'] },
     semantics: (b) => {
       const target = b.read(0);
       b.checkTarget(target);
@@ -239,7 +242,7 @@ export const controlRows: readonly InstructionSpec[] = [
   },
   { mnemonic: 'call', title: 'Call far', encodings: ['9A : Ap ; i64'], access: ['r'], ends: true, control: 'call', semantics: farDirect('farCall') },
   { mnemonic: 'call', title: 'Call far indirect', encodings: ['FF /3 : Mp'], access: ['r'], ends: true, control: 'call', semantics: farThroughMemory('farCall') },
-  { mnemonic: 'ret', aliases: ['retn'], title: 'Return', encodings: ['C3 : ; d64', 'C2 : Iw ; d64'], access: ['r'], ends: true, control: 'return', implicit: { reads: ['rSP'], writes: ['rSP'] }, semantics: nearReturn },
+  { mnemonic: 'ret', aliases: ['retn'], title: 'Return', encodings: ['C3 : ; f64', 'C2 : Iw ; f64'], access: ['r'], ends: true, control: 'return', implicit: { reads: ['rSP'], writes: ['rSP'] }, semantics: nearReturn },
   {
     mnemonic: 'retf', title: 'Return far', encodings: ['CB :', 'CA : Iw'], access: ['r'], ends: true, control: 'return',
     semantics: (b) => {
@@ -264,6 +267,10 @@ export const controlRows: readonly InstructionSpec[] = [
     }, () => b.leaveToNext()),
   },
   { mnemonic: 'iretw', aliases: ['iret'], title: 'Interrupt return', encodings: ['CF : ; o16'], flags: { writes: 'OSZAPCDITNL' }, ends: true, control: 'interruptReturn', semantics: (b) => {
+    b.callout('interruptReturn');
+    b.leave();
+  } },
+  { mnemonic: 'iretq', title: 'Interrupt return', encodings: ['CF : ; o64'], feature: 'x64', flags: { writes: 'OSZAPCDITNLK' }, ends: true, control: 'interruptReturn', semantics: (b) => {
     b.callout('interruptReturn');
     b.leave();
   } },

@@ -2,14 +2,17 @@
 import type { Builder, Semantics, Value } from '../builder';
 import { conditions, conditionTitles } from '../builder';
 import type { InstructionSpec } from '../types';
-import { conditionNames, conditionReads, hexByte } from './logic';
+import { conditionNames, conditionReads, hexByte, reversed } from './logic';
 
 const move: Semantics = (b) => b.write(0, b.read(1));
 
 const extend = (signed: boolean): Semantics => (b) => {
   const x = b.read(1);
-  b.write(0, signed ? b.let(b.truncate(b.signExtend(x, b.operandWidth(1)), b.width)) : x);
+  const wide = b.width === 64 ? b.extend64(x, false) : x;
+  b.write(0, signed ? b.let(b.truncate(b.signExtend(wide, b.operandWidth(1)), b.width)) : x);
 };
+
+const moveReversed: Semantics = (b) => b.write(0, b.let(reversed(b, b.read(1), b.width as 16 | 32 | 64)));
 
 /** LDS and kin: offset and selector from memory; the selector's checks come before the register changes. */
 const loadFarPointer = (segment: number): Semantics => (b) => {
@@ -86,6 +89,12 @@ export const dataRows: readonly InstructionSpec[] = [
   },
   { mnemonic: 'movzx', title: 'Move with zero-extension', encodings: ['0F B6 /r : Gv Eb', '0F B7 /r : Gv Ew'], feature: '386', access: ['w', 'r'], semantics: extend(false) },
   { mnemonic: 'movsx', title: 'Move with sign-extension', encodings: ['0F BE /r : Gv Eb', '0F BF /r : Gv Ew'], feature: '386', access: ['w', 'r'], semantics: extend(true) },
+  {
+    mnemonic: 'movsxd', title: 'Move doubleword with sign-extension', feature: 'x64', access: ['w', 'r'], semantics: extend(true),
+    encodings: ['63 /r : Gv Ew ; o16 only64', '63 /r : Gv Ed ; o32 only64', '63 /r : Gv Ed ; o64 only64'],
+  },
+  { mnemonic: 'movnti', title: 'Move without caching', encodings: ['0F C3 /r : My Gy ; np'], feature: 'sse2', access: ['w', 'r'], semantics: move },
+  { mnemonic: 'movbe', title: 'Move with the bytes reversed', encodings: ['0F 38 F0 /r : Gv Mv ; nrep', '0F 38 F1 /r : Mv Gv ; nrep'], feature: 'movbe', access: ['w', 'r'], semantics: moveReversed },
   ...conditions.map((condition, i): InstructionSpec => ({
     ...conditionNames('cmov', condition), title: `Move if ${conditionTitles[condition]}`, encodings: [`0F ${hexByte(0x40 + i)} /r : Gv Ev`], feature: 'cmov',
     flags: { reads: conditionReads[condition] }, access: ['rw', 'r'],
@@ -100,10 +109,16 @@ export const dataRows: readonly InstructionSpec[] = [
   },
   {
     mnemonic: 'nop', title: 'No operation', feature: 'p6', access: ['-'], semantics: () => {},
-    // 0F 18 to 0F 1F are hints: what a processor does not know of them (ENDBR among it) does nothing (SDM Vol. 2, table A-3).
-    encodings: ['0F 1F /0 : Ev', ...[0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f].map((opcode) => `0F ${hexByte(opcode)} /r : Ev ; asm-`)],
+    // 0F 0D and 0F 18 to 0F 1F are hints: what a processor does not know of them (ENDBR among it) does nothing (SDM Vol. 2, table A-3).
+    encodings: ['0F 1F /0 : Ev', ...[0x0d, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f].map((opcode) => `0F ${hexByte(opcode)} /r : Ev ; asm-`)],
   },
   { mnemonic: 'pause', title: 'Spin-loop hint', encodings: ['F3 90 :'], semantics: () => {} },
+  { mnemonic: 'prefetchw', title: 'Prefetch for writing', encodings: ['0F 0D /1 : M'], feature: 'prefetchw', access: ['-'], semantics: () => {} },
+  { mnemonic: 'lfence', title: 'Load fence', encodings: ['0F AE E8 : ; np', '0F AE /5 : ; np reg asm-'], feature: 'sse2', semantics: () => {} },
+  { mnemonic: 'mfence', title: 'Memory fence', encodings: ['0F AE F0 : ; np', '0F AE /6 : ; np reg asm-'], feature: 'sse2', semantics: () => {} },
+  { mnemonic: 'sfence', title: 'Store fence', encodings: ['0F AE F8 : ; np', '0F AE /7 : ; np reg asm-'], feature: 'p6', semantics: () => {} },
+  // Nothing is cached, but the address is checked as a load's.
+  { mnemonic: 'clflush', title: 'Flush a cache line', encodings: ['0F AE /7 : M ; np'], feature: 'clflush', access: ['-'], semantics: (b) => { b.load(b.address(0), 8); } },
   ...(['prefetchnta', 'prefetcht0', 'prefetcht1', 'prefetcht2'] as const).map((mnemonic, i): InstructionSpec => ({
     mnemonic, title: 'Prefetch hint', encodings: [`0F 18 /${i} : M`], feature: 'p6', access: ['-'], semantics: () => {},
   })),
@@ -128,7 +143,7 @@ export const dataRows: readonly InstructionSpec[] = [
   {
     mnemonic: 'xlatb', aliases: ['xlat'], title: 'Table look-up translation', encodings: ['D7 :'], implicit: { reads: ['al', 'rBX'], writes: ['al'] },
     semantics: (b) => {
-      const size = b.addressSize as 16 | 32;
+      const size = b.addressSize;
       const offset = b.truncate(b.op('add', b.register(3, size), b.register(0, 8)), size);
       b.setRegister(0, 8, b.load(b.implicitAddress('record', offset), 8));
     },
@@ -152,6 +167,14 @@ export const dataRows: readonly InstructionSpec[] = [
   {
     mnemonic: 'cwde', title: 'Convert word to doubleword', encodings: ['98 : ; o32'], feature: '386', implicit: { reads: ['ax'], writes: ['eax'] },
     semantics: (b) => b.setRegister(0, 32, b.let(b.signExtend(b.register(0, 16), 16))),
+  },
+  {
+    mnemonic: 'cdqe', title: 'Convert doubleword to quadword', encodings: ['98 : ; o64'], feature: 'x64', implicit: { reads: ['eax'], writes: ['rax'] },
+    semantics: (b) => b.setRegister(0, 64, b.extend64(b.register(0, 32), true)),
+  },
+  {
+    mnemonic: 'cqo', title: 'Convert quadword to octoword in RDX:RAX', encodings: ['99 : ; o64'], feature: 'x64', implicit: { reads: ['rax'], writes: ['rdx'] },
+    semantics: (b) => b.setRegister(2, 64, b.op('sar', b.register(0, 64), b.constant(63))),
   },
   {
     mnemonic: 'cwd', title: 'Convert word to doubleword in DX:AX', encodings: ['99 : ; o16'], implicit: { reads: ['ax'], writes: ['dx'] },

@@ -1,5 +1,5 @@
 /** Boolean operations, shifts, rotates and single-bit operations. */
-import type { BinaryOperation, Builder, Semantics, Value } from '../builder';
+import type { BinaryOperation, Builder, Semantics, Value, Width } from '../builder';
 import { conditions, conditionTitles } from '../builder';
 import type { InstructionSpec } from '../types';
 import { aluEncodings } from './arithmetic';
@@ -13,29 +13,37 @@ const logic = (operation: BinaryOperation): Semantics => (b) => {
   b.flagsLogic(result, b.width);
 };
 
-const bit = (b: Builder, v: Value, n: number): Value => b.op('and', b.op('shr', v, b.constant(n)), b.constant(1));
+/** The lowest bit of a value, as 0 or 1. */
+const lowest = (b: Builder, v: Value): Value => b.op('and', v.type === 'i64' ? b.wrap32(v) : v, b.constant(1));
+const bit = (b: Builder, v: Value, n: number): Value => lowest(b, b.op('shr', v, b.constant(n)));
 const xor = (b: Builder, x: Value, y: Value): Value => b.op('xor', x, y);
 
-/** Shift and rotate counts use their low five bits; a count of zero changes no flag (SDM Vol. 2B, SAL/SAR/SHL/SHR). */
-function counted(body: (b: Builder, x: Value, count: Value, width: 8 | 16 | 32) => void): Semantics {
+/** Shift and rotate counts use their low five bits, of 64-bit operands six; a count of zero changes no flag (SDM Vol. 2B, SAL/SAR/SHL/SHR). */
+function counted(body: (b: Builder, x: Value, count: Value, width: Width) => void): Semantics {
   return (b) => {
     const x = b.readForWrite(0);
-    const count = b.let(b.op('and', b.read(1), b.constant(31)));
-    b.if(count, () => body(b, x, count, b.width as 8 | 16 | 32));
+    const count = b.let(b.op('and', b.read(1), b.constant(countMask(b.width))));
+    b.if(count, () => body(b, x, count, b.width), () => writeBack(b, x));
   };
+}
+const countMask = (width: Width): number => (width === 64 ? 63 : 31);
+
+/** A count of zero writes the register all the same: its upper half is cleared. */
+function writeBack(b: Builder, x: Value): void {
+  if (b.long && b.width === 32 && !b.isMemory(0)) b.write(0, x);
 }
 
 const shl = counted((b, x, count, width) => {
   const shifted = b.let(b.op('shl', x, count));
   const result = b.let(b.truncate(shifted, width));
-  const carry = b.let(width === 32 ? b.op('and', b.op('shr', x, b.op('sub', b.constant(32), count)), b.constant(1)) : bit(b, shifted, width));
+  const carry = b.let(width >= 32 ? lowest(b, b.op('shr', x, b.op('sub', b.constant(width), count))) : bit(b, shifted, width));
   b.write(0, result);
   b.flagsResult(result, width, carry, xor(b, bit(b, result, width - 1), carry));
 });
 
 const shr = counted((b, x, count, width) => {
   const result = b.let(b.op('shr', x, count));
-  const carry = b.op('and', b.op('shr', x, b.op('sub', count, b.constant(1))), b.constant(1));
+  const carry = lowest(b, b.op('shr', x, b.op('sub', count, b.constant(1))));
   b.write(0, result);
   b.flagsResult(result, width, carry, bit(b, x, width - 1));
 });
@@ -43,7 +51,7 @@ const shr = counted((b, x, count, width) => {
 const sar = counted((b, x, count, width) => {
   const signed = b.let(b.signExtend(x, width));
   const result = b.let(b.truncate(b.op('sar', signed, count), width));
-  const carry = b.op('and', b.op('sar', signed, b.op('sub', count, b.constant(1))), b.constant(1));
+  const carry = lowest(b, b.op('sar', signed, b.op('sub', count, b.constant(1))));
   b.write(0, result);
   b.flagsResult(result, width, carry, b.constant(0));
 });
@@ -51,7 +59,7 @@ const sar = counted((b, x, count, width) => {
 /** Rotates change CF and OF only. The count is taken modulo the width, but CF is updated for any non-zero masked count. */
 const rotate = (left: boolean) => counted((b, x, count, width) => {
   let result: Value;
-  if (width === 32) result = b.op('rotl', x, left ? count : b.op('sub', b.constant(32), count));
+  if (width >= 32) result = b.op('rotl', x, left ? count : b.op('sub', b.constant(width), count));
   else {
     const by = b.let(b.op('and', count, b.constant(width - 1)));
     const back = b.op('and', b.op('sub', b.constant(width), by), b.constant(width - 1));
@@ -61,13 +69,17 @@ const rotate = (left: boolean) => counted((b, x, count, width) => {
   b.write(0, result);
   const top = b.let(bit(b, result, width - 1));
   if (left) {
-    const carry = b.let(b.op('and', result, b.constant(1)));
+    const carry = b.let(lowest(b, result));
     b.setFlags({ C: carry, O: xor(b, top, carry) });
   } else b.setFlags({ C: top, O: xor(b, top, bit(b, result, width - 2)) });
 });
 
 /** Rotate through carry: a rotation of width + 1 bits, CF on top. */
 const rotateThroughCarry = (left: boolean) => counted((b, x, count, width) => {
+  if (width === 64) {
+    rotateThroughCarry64(b, x, count, left);
+    return;
+  }
   const span = width + 1;
   const by = b.let(b.extend64(width === 32 ? count : b.op('remU', count, b.constant(span)), false));
   const carryIn = b.flag('C');
@@ -83,18 +95,36 @@ const rotateThroughCarry = (left: boolean) => counted((b, x, count, width) => {
   b.setFlags({ C: carry, O: left ? xor(b, top, carry) : xor(b, top, bit(b, result, width - 2)) });
 });
 
+/** 65 bits. Counts are 1 to 63, so that the operand's own bits come back in two steps: a shift by 64 is none. */
+function rotateThroughCarry64(b: Builder, x: Value, count: Value, left: boolean): void {
+  const there = left ? 'shl' : 'shr';
+  const back = left ? 'shr' : 'shl';
+  const rest = b.let(b.op('sub', b.constant(64), count));
+  const carryIn = b.op('shl', b.extend64(b.flag('C'), false), left ? b.op('sub', count, b.constant(1)) : rest);
+  const wrapped = b.op(back, b.op(back, x, b.constant(1)), rest);
+  const result = b.let(b.op('or', b.op('or', b.op(there, x, count), carryIn), wrapped));
+  const carry = b.let(lowest(b, b.op('shr', x, left ? rest : b.op('sub', count, b.constant(1)))));
+  b.write(0, result);
+  const top = bit(b, result, 63);
+  b.setFlags({ C: carry, O: xor(b, top, left ? carry : bit(b, result, 62)) });
+}
+
 /** SHLD / SHRD. A 16-bit count above 16 is undefined in the manual; the bits then come from destination:source:destination. */
 const doubleShift = (left: boolean): Semantics => (b) => {
   const width = b.width;
   const x = b.readForWrite(0);
   const y = b.read(1);
-  const count = b.let(b.op('and', b.read(2), b.constant(31)));
+  const count = b.let(b.op('and', b.read(2), b.constant(countMask(width))));
   b.if(count, () => {
     const wide = (v: Value, at: number) => b.op('shl', b.extend64(v, false), b.constant(at, 64));
     const by = b.let(b.extend64(count, false));
     let result: Value;
     let carry: Value;
-    if (width === 32) {
+    if (width === 64) {
+      const rest = b.let(b.op('sub', b.constant(64), count));
+      result = left ? b.op('or', b.op('shl', x, count), b.op('shr', y, rest)) : b.op('or', b.op('shr', x, count), b.op('shl', y, rest));
+      carry = lowest(b, b.op('shr', x, left ? rest : b.op('sub', count, b.constant(1))));
+    } else if (width === 32) {
       const pair = b.let(left ? b.op('or', wide(x, 32), wide(y, 0)) : b.op('or', wide(y, 32), wide(x, 0)));
       result = left ? b.wrap32(b.op('shr', b.op('shl', pair, by), b.constant(32, 64))) : b.wrap32(b.op('shr', pair, by));
       carry = left
@@ -109,14 +139,14 @@ const doubleShift = (left: boolean): Semantics => (b) => {
     const carried = b.let(carry);
     b.write(0, kept);
     b.flagsResult(kept, width, carried, xor(b, bit(b, kept, width - 1), bit(b, x, width - 1)));
-  });
+  }, () => writeBack(b, x));
 };
 
 /** The selected bit goes to CF; a register bit offset into memory reaches beyond the operand (SDM Vol. 2A, BT). */
 const bitTest = (change: 'none' | 'set' | 'reset' | 'complement'): Semantics => (b) => {
-  const width = b.width as 16 | 32;
+  const width = b.width as 16 | 32 | 64;
   const offset = b.read(1);
-  const mask = b.let(b.op('shl', b.constant(1), b.op('and', offset, b.constant(width - 1))));
+  const mask = b.let(b.op('shl', b.constant(1, width), b.op('and', offset, b.constant(width - 1))));
   const changed = (x: Value): Value =>
     b.truncate(change === 'set' ? b.op('or', x, mask) : change === 'reset' ? b.op('and', x, b.not(mask)) : b.op('xor', x, mask), width);
   const carryOf = (x: Value): Value => b.op('ne', b.op('and', x, mask), b.constant(0));
@@ -127,7 +157,8 @@ const bitTest = (change: 'none' | 'set' | 'reset' | 'complement'): Semantics => 
     b.setFlags({ C: carry });
     return;
   }
-  const words = b.op('sar', b.signExtend(offset, width), b.constant(width === 32 ? 5 : 4));
+  const index = b.op('sar', b.signExtend(offset, width), b.constant(Math.log2(width)));
+  const words = b.long && width !== 64 ? b.extend64(index, true) : index;
   const address = b.offsetBy(b.address(0), b.op('mul', words, b.constant(width / 8)));
   const x = change === 'none' ? b.load(address, width) : b.loadForWrite(address, width);
   const carry = b.let(carryOf(x));
@@ -138,9 +169,22 @@ const bitTest = (change: 'none' | 'set' | 'reset' | 'complement'): Semantics => 
 const bitScan = (forward: boolean): Semantics => (b) => {
   const x = b.read(1);
   // Zero source: ZF is set and, as on every processor since the Pentium Pro, the destination keeps its value.
-  b.if(x, () => b.write(0, forward ? b.ctz(x) : b.op('sub', b.constant(31), b.clz(x))));
+  b.if(x, () => b.write(0, forward ? b.ctz(x) : b.op('sub', b.constant(b.width === 64 ? 63 : 31, b.width), b.clz(x))));
   b.setFlags({ Z: b.isZero(x) });
 };
+
+/** The bytes of a value in the opposite order. */
+export function reversed(b: Builder, x: Value, width: 16 | 32 | 64): Value {
+  if (width === 16) return b.truncate(b.op('or', b.op('shl', x, b.constant(8)), b.op('shr', x, b.constant(8))), 16);
+  if (width === 64) {
+    const low = b.let(reversed(b, b.let(b.wrap32(x)), 32));
+    const high = b.let(reversed(b, b.let(b.wrap32(b.op('shr', x, b.constant(32)))), 32));
+    return b.op('or', b.op('shl', b.extend64(low, false), b.constant(32)), high);
+  }
+  const even = b.op('and', b.op('rotl', x, b.constant(8)), b.constant(0x00ff00ff));
+  const odd = b.op('and', b.op('rotl', x, b.constant(24)), b.constant(0xff00ff00 | 0));
+  return b.op('or', even, odd);
+}
 
 const shiftEncodings = (digit: number): string[] =>
   [`D0 /${digit} : Eb 1`, `D1 /${digit} : Ev 1`, `C0 /${digit} : Eb Ib`, `C1 /${digit} : Ev Ib`, `D2 /${digit} : Eb CL`, `D3 /${digit} : Ev CL`];
@@ -206,10 +250,15 @@ export const logicRows: readonly InstructionSpec[] = [
         b.write(0, b.constant(0));
         return;
       }
-      const x = b.read(0);
-      const even = b.op('and', b.op('rotl', x, b.constant(8)), b.constant(0x00ff00ff));
-      const odd = b.op('and', b.op('rotl', x, b.constant(24)), b.constant(0xff00ff00 | 0));
-      b.write(0, b.let(b.op('or', even, odd)));
+      b.write(0, b.let(reversed(b, b.read(0), b.width as 32 | 64)));
+    },
+  },
+  {
+    mnemonic: 'popcnt', title: 'Count bits set to 1', encodings: ['F3 0F B8 /r : Gv Ev'], feature: 'popcnt', flags: { writes: 'Z', clears: 'OSAPC' }, access: ['w', 'r'],
+    semantics: (b) => {
+      const x = b.read(1);
+      b.write(0, b.let(b.popcnt(x)));
+      b.setArithmeticFlags(b.let(b.op('shl', b.isZero(x), b.constant(6))));
     },
   },
   ...conditions.map((condition, i): InstructionSpec => ({

@@ -2,7 +2,7 @@
 import type { Address, Builder, Semantics, Value, Width } from '../builder';
 import type { InstructionSpec } from '../types';
 
-type Size = 8 | 16 | 32;
+type Size = 8 | 16 | 32 | 64;
 const SI = 6, DI = 7;
 
 /** DS:rSI, override honoured. */
@@ -14,7 +14,7 @@ const destination = (b: Builder): Address => b.implicitAddress(0, b.register(DI,
 function advance(b: Builder, register: number, bytes: number): void {
   const width = b.addressSize as Width;
   const down = b.op('and', b.systemFlags(), b.constant(0x400));
-  const delta = b.select(down, b.constant(-bytes), b.constant(bytes));
+  const delta = b.select(down, b.constant(-bytes, width), b.constant(bytes, width));
   b.setRegister(register, width, b.let(b.truncate(b.op('add', b.register(register, width), delta), width)));
 }
 
@@ -96,12 +96,17 @@ const families: readonly Family[] = [
 
 const hex = (n: number): string => n.toString(16).toUpperCase().padStart(2, '0');
 
+const sizes = [['b', 8, 0, ''], ['w', 16, 1, 'o16'], ['d', 32, 1, 'o32'], ['q', 64, 1, 'o64']] as const;
+const isPort = (family: Family): boolean => family.name === 'ins' || family.name === 'outs';
+
 const stringRows: readonly InstructionSpec[] = families.flatMap((family) =>
-  ([['b', 8, 0, ''], ['w', 16, 1, 'o16'], ['d', 32, 1, 'o32']] as const).map(([letter, size, low, attribute]): InstructionSpec => ({
-    mnemonic: family.name + letter, title: family.title, encodings: [`${hex(family.opcode + low)} : ; ${attribute}`], size,
-    feature: size === 32 ? '386' : family.feature, repeat: family.repeat,
+  sizes.filter(([, size]) => size !== 64 || !isPort(family)).map(([letter, size, low, attribute]): InstructionSpec => ({
+    mnemonic: family.name + letter, title: family.title, size,
+    // Ports have at most 32 bits: REX.W changes nothing there.
+    encodings: [`${hex(family.opcode + low)} : ; ${attribute}`, ...(size === 32 && isPort(family) ? [`${hex(family.opcode + low)} : ; o64 asm-`] : [])],
+    feature: size === 64 ? 'x64' : size === 32 ? '386' : family.feature, repeat: family.repeat,
     flags: { reads: 'D', ...(family.flags ? { writes: family.flags } : {}) },
-    privilege: family.name === 'ins' || family.name === 'outs' ? 'iopl' : undefined,
+    privilege: isPort(family) ? 'iopl' : undefined,
     implicit: { reads: family.reads, writes: family.writes }, semantics: family.semantics(size),
   })));
 

@@ -1,5 +1,5 @@
 /** Instructions of the operating system: descriptor tables, control and debug registers, MSRs, identification, fast system calls. */
-import type { Builder, Semantics } from '../builder';
+import type { Builder, Semantics, Value } from '../builder';
 import type { InstructionSpec } from '../types';
 
 const UNDEFINED_OPCODE = 6;
@@ -10,15 +10,27 @@ const protectedOnly = (body: Semantics): Semantics => (b) => {
   body(b);
 };
 
-const storeTable = (register: 'gdtr' | 'idtr'): Semantics => (b) => {
+const GENERAL_PROTECTION = 13;
+const CR4_UMIP = 1 << 11;
+const CR4_FSGSBASE = 1 << 16;
+
+/** CR4.UMIP keeps what these instructions show from programs. */
+const hidden = (body: Semantics): Semantics => (b) => {
+  const kept = b.op('ne', b.op('and', b.controlRegister(4), b.constant(CR4_UMIP)), b.constant(0));
+  b.raiseIf(b.op('and', kept, b.op('ne', b.privilegeLevel(), b.constant(0))), GENERAL_PROTECTION);
+  body(b);
+};
+
+const storeTable = (register: 'gdtr' | 'idtr'): Semantics => hidden((b) => {
+  const width = b.long ? 64 : 32;
   const address = b.address(0);
   const base = b.offsetBy(address, 2);
   // Both parts are proved writable before either is written.
   b.loadForWrite(address, 16);
-  b.loadForWrite(base, 32);
+  b.loadForWrite(base, width);
   b.store(address, 16, b.descriptorTable(register, 'limit'));
-  b.store(base, 32, b.descriptorTable(register, 'base'));
-};
+  b.store(base, width, b.descriptorTable(register, 'base'));
+});
 
 /** The check of privilege comes before the operand is read: outside level 0 the callout refuses, whatever it is given. */
 const refuseUnprivileged = (b: Builder, name: 'lgdt' | 'lidt' | 'lldt' | 'ltr' | 'lmsw'): void =>
@@ -33,16 +45,33 @@ const loadTable = (name: 'lgdt' | 'lidt'): Semantics => (b) => {
   refuseUnprivileged(b, name);
   const address = b.address(0);
   const limit = b.load(address, 16);
-  const base = b.load(b.offsetBy(address, 2), 32);
-  // A 16-bit operand size loads 24 bits of base.
-  b.callout(name, limit, b.operandSize === 16 ? b.op('and', base, b.constant(0xffffff)) : base);
+  const base = b.load(b.offsetBy(address, 2), b.long ? 64 : 32);
+  // A 16-bit operand size loads 24 bits of base, except in 64-bit mode.
+  b.callout(name, limit, b.operandSize === 16 && !b.long ? b.op('and', base, b.constant(0xffffff)) : base);
 };
 
 /** SLDT, STR, SMSW: a register destination takes the operand size, memory sixteen bits. */
-const storeWord = (value: (b: Parameters<Semantics>[0]) => ReturnType<Parameters<Semantics>[0]['constant']>): Semantics => (b) => {
+const storeWord = (value: (b: Builder) => Value): Semantics => hidden((b) => {
   const word = value(b);
   if (b.isMemory(0)) b.store(b.address(0), 16, b.let(b.truncate(word, 16)));
   else b.write(0, b.let(b.truncate(word, b.width)));
+});
+
+/** Control and debug registers are as wide as the code. */
+const moveFrom = (name: 'movFromCr' | 'movFromDr'): Semantics => (b) => {
+  const value = b.callout(name, b.registerNumber(1));
+  b.write(0, b.long ? b.calloutWide() : value);
+};
+
+const segmentBase = (register: 'fsBase' | 'gsBase', write: boolean): Semantics => (b) => {
+  b.raiseIf(b.isZero(b.op('and', b.controlRegister(4), b.constant(CR4_FSGSBASE))), UNDEFINED_OPCODE);
+  if (!write) {
+    b.write(0, b.let(b.width === 64 ? b.wideState(register) : b.wrap32(b.wideState(register))));
+    return;
+  }
+  const base = b.let(b.width === 64 ? b.read(0) : b.extend64(b.read(0), false));
+  b.raiseIf(b.isZero(b.isCanonical(base)), GENERAL_PROTECTION);
+  b.setWideState(register, base);
 };
 
 /** LAR and LSL answer in ZF and leave the destination alone when the selector is not good. */
@@ -109,7 +138,7 @@ export const systemRows: readonly InstructionSpec[] = [
   { mnemonic: 'wbinvd', title: 'Write back and invalidate caches', encodings: ['0F 09 :'], feature: '486', privilege: 'cpl0', semantics: (b) => { b.callout('wbinvd'); } },
   {
     mnemonic: 'mov', title: 'Move from control register', encodings: ['0F 20 /r : Rd Cd'], feature: '386', access: ['w', 'r'], privilege: 'cpl0',
-    semantics: (b) => b.write(0, b.callout('movFromCr', b.registerNumber(1))),
+    semantics: moveFrom('movFromCr'),
   },
   {
     mnemonic: 'mov', title: 'Move to control register', encodings: ['0F 22 /r : Cd Rd'], feature: '386', access: ['w', 'r'], privilege: 'cpl0', ends: true,
@@ -120,7 +149,7 @@ export const systemRows: readonly InstructionSpec[] = [
   },
   {
     mnemonic: 'mov', title: 'Move from debug register', encodings: ['0F 21 /r : Rd Dd'], feature: '386', access: ['w', 'r'], privilege: 'cpl0',
-    semantics: (b) => b.write(0, b.callout('movFromDr', b.registerNumber(1))),
+    semantics: moveFrom('movFromDr'),
   },
   {
     mnemonic: 'mov', title: 'Move to debug register', encodings: ['0F 23 /r : Dd Rd'], feature: '386', access: ['w', 'r'], privilege: 'cpl0', ends: true,
@@ -131,6 +160,8 @@ export const systemRows: readonly InstructionSpec[] = [
   },
   { mnemonic: 'hlt', title: 'Halt', encodings: ['F4 :'], privilege: 'cpl0', ends: true, control: 'halt', semantics: calloutAndLeave('hlt') },
   { mnemonic: 'ud2', title: 'Undefined instruction', encodings: ['0F 0B :'], feature: 'p6', exceptions: ['#UD always'], ends: true, semantics: (b) => b.raise(UNDEFINED_OPCODE) },
+  { mnemonic: 'ud1', aliases: ['ud2b'], title: 'Undefined instruction', encodings: ['0F B9 /r : Gv Ev'], feature: 'p6', access: ['-', '-'], exceptions: ['#UD always'], ends: true, semantics: (b) => b.raise(UNDEFINED_OPCODE) },
+  { mnemonic: 'ud0', title: 'Undefined instruction', encodings: ['0F FF /r : Gv Ev'], feature: 'p6', access: ['-', '-'], exceptions: ['#UD always'], ends: true, semantics: (b) => b.raise(UNDEFINED_OPCODE) },
   { mnemonic: 'rsm', title: 'Resume from system management mode', encodings: ['0F AA :'], feature: 'pentium', exceptions: ['#UD outside SMM'], ends: true, semantics: (b) => b.raise(UNDEFINED_OPCODE) },
   { mnemonic: 'cpuid', title: 'CPU identification', encodings: ['0F A2 :'], feature: 'pentium', implicit: { reads: ['eax', 'ecx'], writes: ['eax', 'ebx', 'ecx', 'edx'] }, semantics: (b) => { b.callout('cpuid'); } },
   {
@@ -141,5 +172,32 @@ export const systemRows: readonly InstructionSpec[] = [
   { mnemonic: 'wrmsr', title: 'Write model-specific register', encodings: ['0F 30 :'], feature: 'msr', privilege: 'cpl0', implicit: { reads: ['eax', 'ecx', 'edx'] }, ends: true, semantics: calloutAndLeave('wrmsr') },
   { mnemonic: 'rdpmc', title: 'Read performance-monitoring counter', encodings: ['0F 33 :'], feature: 'rdpmc', implicit: { reads: ['ecx'], writes: ['eax', 'edx'] }, semantics: (b) => { b.callout('rdpmc'); } },
   { mnemonic: 'sysenter', title: 'Fast system call', encodings: ['0F 34 :'], feature: 'sep', privilege: 'protected', ends: true, control: 'call', semantics: calloutAt('sysenter') },
+  { mnemonic: 'syscall', title: 'Fast system call', encodings: ['0F 05 :'], feature: 'x64', exceptions: ['#UD outside 64-bit mode or if EFER.SCE = 0'], implicit: { writes: ['rcx', 'r11'] }, ends: true, control: 'call', semantics: calloutAt('syscall') },
+  { mnemonic: 'sysret', title: 'Return from fast system call', encodings: ['0F 07 :'], feature: 'x64', privilege: 'cpl0', implicit: { reads: ['rcx', 'r11'] }, ends: true, control: 'return', semantics: calloutAt('sysret') },
+  {
+    mnemonic: 'swapgs', title: 'Swap GS base register', encodings: ['0F 01 F8 : ; only64'], feature: 'x64', privilege: 'cpl0',
+    semantics: (b) => {
+      b.raiseIf(b.privilegeLevel(), GENERAL_PROTECTION);
+      const base = b.wideState('gsBase');
+      b.setWideState('gsBase', b.wideState('kernelGsBase'));
+      b.setWideState('kernelGsBase', base);
+    },
+  },
+  { mnemonic: 'rdtscp', title: 'Read time-stamp counter and processor number', encodings: ['0F 01 F9 :'], feature: 'rdtscp', implicit: { writes: ['eax', 'ecx', 'edx'] }, exceptions: ['#GP(0) if CR4.TSD = 1 and CPL > 0'], semantics: (b) => { b.callout('rdtscp'); } },
+  {
+    mnemonic: 'invpcid', title: 'Invalidate process-context identifier', encodings: ['66 0F 38 82 /r : Gy Mx ; d64'], feature: 'invpcid', access: ['r', 'r'], privilege: 'cpl0', ends: true,
+    semantics: (b) => {
+      b.raiseIf(b.privilegeLevel(), GENERAL_PROTECTION);
+      const address = b.address(1);
+      const low = b.load(address, 64);
+      const high = b.load(b.offsetBy(address, 8), 64);
+      b.callout('invpcid', b.width === 64 ? b.read(0) : b.extend64(b.read(0), false), low, high);
+      b.leaveToNext();
+    },
+  },
+  { mnemonic: 'rdfsbase', title: 'Read FS base', encodings: ['F3 0F AE /0 : Ry ; only64'], feature: 'fsgsbase', access: ['w'], exceptions: ['#UD if CR4.FSGSBASE = 0'], semantics: segmentBase('fsBase', false) },
+  { mnemonic: 'rdgsbase', title: 'Read GS base', encodings: ['F3 0F AE /1 : Ry ; only64'], feature: 'fsgsbase', access: ['w'], exceptions: ['#UD if CR4.FSGSBASE = 0'], semantics: segmentBase('gsBase', false) },
+  { mnemonic: 'wrfsbase', title: 'Write FS base', encodings: ['F3 0F AE /2 : Ry ; only64'], feature: 'fsgsbase', access: ['r'], exceptions: ['#UD if CR4.FSGSBASE = 0', '#GP(0) if the address is not canonical'], semantics: segmentBase('fsBase', true) },
+  { mnemonic: 'wrgsbase', title: 'Write GS base', encodings: ['F3 0F AE /3 : Ry ; only64'], feature: 'fsgsbase', access: ['r'], exceptions: ['#UD if CR4.FSGSBASE = 0', '#GP(0) if the address is not canonical'], semantics: segmentBase('gsBase', true) },
   { mnemonic: 'sysexit', title: 'Return from fast system call', encodings: ['0F 35 :'], feature: 'sep', privilege: 'cpl0', ends: true, control: 'return', semantics: calloutAt('sysexit') },
 ];

@@ -37,7 +37,7 @@ function shiftCount(i: Instruction, ecx: number): number {
   return (last === 'CL' ? ecx : last === '1' ? 1 : i.immediate) & 31;
 }
 
-const widthOf = (i: Instruction): number => formOperands(i.encoding, i.operandSize === 16 ? 16 : 32, i.memory)[0]?.width ?? 32;
+const widthOf = (i: Instruction): number => formOperands(i.encoding, i.operandSize, i.memory, i.codeSize === 64)[0]?.width ?? 32;
 
 /** EFLAGS bits that the instruction leaves undefined, given ECX before it. */
 export function undefinedFlags(i: Instruction, ecx: number): number {
