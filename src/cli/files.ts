@@ -64,3 +64,14 @@ export function writeOutput(path: string, content: Uint8Array | string): void {
     throw new CliError(`${path} cannot be written: ${fileReason(error)}`);
   }
 }
+
+/** Puts a new content into the place of a file: an interruption leaves the old one or the new one. @throws CliError */
+export function replaceFile(path: string, content: Uint8Array): void {
+  const beside = `${path}.new`;
+  try {
+    fs.writeFileSync(beside, content);
+    fs.renameSync(beside, path);
+  } catch (error) {
+    throw new CliError(`${path} cannot be written back: ${fileReason(error)}`, fs.existsSync(beside) ? `What the guest changed is in ${beside}.` : undefined);
+  }
+}

@@ -2,7 +2,9 @@
 import path from 'node:path';
 import type { MachineConfiguration } from '../protocol/messages';
 import { BOOT_ADDRESS } from '../vmm/machine/bios/layout';
-import { detect } from '../vmm/machine/loaders/detect';
+import type { WritableDrive } from '../vmm/machine/drives';
+import { diskFormat, openDisk } from '../vmm/machine/images/open';
+import { detect, driveFor } from '../vmm/machine/loaders/detect';
 import { assembleFile, diagnosticsText, requireAssembled } from './assemble';
 import { CliError } from './errors';
 import { readInput } from './files';
@@ -15,6 +17,8 @@ export interface GuestOptions {
   readonly initrd?: string;
   readonly fda?: string;
   readonly hda?: string;
+  readonly hdaBacking?: string;
+  readonly hdb?: string;
   readonly cdrom?: string;
   readonly bios?: string;
   readonly vgaBios?: string;
@@ -34,11 +38,8 @@ export const MEMORY_MIB = 32, LINUX_MEMORY_MIB = 256;
 
 /** @throws CliError, MachineError */
 export function guestConfiguration(file: string | undefined, options: GuestOptions): MachineConfiguration {
-  if (options.cdrom !== undefined) {
-    throw new CliError(`--cdrom ${options.cdrom}: the machine has no CD-ROM drive that can be booted (El Torito)`, 'Use --hda with a disk image, or --fda with a floppy image.');
-  }
-  const named = options.hda ?? options.fda;
-  if (file === undefined && named === undefined && options.bios === undefined) throw new CliError('There is nothing to run', 'Name a file, or give --hda or --fda an image to boot from.');
+  const named = options.hda ?? options.fda ?? options.cdrom;
+  if (file === undefined && named === undefined && options.bios === undefined) throw new CliError('There is nothing to run', 'Name a file, or give --hda, --fda or --cdrom an image to boot from.');
   const boot = file === undefined ? { image: new Uint8Array(), boot: 'auto' as const } : program(file, options.loadAddress);
   const kernel = kernelKinds.find((kind) => kind === boot.boot);
   if (!kernel) {
@@ -48,8 +49,11 @@ export function guestConfiguration(file: string | undefined, options: GuestOptio
   const initrd = options.initrd === undefined ? undefined : { name: path.basename(options.initrd), bytes: readInput(options.initrd) };
   return {
     name: path.basename(file ?? named ?? options.bios ?? ''), memoryMiB: options.memory ?? (boot.boot === 'linux' ? LINUX_MEMORY_MIB : MEMORY_MIB), mmu: options.mmu, pace: options.pace, ...boot,
-    ...(options.fda !== undefined && { floppy: drive(options.fda) }),
-    ...(options.hda !== undefined && { hardDisk: drive(options.hda) }),
+    ...(options.fda !== undefined && { floppy: diskette(options.fda) }),
+    ...(options.hda !== undefined && { hardDisk: hardDisk(options.hda, options.hdaBacking) }),
+    ...(options.hdaBacking !== undefined && { hardDiskBacking: readInput(options.hdaBacking) }),
+    ...(options.hdb !== undefined && { secondDisk: hardDisk(options.hdb) }),
+    ...(options.cdrom !== undefined && { cdrom: readInput(options.cdrom) }),
     ...(options.bios !== undefined && { bios: readInput(options.bios) }),
     ...(options.vgaBios !== undefined && { vgaBios: readInput(options.vgaBios) }),
     ...(options.append !== undefined && { commandLine: options.append }),
@@ -78,9 +82,35 @@ function assembled(file: string, given: number | undefined): Boot {
   return { image: bytes, boot: 'flat', loadAddress, entry: loadAddress };
 }
 
-/** An image for --fda or --hda: anything that is no container of another format. */
-function drive(file: string): Uint8Array {
+/** A drive whose contents the guest may change, and the file that it was read from. */
+export interface DriveFile {
+  readonly drive: WritableDrive;
+  readonly path: string;
+}
+
+/** The files to write to for --write-back. @throws CliError for images that can only be read */
+export function writableFiles(file: string | undefined, options: Pick<GuestOptions, 'fda' | 'hda' | 'hdb'>, { image, boot }: MachineConfiguration): DriveFile[] {
+  const program = file !== undefined && boot === 'disk' && !sourceExtensions.test(file) ? [{ drive: driveFor(image), path: file }] : [];
+  const named = ([['floppy', options.fda], ['hardDisk', options.hda], ['secondDisk', options.hdb]] as const)
+    .flatMap(([drive, path]) => (path === undefined ? [] : [{ drive, path }]));
+  const files = [...program, ...named];
+  for (const { path } of files) {
+    const format = diskFormat(readInput(path));
+    if (format !== 'raw' && format !== 'vdi') throw new CliError(`--write-back: ${path} is a ${format} image, which can only be read`, 'Convert it first: qemu-img convert -O vdi IN OUT.');
+  }
+  return files;
+}
+
+/** An image for --fda: nothing that is a container of another format. */
+function diskette(file: string): Uint8Array {
   const bytes = readInput(file);
   detect(file, bytes);
+  return bytes;
+}
+
+/** An image for a hard disk, opened once so that a complaint names the file. */
+function hardDisk(file: string, backing?: string): Uint8Array {
+  const bytes = readInput(file);
+  openDisk(file, bytes, backing === undefined ? undefined : { file: backing, bytes: readInput(backing) });
   return bytes;
 }

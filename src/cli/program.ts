@@ -14,8 +14,9 @@ const MEMORY_MIB_MAX = 2048;
 const runHelp = `
 What FILE is gets detected: assembly source (.asm, .nasm, .s, .inc), a Linux
 kernel (bzImage), a multiboot kernel (ELF), a disk image (boot sector
-signature), else a flat binary, loaded at 0x7C00 in real mode. Without FILE the
-machine boots from --fda or --hda.
+signature, VDI, qcow2, VMDK), a CD (ISO 9660), else a flat binary, loaded at
+0x7C00 in real mode. Without FILE the machine boots from --fda, --hda or
+--cdrom.
 
 Standard output gets what the guest writes to its serial port and to the debug
 port 0xE9, then what --screen, --registers and --counters ask for. How the run
@@ -60,9 +61,12 @@ export function createProgram(version: string, finished: (status: number) => voi
     .option('--initrd <file>', 'initial ramdisk of a Linux kernel, module of a multiboot kernel')
     .option('--fda <image>', 'floppy in drive A')
     .option('--hda <image>', 'first hard disk')
+    .option('--hda-backing <image>', 'the image that --hda holds the differences to')
+    .option('--hdb <image>', 'second hard disk')
+    .option('--cdrom <image>', 'disc in the CD drive')
+    .option('--write-back', 'at the end write what the guest has changed to the images (raw and VDI); without it they stay as they are')
     .option('--bios <image>', 'BIOS that boots the disks instead of the built-in one')
     .option('--vga-bios <image>', 'VGA BIOS for --bios')
-    .option('--cdrom <image>', 'CD-ROM (refused: no drive that can be booted yet)')
     .addOption(new Option('--mmu <policy>', 'how guest memory is virtualized').choices(['shadow']).default('shadow'))
     .addOption(new Option('--load-address <address>', 'load FILE as a flat binary there and start it').argParser(address))
     .addOption(new Option('--max-instructions <N>', 'end after N guest instructions (k, M, G allowed)').argParser(whole(1, Number.MAX_SAFE_INTEGER)))

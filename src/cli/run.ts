@@ -8,12 +8,12 @@ import type { MachineApi } from '../vmm/machine/api';
 import { createMachine } from '../vmm/machine/machine';
 import { Bell } from './bell';
 import { CliError } from './errors';
-import { fileReason } from './files';
+import { fileReason, replaceFile } from './files';
 import { countersJson, countersTable, type RunSummary } from './format/counters';
 import { postMortemText } from './format/post-mortem';
 import { registersText } from './format/registers';
 import { heading } from './format/text';
-import { guestConfiguration, type GuestOptions } from './guest';
+import { guestConfiguration, writableFiles, type DriveFile, type GuestOptions } from './guest';
 import { noInput, StandardInput, terminalHelp } from './input';
 import { Output } from './output';
 import { runMachine, type RunEnd } from './run-loop';
@@ -26,6 +26,7 @@ export interface RunOptions extends Omit<GuestOptions, 'pace'> {
   readonly registers?: boolean;
   readonly screen: 'end' | 'none';
   readonly type?: string;
+  readonly writeBack?: boolean;
 }
 
 export const TIMEOUT_STATUS = 124;
@@ -39,6 +40,7 @@ export async function run(file: string | undefined, options: RunOptions): Promis
   const interactive = options.serial === 'stdio' && process.stdin.isTTY === true;
   const configuration = guestConfiguration(file, { ...options, pace: options.pace ?? (interactive ? 'realtime' : 'max') });
   const scancodes = keysOf(options.type);
+  const writable = options.writeBack ? writableFiles(file, options, configuration) : [];
   const output = new Output(process.stdout);
   const serial = serialOutput(options.serial, output);
   const bell = new Bell();
@@ -67,6 +69,7 @@ export async function run(file: string | undefined, options: RunOptions): Promis
       stopped: () => (output.closed ? { kind: 'interrupted', signal: 'SIGPIPE' } : stopped),
       drained: () => output.drained(), now: () => performance.now(),
     });
+    writeBack(machine, writable);
     report(machine, end, performance.now() - begin, options, output);
     return statusOf(end);
   } finally {
@@ -74,6 +77,16 @@ export async function run(file: string | undefined, options: RunOptions): Promis
     serial.close();
     machine.dispose();
     process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate);
+  }
+}
+
+/** What the guest has changed goes to the files that it came from; each is replaced as a whole. */
+function writeBack(machine: MachineApi, files: readonly DriveFile[]): void {
+  for (const { drive, path } of files) {
+    const bytes = machine.changedDrive(drive);
+    if (bytes === undefined) continue;
+    replaceFile(path, bytes);
+    console.error(`ringside: ${path} was written back.`);
   }
 }
 

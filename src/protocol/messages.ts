@@ -3,7 +3,7 @@
  * All values survive structured cloning. Addresses are plain numbers (up to 2^53); registers wider than that travel as bigint.
  */
 
-export type BootKind = 'auto' | 'disk' | 'flat' | 'multiboot' | 'multiboot2' | 'linux' | 'pvh';
+export type BootKind = 'auto' | 'disk' | 'cdrom' | 'flat' | 'multiboot' | 'multiboot2' | 'linux' | 'pvh';
 
 /** Everything that a machine needs to start. Files travel as bytes: a worker in a browser has no file system. */
 export interface MachineConfiguration {
@@ -26,6 +26,10 @@ export interface MachineConfiguration {
   readonly floppy?: Uint8Array;
   /** Raw, VDI, qcow2 or VMDK. */
   readonly hardDisk?: Uint8Array;
+  /** What the first hard disk's image is a difference to (VDI, qcow2). */
+  readonly hardDiskBacking?: Uint8Array;
+  /** Second hard disk, as the first. */
+  readonly secondDisk?: Uint8Array;
   /** ISO 9660 image in the CD drive. */
   readonly cdrom?: Uint8Array;
   /** Initial ramdisk of a Linux kernel. */

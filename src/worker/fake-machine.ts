@@ -55,6 +55,9 @@ export class FakeMachine implements MachineApi {
     this.eip = 0x7c00;
     this.general.fill(0n);
   }
+  changedDrive(): undefined {
+    return undefined;
+  }
   readonly processor = 0;
   selectProcessor(index: number): void {
     this.received.push(`select ${index}`);

@@ -193,7 +193,7 @@ describe('bad input to ringside run', () => {
     await refused(['run', 'nowhere.img'], /nowhere\.img cannot be read: it does not exist/);
     await refused(['run', 'samples'], /samples cannot be read: it is a directory/);
     await refused(['run', hello, '--initrd', hello], /--initrd is for Linux and multiboot kernels/);
-    await refused(['run', hello, '--cdrom', 'cd.iso'], /--cdrom cd\.iso: .*CD-ROM/, /--hda/);
+    await refused(['run', hello, '--cdrom', 'cd.iso'], /cd\.iso cannot be read/);
     await refused(['run', hello, '--serial', '/nowhere/serial'], /--serial: \/nowhere\/serial cannot be written/);
     await refused(['run'], /nothing to run/);
   });

@@ -23,6 +23,9 @@ const OSCILLATOR_HERTZ = 32768;
 const UPDATE_TICKS = 73;
 const DAY_SECONDS = 86400;
 
+/** Boot devices as Bochs, QEMU and SeaBIOS code them. */
+const BOOT_CODES = { floppy: 1, hardDisk: 2, cdrom: 3 } as const;
+
 const bit = (name: string, n: number, width = 1) => ({ name, bit: n, width });
 /** What views show of the registers behind port 71h. */
 const cmosRows: readonly (readonly [index: number, name: string, description: string, fields?: DeviceRegister['fields']])[] = [
@@ -47,7 +50,7 @@ export interface RtcOptions {
   readonly startSeconds: number;
   readonly ramBytes: number;
   /** Drives tried by the BIOS, in order. */
-  readonly bootOrder?: readonly ('floppy' | 'hardDisk')[];
+  readonly bootOrder?: readonly ('floppy' | 'hardDisk' | 'cdrom')[];
   /** CMOS type of drive A: 4 is 1.44 MB, 0 none. */
   readonly floppyType?: number;
   readonly hasHardDisk?: boolean;
@@ -102,7 +105,7 @@ export class Rtc implements Device {
   /** What the set-up program of a PC would have left in the battery-backed bytes. */
   private configure(): void {
     const { ram } = this.state;
-    const { ramBytes, floppyType = 0, hasHardDisk = false, bootOrder = ['floppy', 'hardDisk'] } = this.options;
+    const { ramBytes, floppyType = 0, hasHardDisk = false, bootOrder = ['floppy', 'hardDisk', 'cdrom'] } = this.options;
     const word = (low: number, high: number, value: number): void => { ram[low] = value & 0xff; ram[high] = (value >> 8) & 0xff; };
     ram[CMOS.a] = 0x26;
     ram[CMOS.b] = HOURS24;
@@ -114,9 +117,9 @@ export class Rtc implements Device {
     word(CMOS.extendedLow, CMOS.extendedHigh, extendedKiB);
     word(CMOS.extendedLow2, CMOS.extendedHigh2, extendedKiB);
     word(CMOS.above16Low, CMOS.above16High, Math.min(0xffff, Math.max(0, Math.floor((ramBytes - 0x1000000) / 0x10000))));
-    const codes = bootOrder.map((drive) => (drive === 'floppy' ? 1 : 2));
+    const codes = bootOrder.map((drive) => BOOT_CODES[drive]);
     ram[CMOS.bootOrder1] = (codes[0] ?? 0) | (codes[1] ?? 0) << 4;
-    ram[CMOS.bootOrder2] = 0;
+    ram[CMOS.bootOrder2] = (codes[2] ?? 0) << 4;
     let sum = 0;
     for (let i = 0x10; i <= 0x2d; i++) sum += ram[i];
     word(CMOS.checksumLow, CMOS.checksumHigh, sum);

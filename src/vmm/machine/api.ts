@@ -5,6 +5,7 @@
 import type {
   AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen,
 } from '../../protocol/messages';
+import type { WritableDrive } from './drives';
 
 export type RunOutcome =
   /** The slice's instructions were retired. */
@@ -66,6 +67,8 @@ export interface MachineApi {
   postMortem(): PostMortem | undefined;
   screen(): Screen;
   devices(): DeviceSnapshot[];
+  /** The image in a drive with what the guest has written to it; undefined when it has written nothing. Throws MachineError for formats that can only be read. */
+  changedDrive(drive: WritableDrive): Uint8Array | undefined;
   /** Bytes from the other end of the line. Returns how many were taken; the line holds a bounded number, offer the rest later. */
   serialInput(port: number, bytes: Uint8Array): number;
   /** Returns how many scan codes were taken. */

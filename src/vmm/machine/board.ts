@@ -10,17 +10,20 @@ import { Hpet } from '../devices/hpet';
 import { IoApic } from '../devices/io-apic';
 import { KeyboardController } from '../devices/keyboard';
 import { LocalApic, LOCAL_APIC_BASE, LOCAL_APIC_BYTES } from '../devices/local-apic';
+import { PiixIde } from '../devices/ide/piix-ide';
 import { PciBus } from '../devices/pci/bus';
 import { HostBridge } from '../devices/pci/host-bridge';
 import { IsaBridge } from '../devices/pci/isa-bridge';
 import { PicPair } from '../devices/pic';
 import { Pit } from '../devices/pit';
 import { Power } from '../devices/power';
-import { Rtc, type RtcOptions } from '../devices/rtc';
+import { Rtc } from '../devices/rtc';
 import { Uart } from '../devices/uart';
 import type { VideoMemory } from '../devices/vga/memory';
 import { Vga } from '../devices/vga/vga';
 import { Switched, WiredOr } from '../devices/wired-or';
+import type { Drives } from './drives';
+import type { BootDrive } from './loaders/boot-state';
 import { PortMap } from './port-map';
 
 /** What the board does to the machine. */
@@ -60,16 +63,15 @@ export interface BoardOptions {
   readonly memory: BoardMemory;
   readonly videoMemory: VideoMemory;
   readonly rtcSeconds: number;
-  /** CMOS drive type of drive A; 0 for none. */
-  readonly floppyType: number;
-  readonly hasHardDisk: boolean;
+  readonly drives: Drives;
+  /** The drive to boot from first. */
+  readonly bootDrive?: BootDrive;
   readonly processors: number;
   /** What the processor model's local APIC can do. */
   readonly x2apic: boolean;
   readonly deadline: boolean;
   /** Expansion ROM of the display. */
   readonly vgaBios?: Uint8Array;
-  readonly bootOrder?: RtcOptions['bootOrder'];
 }
 
 /** The I/O APIC input of an ISA interrupt: the timer is at 2, because the 8259A pair's INTR takes 0. */
@@ -78,6 +80,12 @@ export function ioApicInput(irq: number): number {
 }
 /** I/O APIC inputs 16 to 19 are PCI's four request lines. */
 export const PCI_INPUT = 16;
+
+/** The program's drive first, then the others in their usual order. */
+function bootOrder(first: BootDrive | undefined): BootDrive[] {
+  const usual = ['floppy', 'hardDisk', 'cdrom'] as const;
+  return first === undefined ? [...usual] : [first, ...usual.filter((drive) => drive !== first)];
+}
 
 export class Board {
   readonly pic: PicPair;
@@ -120,7 +128,7 @@ export class Board {
     this.pit = new Pit({ clock, irq: timer.line });
     this.rtc = new Rtc({
       clock, irq: rtc.line, startSeconds: options.rtcSeconds, ramBytes: memory.ramBytes,
-      floppyType: options.floppyType, hasHardDisk: options.hasHardDisk, bootOrder: options.bootOrder,
+      floppyType: options.drives.floppy?.cmosType, hasHardDisk: options.drives.hasHardDisk, bootOrder: bootOrder(options.bootDrive),
     });
     this.hpet = new Hpet({
       clock, pins: this.ioApic.pins, legacy: [this.isaInterrupt(0), this.isaInterrupt(8)],
@@ -144,6 +152,7 @@ export class Board {
     });
     const functions: readonly PciFunction[] = [
       new HostBridge((first, last, bits) => memory.setShadow(first, last, bits)),
+      new PiixIde({ clock, memory, irq: [this.isaInterrupt(14), this.isaInterrupt(15)], units: options.drives.units() }),
       new IsaBridge({ bus: this.pci, irq: this.pic.irq.map((_, n) => this.isaInterrupt(n)), reset: () => hooks.reset() }),
     ];
     for (const owner of [...functions, this.vga.pci]) this.pci.add(owner);

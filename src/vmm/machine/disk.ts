@@ -1,10 +1,8 @@
-/**
- * Disk images in memory. A write goes to a copy of its sector: the bytes that came from the user's file are never changed.
- * Also the geometry that a BIOS gives to an image of some size and content.
- */
+/** Raw disks, diskettes, and the geometry that a BIOS gives to an image of some size and content. */
 import type { DiskImage } from '../devices/device';
-
-export const SECTOR_BYTES = 512;
+import { CopyOnWriteDisk } from './images/copy-on-write';
+import { SECTOR_BYTES } from './images/disk-file';
+import { RawImage } from './images/raw';
 
 export interface Geometry {
   readonly cylinders: number;
@@ -12,51 +10,11 @@ export interface Geometry {
   readonly sectorsPerTrack: number;
 }
 
-export class MemoryDisk implements DiskImage {
-  readonly sectorSize = SECTOR_BYTES;
-  readonly sectors: number;
-  private readonly written = new Map<number, Uint8Array>();
-
-  /**
-   * @param bytes the image; a last partial sector is filled up with zeros.
-   * @param sectors size of the medium when it is larger than the image (a boot sector on a floppy); what is missing reads as zeros.
-   */
-  constructor(private readonly bytes: Uint8Array, sectors = 0) {
-    this.sectors = Math.max(sectors, Math.ceil(bytes.length / SECTOR_BYTES));
-  }
-
-  /** Throws RangeError outside the disk: callers check what the guest asks for. */
-  read(sector: number, count: number): Uint8Array {
-    this.check(sector, count);
-    const result = new Uint8Array(count * SECTOR_BYTES);
-    const from = sector * SECTOR_BYTES;
-    result.set(this.bytes.subarray(Math.min(from, this.bytes.length), Math.min(from + result.length, this.bytes.length)));
-    if (this.written.size > 0) {
-      for (let n = 0; n < count; n++) {
-        const copy = this.written.get(sector + n);
-        if (copy !== undefined) result.set(copy, n * SECTOR_BYTES);
-      }
-    }
-    return result;
-  }
-
-  /** Whole sectors only. */
-  write(sector: number, bytes: Uint8Array): void {
-    if (bytes.length % SECTOR_BYTES !== 0) throw new RangeError(`${bytes.length} bytes are not whole sectors of ${SECTOR_BYTES}`);
-    const count = bytes.length / SECTOR_BYTES;
-    this.check(sector, count);
-    for (let n = 0; n < count; n++) this.written.set(sector + n, bytes.slice(n * SECTOR_BYTES, (n + 1) * SECTOR_BYTES));
-  }
-
-  /** Sectors that differ from the image as it was given. */
-  get writtenSectors(): number {
-    return this.written.size;
-  }
-
-  private check(sector: number, count: number): void {
-    if (!Number.isInteger(sector) || !Number.isInteger(count) || sector < 0 || count < 0 || sector + count > this.sectors) {
-      throw new RangeError(`sectors ${sector}…${sector + count - 1} are outside a disk of ${this.sectors}`);
-    }
+/** A raw image. */
+export class MemoryDisk extends CopyOnWriteDisk {
+  /** @param sectors size of the medium when it is larger than the image (a boot sector on a floppy). */
+  constructor(bytes: Uint8Array, sectors = 0) {
+    super(new RawImage(bytes, SECTOR_BYTES, sectors));
   }
 }
 

@@ -8,10 +8,9 @@ import type { Clock } from '../devices/device';
 import type { PhysicalMemory, PhysicalOptions } from '../mmu/physical-memory';
 import { Bios } from './bios/bios';
 import type { BiosCpu } from './bios/bios-cpu';
-import type { BiosDrive } from './bios/host';
 import { BIOS_TRAP_PORT, ROM_BASE, ROM_BYTES } from './bios/layout';
 import type { Board } from './board';
-import { floppyDisk, hardDiskGeometry, MemoryDisk } from './disk';
+import type { Drives } from './drives';
 import type { BootState } from './loaders/boot-state';
 
 export interface FirmwareEnvironment {
@@ -19,6 +18,7 @@ export interface FirmwareEnvironment {
   readonly memory: PhysicalMemory;
   readonly clock: Clock;
   readonly board: Board;
+  readonly drives: Drives;
   log(text: string): void;
   /** A BIOS image in the place of the built-in BIOS. */
   readonly bios?: Uint8Array;
@@ -29,17 +29,6 @@ const holes = [{ first: 0xa0000, last: 0xeffff }] as const;
 const TOP_OF_MEMORY = 0xffffffff;
 const ROM_END = 0x100000, LOW_ROM_BYTES = 0x20000;
 
-/** Drives by BIOS number. */
-function drivesOf({ floppy, hardDisk }: BootState): Map<number, BiosDrive> {
-  const drives = new Map<number, BiosDrive>();
-  if (floppy) drives.set(0x00, floppyDisk(floppy));
-  if (hardDisk) {
-    const disk = new MemoryDisk(hardDisk);
-    drives.set(0x80, { disk, geometry: hardDiskGeometry(disk) });
-  }
-  return drives;
-}
-
 export class Firmware {
   private readonly bios: Bios;
   private readonly biosCpu: BiosCpu;
@@ -47,7 +36,7 @@ export class Firmware {
   constructor(private readonly boot: BootState, private readonly environment: FirmwareEnvironment) {
     const { cpu, memory, clock, board } = environment;
     this.bios = new Bios({
-      memory, clock, drives: drivesOf(boot), pci: board.pci,
+      memory, clock, drives: environment.drives.biosDrives(), disc: environment.drives.disc, pci: board.pci,
       readPort: (port) => board.ports.read(port, 1),
       writePort: (port, value) => board.ports.write(port, value, 1),
       log: (text) => environment.log(text),

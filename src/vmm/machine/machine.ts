@@ -22,7 +22,7 @@ import { ROM_BYTES } from './bios/layout';
 import { Board } from './board';
 import { deviceSnapshot } from './device-snapshot';
 import { EventClock } from './clock';
-import { floppyDisk } from './disk';
+import { Drives, type WritableDrive } from './drives';
 import { Firmware } from './firmware';
 import { listInstructions } from './listing';
 import { prepareBoot } from './loaders/load';
@@ -48,6 +48,7 @@ export class Machine implements MachineApi {
   private readonly board: Board;
   private readonly clock: EventClock;
   private readonly firmware: Firmware;
+  private readonly drives: Drives;
   private readonly breakpoints = new Set<number>();
   private exceptionStops: ReadonlySet<number> = new Set();
   private watches: WatchHandle[] = [];
@@ -61,6 +62,7 @@ export class Machine implements MachineApi {
   constructor(readonly configuration: MachineConfiguration, outputs: MachineOutputs) {
     const ramBytes = checkedMemory(configuration.memoryMiB);
     const boot = prepareBoot(configuration, ramBytes);
+    this.drives = new Drives(boot.drives);
     this.instructionsPerSecond = checkedRate(configuration.instructionsPerSecond);
     // Behind RAM lie video memory, with the copy of text memory in a page of its own, and the ROM.
     const romOffset = ramBytes + VIDEO_BYTES + WASM_PAGE;
@@ -99,10 +101,9 @@ export class Machine implements MachineApi {
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, videoMemory: { bytes: new Uint8Array(memory.buffer, RAM + ramBytes, VIDEO_BYTES + TEXT_COPY_BYTES), host: RAM + ramBytes },
       rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
-      floppyType: boot.floppy === undefined ? 0 : floppyDisk(boot.floppy).cmosType, hasHardDisk: boot.hardDisk !== undefined,
+      drives: this.drives, bootDrive: boot.bootDrive,
       processors: checkedProcessors(configuration.processors), x2apic: false, deadline: false,
       ...(configuration.vgaBios && { vgaBios: configuration.vgaBios }),
-      ...(boot.bootDrive === 'hardDisk' && { bootOrder: ['hardDisk', 'floppy'] as const }),
     }, {
       interrupt: (n) => this.processors.interrupt(n),
       nmi: (n) => this.processors.nmi(n),
@@ -128,7 +129,8 @@ export class Machine implements MachineApi {
       if (debugRegisters) this.updateWatches();
     });
     this.firmware = new Firmware(boot, {
-      cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, log: (text) => outputs.log(text), ...(configuration.bios && { bios: configuration.bios }),
+      cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, drives: this.drives, log: (text) => outputs.log(text),
+      ...(configuration.bios && { bios: configuration.bios }),
     });
     this.start();
   }
@@ -533,6 +535,10 @@ export class Machine implements MachineApi {
 
   devices(): DeviceSnapshot[] {
     return this.board.devices.map(deviceSnapshot);
+  }
+
+  changedDrive(drive: WritableDrive): Uint8Array | undefined {
+    return this.drives.changed(drive);
   }
 
   serialInput(port: number, bytes: Uint8Array): number {

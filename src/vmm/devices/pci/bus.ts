@@ -22,14 +22,6 @@ export interface PciBusOptions {
   readonly maps: WindowMaps;
 }
 
-/** What is in configuration space, for views: registers by name with their present values. */
-export interface PciFunctionView {
-  readonly slot: number;
-  readonly function: number;
-  readonly title: string;
-  readonly registers: readonly (DeviceRegister & { readonly value: number })[];
-}
-
 interface Plugged {
   readonly space: ConfigurationSpace;
   /** What the maps hold now, and how to take it out. */
@@ -38,18 +30,22 @@ interface Plugged {
 
 const ones = (size: AccessSize): number => (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff);
 
+const addressRegister: DeviceRegister = {
+  address: 0xcf8, bits: 32, name: 'CONFIG_ADDRESS', description: 'Which register of which function CONFIG_DATA (CFCh) reaches; 32-bit accesses only', fields: [
+    { name: 'enable', bit: 31, width: 1 }, { name: 'bus', bit: 16, width: 8 }, { name: 'device', bit: 11, width: 5 }, { name: 'function', bit: 8, width: 3 },
+    { name: 'register', bit: 2, width: 6 },
+  ],
+};
+
+/** A function's rows by offset. A register reaches to the next one, at most to the end of its doubleword. */
+function rowsOf({ owner }: ConfigurationSpace): { row: DeviceRegister; bytes: number }[] {
+  const rows = [...headerRegisters, ...owner.configurationRegisters ?? []].sort((a, b) => a.address - b.address);
+  return rows.map((row, n) => ({ row, bytes: Math.min(rows[n + 1]?.address ?? Infinity, (row.address & ~3) + 4) - row.address }));
+}
+
 export class PciBus implements Device {
   readonly id = 'pci';
   readonly title = 'PCI bus';
-  readonly registers: readonly DeviceRegister[] = [
-    {
-      address: 0xcf8, name: 'CONFIG_ADDRESS', description: 'Which register of which function CONFIG_DATA reaches; 32-bit accesses only', fields: [
-        { name: 'enable', bit: 31, width: 1 }, { name: 'bus', bit: 16, width: 8 }, { name: 'device', bit: 11, width: 5 }, { name: 'function', bit: 8, width: 3 },
-        { name: 'register', bit: 2, width: 6 },
-      ],
-    },
-    { address: 0xcfc, name: 'CONFIG_DATA', description: 'The register selected, by byte, word or doubleword' },
-  ];
   readonly ports: readonly PortRange[] = [
     {
       first: 0xcf8, last: 0xcff, wide: true,
@@ -112,20 +108,19 @@ export class PciBus implements Device {
     entry.space.owner.configured?.(offset, size);
   }
 
-  describe(): PciFunctionView[] {
-    return this.functions.map(({ owner, bytes }) => {
-      const rows = [...headerRegisters, ...owner.configurationRegisters ?? []].sort((a, b) => a.address - b.address);
-      return {
-        slot: owner.slot, function: owner.function, title: owner.device.title,
-        registers: rows.map((row, n) => {
-          // A register reaches to the next one, at most to the end of its doubleword.
-          const end = Math.min(rows[n + 1]?.address ?? Infinity, (row.address & ~3) + 4);
-          let value = 0;
-          for (let at = end - 1; at >= row.address; at--) value = value * 0x100 + bytes[at];
-          return { ...row, value };
-        }),
-      };
-    });
+  /** CONFIG_ADDRESS, and the configuration registers of every function: index is function and offset as in CONFIG_ADDRESS. */
+  get registers(): readonly DeviceRegister[] {
+    return [addressRegister, ...this.functions.flatMap((space) => rowsOf(space).map(({ row, bytes }): DeviceRegister => ({
+      ...row, address: 0xcfc, index: (space.owner.slot << 3 | space.owner.function) << 8 | row.address, bits: 8 * bytes, name: `${space.owner.device.title}: ${row.name}`,
+    })))];
+  }
+
+  registerValues(): readonly number[] {
+    return [this.address, ...this.functions.flatMap((space) => rowsOf(space).map(({ row, bytes }) => {
+      let value = 0;
+      for (let at = row.address + bytes - 1; at >= row.address; at--) value = value * 0x100 + space.bytes[at];
+      return value;
+    }))];
   }
 
   // ---- configuration mechanism #1 ----

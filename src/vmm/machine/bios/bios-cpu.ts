@@ -102,6 +102,14 @@ export class BiosCall {
     return { cs: this.memory.read16(this.address(Seg.SS, this.sp + 2)), ip: this.memory.read16(this.address(Seg.SS, this.sp)) };
   }
 
+  /** Puts a far address on the stack, for a stub that ends with RETF. */
+  pushFar(segment: number, offset: number): void {
+    const sp = (this.sp - 4) & 0xffff;
+    this.set16(Reg.SP, sp);
+    this.memory.write16(this.address(Seg.SS, sp), offset);
+    this.memory.write16(this.address(Seg.SS, sp + 2), segment);
+  }
+
   /** Goes on at an offset of the ROM, whichever CS it was entered with. */
   jump(romOffset: number): void {
     this.cpu.setEip((ROM_BASE + romOffset - this.cpu.segmentBase(Seg.CS)) >>> 0);

@@ -8,6 +8,7 @@
  */
 import { BiosCall, Seg, type BiosCpu } from './bios-cpu';
 import { DriveService } from './drives';
+import { bootEntry, readDisc } from './el-torito';
 import type { BiosHost } from './host';
 import { KeyService } from './keys';
 import { BDA, BOOT_ADDRESS, ROM_BASE, ROM_SEGMENT } from './layout';
@@ -17,6 +18,7 @@ import { SystemService } from './system';
 import { TimeService } from './time';
 import { VideoService } from './video';
 import { CMOS } from '../../devices/rtc';
+import { SECTOR_BYTES } from '../images/disk-file';
 import { CONVENTIONAL_END, EBDA, EBDA_BYTES } from '../loaders/memory-map';
 
 /**
@@ -30,6 +32,13 @@ const chipSetUp: readonly (readonly [number, number])[] = [
   [0x0d, 0], [0xda, 0], [0xd6, 0xc0], [0xd4, 0],
   [0x3fb, 0x83], [0x3f8, 1], [0x3f9, 0], [0x3fb, 0x03], [0x3fc, 0x03],
 ];
+
+/** Boot devices by their code in CMOS; without a number it is the CD drive. */
+const bootDevices: Readonly<Record<number, { readonly name: string; readonly number?: number }>> = {
+  1: { name: 'Floppy', number: 0x00 }, 2: { name: 'Hard disk', number: 0x80 }, 3: { name: 'CD' },
+};
+/** Below are the interrupt vectors and the BIOS data area. */
+const BOOT_LOWEST = 0x600;
 
 /** AH of the PCI functions of INT 1Ah. */
 const PCI_BIOS = 0xb1;
@@ -103,6 +112,7 @@ export class Bios {
     const { memory } = host;
     for (const [port, value] of chipSetUp) host.writePort(port, value);
     this.setUpKeyboard();
+    this.drives.initialize();
     this.pci.initialize();
     // Interrupt vectors; those from 60h to 67h and from F1h are left to programs.
     for (let vector = 0; vector < 0x100; vector++) {
@@ -161,23 +171,49 @@ export class Bios {
     return this.host.readPort(0x71);
   }
 
-  /** INT 19h: loads the first sector of the first drive that has the signature 55AAh. */
+  /** INT 19h: the first device of the boot order that has something to boot. What is passed over is told. */
   private boot(c: BiosCall): void {
-    const order = this.cmos(CMOS.bootOrder1);
-    for (const code of [order & 15, order >> 4]) {
-      const number = code === 1 ? 0x00 : code === 2 ? 0x80 : undefined;
-      const drive = number === undefined ? undefined : this.host.drives.get(number);
-      if (number === undefined || drive === undefined || drive.disk.sectors === 0) continue;
-      const sector = drive.disk.read(0, 1);
-      if (sector[510] !== 0x55 || sector[511] !== 0xaa) {
-        this.video.print(`\n${number === 0 ? 'Floppy' : 'Hard disk'}: not a bootable disk (no 55AA signature).`);
-        continue;
-      }
-      this.host.memory.writeBytes(BOOT_ADDRESS, sector);
-      c.dx = number;
-      return;
+    const order = this.cmos(CMOS.bootOrder1), third = this.cmos(CMOS.bootOrder2) >> 4;
+    for (const code of [order & 15, order >> 4, third]) {
+      const device = bootDevices[code];
+      const refusal = device === undefined ? undefined : device.number === undefined ? this.bootDisc(c) : this.bootSector(c, device.number);
+      if (refusal === undefined) continue;
+      if (refusal === '') return;
+      this.video.print(`\n${device!.name}: not a bootable disk (${refusal}).`);
     }
     c.jump(rom.labels.get('bootFailed')!);
+  }
+
+  /** Undefined without such a drive, '' when its first sector has been loaded, else why not. */
+  private bootSector(c: BiosCall, number: number): string | undefined {
+    const drive = this.drives.drive(number);
+    if (drive === undefined || drive.disk.sectors === 0) return undefined;
+    let sector: Uint8Array;
+    try {
+      sector = drive.disk.read(0, 1);
+    } catch {
+      return 'its first sector cannot be read';
+    }
+    if (sector[510] !== 0x55 || sector[511] !== 0xaa) return 'no 55AA signature';
+    this.host.memory.writeBytes(BOOT_ADDRESS, sector);
+    c.dx = number;
+    c.pushFar(0, BOOT_ADDRESS);
+    return '';
+  }
+
+  /** As {@link bootSector}, for the CD drive. */
+  private bootDisc(c: BiosCall): string | undefined {
+    const { disc, memory } = this.host;
+    if (disc === undefined) return undefined;
+    const entry = bootEntry(disc);
+    if (typeof entry === 'string') return entry;
+    // An emulated drive is booted from its first sector, as the drive itself would be.
+    const bytes = SECTOR_BYTES * (entry.media === 0 ? entry.sectorCount : 1), address = entry.loadSegment << 4;
+    if (address < BOOT_LOWEST || address + bytes > CONVENTIONAL_END) return `its image of ${bytes} bytes does not fit into memory at segment ${hex4(entry.loadSegment)}h`;
+    memory.writeBytes(address, readDisc(disc, entry.start, bytes));
+    c.dx = this.drives.bootFromCd(entry, disc);
+    c.pushFar((address >> 4) & 0xf000, address & 0xffff);
+    return '';
   }
 
   /** An interrupt or exception without a handler. Interrupts are ended at the controllers; an exception is reported once. */

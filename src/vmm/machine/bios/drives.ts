@@ -1,32 +1,74 @@
 /**
- * INT 13h: sectors of the floppy and the hard disk, by cylinder, head and sector or by the extensions' block number. Transfers are complete when the call returns.
+ * INT 13h: sectors of the floppy, the hard disks and the CD, by cylinder, head and sector or by the extensions' block number. Transfers are complete when the call returns.
  * Every number comes from the guest: what is outside the disk or memory is answered with an error code in AH and the BIOS data area.
  */
+import type { DiskImage } from '../../devices/device';
 import type { BiosCall } from './bios-cpu';
 import { Seg } from './bios-cpu';
+import { emulatedDrive, type BootEntry } from './el-torito';
 import type { BiosDrive, BiosHost } from './host';
 import { BDA, ROM_SEGMENT } from './layout';
 import { RomTable } from './rom';
-import { SECTOR_BYTES } from '../disk';
+import { SECTOR_BYTES } from '../images/disk-file';
 
 /** Status codes of INT 13h. */
-export const DiskStatus = { ok: 0x00, badCommand: 0x01, sectorNotFound: 0x04, boundary: 0x09, timeout: 0x80 } as const;
+export const DiskStatus = {
+  ok: 0x00, badCommand: 0x01, writeProtected: 0x03, sectorNotFound: 0x04, boundary: 0x09, unreadable: 0x10, timeout: 0x80, removalRefused: 0xb2, writeFault: 0xcc,
+} as const;
 
 /** Most sectors of one call: 64 KiB, and what the extensions' one-byte count can hold. */
 const SECTORS_MAX = 128;
 const HARD_DISK = 0x80;
+/** Number of the CD drive while it is booted from without emulation. */
+export const CD_DRIVE = 0xe0;
+/** Bytes of the specification packet of AH=4Bh. */
+const SPECIFICATION_BYTES = 0x13;
 
 type Direction = 'read' | 'write' | 'verify';
 
+/** What was booted from a CD, for AH=4Bh. */
+interface CdBoot extends BootEntry {
+  readonly drive: number;
+}
+
 export class DriveService {
+  /** Drives by number. A CD that emulates one takes the first number, and moves the others up. */
+  private drives = new Map<number, BiosDrive>();
+  private cdBoot: CdBoot | undefined;
+
   constructor(private readonly host: BiosHost) {}
 
+  /** Numbers as after power-on. */
+  initialize(): void {
+    this.drives = new Map(this.host.drives);
+    this.cdBoot = undefined;
+  }
+
+  drive(number: number): BiosDrive | undefined {
+    return this.drives.get(number);
+  }
+
+  /** Gives the disc its number, or the drive that it emulates; the number. */
+  bootFromCd(entry: BootEntry, disc: DiskImage): number {
+    const emulated = emulatedDrive(disc, entry);
+    const number = emulated === undefined ? CD_DRIVE : entry.media < 4 ? 0 : HARD_DISK;
+    if (emulated === undefined) {
+      this.drives.set(CD_DRIVE, { disk: disc, geometry: { cylinders: 0, heads: 0, sectorsPerTrack: 0 }, readOnly: true });
+    } else {
+      const moved = [...this.drives].map(([n, drive]): [number, BiosDrive] => [(n & HARD_DISK) === number ? n + 1 : n, drive]);
+      this.drives = new Map([[number, emulated], ...moved]);
+      this.host.memory.write8(BDA.diskCount, this.hardDisks);
+    }
+    this.cdBoot = { ...entry, drive: number };
+    return number;
+  }
+
   get hardDisks(): number {
-    return [...this.host.drives.keys()].filter((n) => n >= HARD_DISK).length;
+    return [...this.drives.keys()].filter((n) => n >= HARD_DISK && n < CD_DRIVE).length;
   }
 
   private get floppies(): number {
-    return this.host.drives.size - this.hardDisks;
+    return [...this.drives.keys()].filter((n) => n < HARD_DISK).length;
   }
 
   call(c: BiosCall): void {
@@ -37,7 +79,7 @@ export class DriveService {
       c.carry = last !== 0;
       return;
     }
-    const status = this.dispatch(c, this.host.drives.get(c.dl));
+    const status = c.ah === 0x4b ? this.emulation(c) : this.dispatch(c, this.drives.get(c.dl));
     if (status === undefined) return;
     this.host.memory.write8(statusAddress, status);
     c.ah = status;
@@ -47,6 +89,7 @@ export class DriveService {
   /** The status to return, or undefined when the function has set AH and carry itself. */
   private dispatch(c: BiosCall, drive: BiosDrive | undefined): number | undefined {
     const hard = c.dl >= HARD_DISK;
+    if (c.dl >= CD_DRIVE && drive !== undefined) return this.disc(c, drive);
     if (c.ah === 0x08) return this.parameters(c, drive);
     if (c.ah === 0x15) return this.driveType(c, drive);
     if (drive === undefined) {
@@ -69,15 +112,7 @@ export class DriveService {
     if (!hard) return DiskStatus.badCommand;
     switch (c.ah) {
       case 0x09: case 0x0c: case 0x10: case 0x11: case 0x14: return DiskStatus.ok;
-      case 0x41:
-        if (c.bx !== 0x55aa) return DiskStatus.badCommand;
-        c.bx = 0xaa55;
-        // Version 1.x; subset 0: 42h–44h, 47h, 48h.
-        c.ah = 0x21;
-        c.cx = 1;
-        c.carry = false;
-        this.host.memory.write8(BDA.diskStatus, 0);
-        return undefined;
+      case 0x41: return this.extensionsPresent(c);
       case 0x42: return this.transferBlocks(c, drive, 'read');
       case 0x43: return this.transferBlocks(c, drive, 'write');
       case 0x44: return this.transferBlocks(c, drive, 'verify');
@@ -87,14 +122,76 @@ export class DriveService {
     }
   }
 
-  /** Moves sectors that are known to exist. Memory must hold them all. */
+  /** The CD drive knows the extensions only: its sectors are no cylinders and heads. */
+  private disc(c: BiosCall, drive: BiosDrive): number | undefined {
+    switch (c.ah) {
+      case 0x00: case 0x0d: case 0x10: case 0x11: case 0x49: return DiskStatus.ok;
+      case 0x15: return this.driveType(c, undefined);
+      case 0x41: return this.extensionsPresent(c);
+      case 0x42: return this.transferBlocks(c, drive, 'read');
+      case 0x43: return DiskStatus.writeProtected;
+      case 0x44: return this.transferBlocks(c, drive, 'verify');
+      case 0x45:
+        // Locking is noted nowhere, because ejecting is refused in any case.
+        c.al = c.al === 2 ? 1 : 0;
+        return DiskStatus.ok;
+      case 0x46: return DiskStatus.removalRefused;
+      case 0x47: return this.transferBlocks(c, drive, undefined);
+      case 0x48: return this.extendedParameters(c, drive);
+      default: return DiskStatus.badCommand;
+    }
+  }
+
+  /** AH=41h. Version 1.x; subset 0: 42h–44h, 47h, 48h; for removable media 45h, 46h and 49h, too. */
+  private extensionsPresent(c: BiosCall): number | undefined {
+    if (c.bx !== 0x55aa) return DiskStatus.badCommand;
+    c.bx = 0xaa55;
+    c.ah = 0x21;
+    c.cx = c.dl >= CD_DRIVE ? 3 : 1;
+    c.carry = false;
+    this.host.memory.write8(BDA.diskStatus, 0);
+    return undefined;
+  }
+
+  /** AH=4Bh: tells what was booted from a CD (AL=1), or ends the emulation (AL=0). */
+  private emulation(c: BiosCall): number {
+    const { cdBoot, host: { memory } } = this;
+    if (c.al > 1 || cdBoot === undefined || (c.dl !== cdBoot.drive && c.dl !== 0x7f)) return DiskStatus.badCommand;
+    const packet = c.address(Seg.DS, c.si);
+    if (packet + SPECIFICATION_BYTES > memory.ramBytes) return DiskStatus.badCommand;
+    const { cylinders, heads, sectorsPerTrack } = this.drives.get(cdBoot.drive)!.geometry;
+    const last = Math.max(0, cylinders - 1);
+    memory.writeBytes(packet, new Uint8Array(SPECIFICATION_BYTES));
+    memory.write8(packet, SPECIFICATION_BYTES);
+    memory.write8(packet + 1, cdBoot.media);
+    memory.write8(packet + 2, cdBoot.drive);
+    memory.write32(packet + 4, cdBoot.start);
+    memory.write16(packet + 0x0c, cdBoot.loadSegment);
+    memory.write16(packet + 0x0e, cdBoot.sectorCount);
+    if (cdBoot.media !== 0) {
+      memory.write8(packet + 0x10, last & 0xff);
+      memory.write8(packet + 0x11, (sectorsPerTrack & 0x3f) | ((last >> 2) & 0xc0));
+      memory.write8(packet + 0x12, heads - 1);
+    }
+    if (c.al === 0 && cdBoot.media !== 0) this.initialize();
+    return DiskStatus.ok;
+  }
+
+  /** Moves sectors that are known to exist. Memory must hold them all. A damaged image answers as a bad sector would. */
   private move(drive: BiosDrive, direction: Direction, sector: number, count: number, address: number): number {
-    const bytes = count * SECTOR_BYTES;
+    const bytes = count * drive.disk.sectorSize;
     const { memory } = this.host;
-    if (direction === 'verify') return DiskStatus.ok;
-    if (address + bytes > memory.ramBytes) return DiskStatus.boundary;
-    if (direction === 'read') memory.writeBytes(address, drive.disk.read(sector, count));
-    else drive.disk.write(sector, memory.readBytes(address, bytes).slice());
+    if (direction === 'write' && drive.readOnly) return DiskStatus.writeProtected;
+    if (direction !== 'verify' && address + bytes > memory.ramBytes) return DiskStatus.boundary;
+    try {
+      if (direction === 'write') drive.disk.write(sector, memory.readBytes(address, bytes).slice());
+      else {
+        const read = drive.disk.read(sector, count);
+        if (direction === 'read') memory.writeBytes(address, read);
+      }
+    } catch {
+      return direction === 'write' ? DiskStatus.writeFault : DiskStatus.unreadable;
+    }
     return DiskStatus.ok;
   }
 
@@ -123,6 +220,7 @@ export class DriveService {
     if (first === undefined) return DiskStatus.sectorNotFound;
     if (c.dl >= HARD_DISK) return DiskStatus.ok;
     const count = Math.min(drive.geometry.sectorsPerTrack, drive.disk.sectors - first);
+    if (drive.readOnly) return DiskStatus.writeProtected;
     if (count > 0) drive.disk.write(first, new Uint8Array(count * SECTOR_BYTES).fill(0xf6));
     return DiskStatus.ok;
   }
@@ -212,13 +310,13 @@ export class DriveService {
     if (size < 26) return DiskStatus.badCommand;
     const { cylinders, heads, sectorsPerTrack } = drive.geometry;
     memory.write16(buffer, size >= 30 ? 30 : 26);
-    memory.write16(buffer + 2, 2); // CHS values are valid
+    memory.write16(buffer + 2, heads === 0 ? 0x74 : 2); // removable, lockable, change line; or: CHS values are valid
     memory.write32(buffer + 4, cylinders);
     memory.write32(buffer + 8, heads);
     memory.write32(buffer + 12, sectorsPerTrack);
     memory.write32(buffer + 16, drive.disk.sectors >>> 0);
     memory.write32(buffer + 20, Math.floor(drive.disk.sectors / 0x100000000));
-    memory.write16(buffer + 24, SECTOR_BYTES);
+    memory.write16(buffer + 24, drive.disk.sectorSize);
     if (size >= 30) memory.write32(buffer + 26, 0xffffffff); // no EDD configuration table
     return DiskStatus.ok;
   }

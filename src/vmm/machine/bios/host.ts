@@ -8,6 +8,8 @@ export interface BiosDrive {
   readonly geometry: Geometry;
   /** CMOS type of a floppy drive (AH=08h answers it); undefined for a hard disk. */
   readonly cmosType?: number;
+  /** Writing is refused as for a protected medium. */
+  readonly readOnly?: boolean;
 }
 
 export interface BiosHost {
@@ -18,6 +20,8 @@ export interface BiosHost {
   writePort(port: number, value: number): void;
   /** 0x00 drive A, 0x80 the first hard disk. */
   readonly drives: ReadonlyMap<number, BiosDrive>;
+  /** The disc in the CD drive, in sectors of 2048 bytes. */
+  readonly disc?: DiskImage;
   readonly pci: Pick<PciBus, 'functions' | 'readConfiguration' | 'writeConfiguration'>;
   /** Lines for the person in front of the machine. */
   log(text: string): void;

@@ -17,7 +17,7 @@ interface Stub {
   readonly code: readonly Item[];
 }
 
-const OUT_IMM = 0xe6, IRET = 0xcf, STI = 0xfb, CLI = 0xfa, CLD = 0xfc, HLT = 0xf4, JMP_SHORT = 0xeb, JMP_NEAR = 0xe9, JNC = 0x73, STC = 0xf9, INT = 0xcd;
+const OUT_IMM = 0xe6, IRET = 0xcf, RETF = 0xcb, STI = 0xfb, CLI = 0xfa, CLD = 0xfc, HLT = 0xf4, JMP_SHORT = 0xeb, JMP_NEAR = 0xe9, JNC = 0x73, STC = 0xf9, INT = 0xcd;
 const PUSH_AX = 0x50, PUSH_DX = 0x52, PUSH_DS = 0x1e, POP_AX = 0x58, POP_DX = 0x5a, POP_DS = 0x1f;
 const MOV_AL = 0xb0, MOV_AH = 0xb4, MOV_AX = 0xb8, MOV_SP = 0xbc;
 const IN_AL = 0xe4;
@@ -38,7 +38,7 @@ const stubs: readonly Stub[] = [
   { at: 0xe05b, label: 'post', code: [CLI, CLD, ...flatSegments, { trap: Trap.post }, INT, 0x19, JMP_NEAR, { near: 'halt' }] },
   {
     label: 'boot',
-    code: [...flatSegments, STI, { trap: Trap.boot }, 0xea, 0x00, 0x7c, 0x00, 0x00, { label: 'bootFailed' }, INT, 0x18, { label: 'halt' }, CLI, HLT, JMP_SHORT, { short: 'halt' }],
+    code: [...flatSegments, STI, { trap: Trap.boot }, RETF, { label: 'bootFailed' }, INT, 0x18, { label: 'halt' }, CLI, HLT, JMP_SHORT, { short: 'halt' }],
   },
   { label: 'int18', code: [{ trap: Trap.noBoot }, JMP_SHORT, { short: 'halt' }] },
   // E6F2 has room for a jump only: the configuration table stands at E6F5.

@@ -10,7 +10,7 @@ import { TestClock } from '../../devices/test-clock';
 import { Uart } from '../../devices/uart';
 import { TEXT_COPY_BYTES, type WindowBus } from '../../devices/vga/memory';
 import { Vga } from '../../devices/vga/vga';
-import type { Device, MmioRange, PhysicalBytes } from '../../devices/device';
+import type { Device, DiskImage, MmioRange, PhysicalBytes } from '../../devices/device';
 import { Bios } from './bios';
 import { Reg, Seg, type BiosCpu } from './bios-cpu';
 import type { BiosDrive } from './host';
@@ -104,7 +104,7 @@ export class Bench {
   readonly pci = new PciBus({ maps: { mapPorts: () => undefined, unmapPorts: () => undefined, mapMemory: () => undefined, unmapMemory: () => undefined } });
   private readonly devices: readonly Device[];
 
-  constructor(drives: ReadonlyMap<number, BiosDrive> = new Map(), ramBytes = 4 << 20) {
+  constructor(drives: ReadonlyMap<number, BiosDrive> = new Map(), ramBytes = 4 << 20, disc?: DiskImage) {
     const { clock, pic } = this;
     this.memory = new PlainMemory(ramBytes);
     this.memory.bytes.set(rom.bytes, ROM_BASE);
@@ -116,7 +116,7 @@ export class Bench {
     this.pci.add(new HostBridge(() => undefined));
     this.pci.add(new IsaBridge({ bus: this.pci, irq: pic.irq, reset: () => undefined }));
     this.bios = new Bios({
-      memory: this.memory, clock, drives, pci: this.pci,
+      memory: this.memory, clock, drives, disc, pci: this.pci,
       readPort: (port) => this.range(port)?.read(port, 1) ?? 0xff,
       writePort: (port, value) => this.range(port)?.write(port, value, 1),
       log: (text) => this.logged.push(text),

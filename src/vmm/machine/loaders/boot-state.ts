@@ -38,10 +38,27 @@ export interface BootState {
   readonly chunks: readonly MemoryChunk[];
   /** Undefined: the processor begins at the reset vector and the BIOS boots from the drives. Otherwise the board runs Bios.powerOn() first, and A20 is on. */
   readonly registers?: InitialRegisters;
-  readonly floppy?: Uint8Array;
-  readonly hardDisk?: Uint8Array;
+  /** Images in the drives. */
+  readonly drives?: DriveImages;
   /** The drive that the program is on: the BIOS tries it first. */
-  readonly bootDrive?: 'floppy' | 'hardDisk';
+  readonly bootDrive?: BootDrive;
+}
+
+export type BootDrive = 'floppy' | 'hardDisk' | 'cdrom';
+
+export interface DriveImage {
+  /** For messages. */
+  readonly file: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface DriveImages {
+  readonly floppy?: DriveImage;
+  readonly hardDisk?: DriveImage;
+  readonly secondDisk?: DriveImage;
+  readonly cdrom?: DriveImage;
+  /** What the first hard disk's image is a difference to. */
+  readonly backing?: DriveImage;
 }
 
 /** CR0.PE, and ET which is always 1 from the P6 on. */

@@ -1,6 +1,8 @@
 /** What a file is, by its bytes (and, for text, its name). What cannot be started is refused with what it is and what to do instead. */
 import { MachineError } from '../api';
-import { SECTOR_BYTES, floppyFormats } from '../disk';
+import { floppyFormats } from '../disk';
+import { SECTOR_BYTES } from '../images/disk-file';
+import { diskFormat } from '../images/open';
 import { isElf } from './elf';
 import { isLinux } from './linux-header';
 import { CONVENTIONAL_END } from './memory-map';
@@ -12,6 +14,7 @@ export type Detected =
   | { readonly kind: 'asm' }
   | { readonly kind: 'multiboot' | 'multiboot2' | 'linux' | 'pvh' }
   | { readonly kind: 'disk'; readonly drive: 'floppy' | 'hardDisk' }
+  | { readonly kind: 'cdrom' }
   | { readonly kind: 'flat' };
 
 interface Signature {
@@ -34,11 +37,7 @@ const convert = 'Convert it to a raw image first: qemu-img convert -O raw IN OUT
 const unsupported: readonly Signature[] = [
   { what: 'gzip-compressed', matches: (b) => b[0] === 0x1f && b[1] === 0x8b, advice: 'Decompress it first: gunzip FILE.' },
   { what: 'xz-compressed', matches: (b) => b[0] === 0xfd && textAt(b, 1, '7zXZ'), advice: 'Decompress it first: unxz FILE.' },
-  { what: 'a qcow2 disk image', matches: (b) => textAt(b, 0, 'QFI\xfb'), advice: convert },
-  { what: 'a VMDK disk image', matches: (b) => textAt(b, 0, 'KDMV'), advice: convert },
-  { what: 'a VirtualBox disk image', matches: (b) => textAt(b, 0, '<<< ') && b[0x40] === 0x7f && b[0x41] === 0x10 && b[0x42] === 0xda && b[0x43] === 0xbe, advice: convert },
   { what: 'a VHD disk image', matches: (b) => textAt(b, 0, 'conectix'), advice: convert },
-  { what: 'a CD image', matches: (b) => textAt(b, 0x8001, 'CD001') && !hasBootSignature(b), advice: 'CD images are not supported yet, unless they are hybrid images that boot from a hard disk.' },
   { what: 'a DOS or EFI program ("MZ")', matches: (b) => textAt(b, 0, 'MZ') && !hasBootSignature(b), advice: 'It needs DOS or EFI firmware; neither is there.' },
 ];
 
@@ -52,6 +51,11 @@ const FLAT_MAX = CONVENTIONAL_END - 0x7c00;
 
 function isDiskette(bytes: Uint8Array): boolean {
   return floppyFormats.some((format) => format.sectors * SECTOR_BYTES === bytes.length);
+}
+
+/** An ISO 9660 volume. Hybrid images, which boot from hard disks as well, are CDs when their name says so. */
+export function isCd(file: string, bytes: Uint8Array): boolean {
+  return textAt(bytes, 0x8001, 'CD001') && (!hasBootSignature(bytes) || /\.iso$/i.test(file));
 }
 
 /** A drive for a disk image: an image of exactly a diskette's size is one, every other is a hard disk of its own size, as other machine emulators take it. */
@@ -70,6 +74,8 @@ export function detect(file: string, bytes: Uint8Array): Detected {
   for (const { what, matches, advice } of unsupported) {
     if (matches(bytes)) throw new MachineError('unsupported-format', `${file}: is ${what}`, advice);
   }
+  if (isCd(file, bytes)) return { kind: 'cdrom' };
+  if (diskFormat(bytes) !== 'raw') return { kind: 'disk', drive: 'hardDisk' };
   if (findMultibootHeader(bytes)?.addresses !== undefined) return { kind: 'multiboot' };
   if (findMultiboot2Header(bytes)?.addresses !== undefined) return { kind: 'multiboot2' };
   if (isText(bytes)) {

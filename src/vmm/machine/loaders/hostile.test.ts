@@ -1,7 +1,8 @@
 /** Damaged and hostile files by the hundred thousand, by seed: each is loaded within the machine's memory, or refused with a reason; nothing else happens. */
 import { strict as assert } from 'node:assert';
 import { MachineError } from '../api';
-import { floppyDisk, hardDiskGeometry, MemoryDisk, SECTOR_BYTES } from '../disk';
+import { floppyDisk, hardDiskGeometry, MemoryDisk } from '../disk';
+import { SECTOR_BYTES } from '../images/disk-file';
 import type { BootState } from './boot-state';
 import { detect } from './detect';
 import { prepareBoot } from './load';
@@ -106,7 +107,7 @@ function assertSound(boot: BootState, what: string): void {
     assert.ok(ranges.some(({ first, end }) => eip >= first && eip < end), `${what}: entry ${eip} in nothing that was loaded`);
   }
   assert.equal(boot.registers === undefined, boot.kind === 'disk', what);
-  for (const image of [boot.hardDisk, boot.floppy]) {
+  for (const image of [boot.drives?.hardDisk?.bytes, boot.drives?.floppy?.bytes]) {
     if (!image) continue;
     const medium = new MemoryDisk(image);
     const { cylinders, heads, sectorsPerTrack } = hardDiskGeometry(medium);

@@ -2,8 +2,8 @@
 import type { MachineConfiguration } from '../../../protocol/messages';
 import { MachineError } from '../api';
 import { BOOT_ADDRESS } from '../bios/layout';
-import { CR0_ET, realModeSegment, type BootState } from './boot-state';
-import { detect, driveFor } from './detect';
+import { CR0_ET, realModeSegment, type BootDrive, type BootState, type DriveImage, type DriveImages } from './boot-state';
+import { detect, driveFor, isCd } from './detect';
 import { loadLinux } from './linux';
 import { loadMultiboot } from './multiboot';
 import { loadMultiboot2 } from './multiboot2';
@@ -13,17 +13,17 @@ import { loadPvh } from './pvh';
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const REAL_MODE_END = 0x100000, SCREEN_AND_ROM = 0xa0000;
 
-type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk' | 'bios'>;
+type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk' | 'secondDisk' | 'hardDiskBacking' | 'cdrom' | 'bios'>;
 
 const loaders = { multiboot: loadMultiboot, multiboot2: loadMultiboot2, pvh: loadPvh };
 
 /** Throws MachineError for input that cannot be started. */
 export function prepareBoot(configuration: Configuration, ramBytes: number): BootState {
-  const { name, image, floppy, hardDisk } = configuration;
-  const drives = { floppy, hardDisk };
+  const { name, image } = configuration;
+  const drives = drivesOf(configuration);
   // A machine with drives and no program boots from them.
-  if (image.length === 0 && (configuration.boot === 'auto' || configuration.boot === 'disk') && (floppy ?? hardDisk) !== undefined) return { kind: 'disk', chunks: [], ...drives };
-  if (image.length === 0 && configuration.bios) return { kind: 'disk', chunks: [], ...drives };
+  if (image.length === 0 && (configuration.boot === 'auto' || configuration.boot === 'disk') && (drives.floppy ?? drives.hardDisk ?? drives.cdrom) !== undefined) return { kind: 'disk', chunks: [], drives };
+  if (image.length === 0 && configuration.bios) return { kind: 'disk', chunks: [], drives };
   if (image.length === 0) throw new MachineError('empty', `${name}: is empty`, 'Assemble or build it first.');
   // An explicit address means that the bytes are to be put there.
   const wanted = configuration.boot === 'auto' && configuration.loadAddress !== undefined ? 'flat' : configuration.boot;
@@ -32,13 +32,14 @@ export function prepareBoot(configuration: Configuration, ramBytes: number): Boo
   switch (kind) {
     case 'multiboot':
     case 'multiboot2':
-    case 'pvh': return { ...loaders[kind]({ file: name, bytes: image, ramBytes, commandLine: configuration.commandLine, modules: allModules(configuration) }), ...drives };
+    case 'pvh': return { ...loaders[kind]({ file: name, bytes: image, ramBytes, commandLine: configuration.commandLine, modules: allModules(configuration) }), drives };
     case 'linux': {
       const { commandLine, initrd } = configuration;
-      return { ...loadLinux({ file: name, bytes: image, ramBytes, commandLine, initrd }), ...drives };
+      return { ...loadLinux({ file: name, bytes: image, ramBytes, commandLine, initrd }), drives };
     }
-    case 'disk': return diskBoot(configuration);
-    case 'flat': return flatBoot(configuration, ramBytes);
+    case 'disk': return diskBoot(configuration, detectDrive(name, image), drives);
+    case 'cdrom': return diskBoot(configuration, 'cdrom', drives);
+    case 'flat': return { ...flatBoot(configuration, ramBytes), drives };
     case 'asm': throw new MachineError('source', `${name}: is assembly source, not a program`, 'Assemble it first (ringside asm), or start it with F5 or ringside run, which assemble it.');
   }
 }
@@ -48,14 +49,28 @@ function allModules({ modules = [], initrd }: Configuration): readonly Module[] 
   return initrd ? [{ name: 'initrd', bytes: initrd }, ...modules] : modules;
 }
 
-/** The image is a drive of its own; a drive that the configuration names as well keeps its place. */
-function diskBoot({ name, image, floppy, hardDisk }: Configuration): BootState {
-  const drive = driveFor(image);
-  if (drive === 'floppy' ? floppy !== undefined : hardDisk !== undefined) {
-    throw new MachineError('drive', `${name}: is a ${drive === 'floppy' ? 'diskette' : 'hard disk'} image, and another one is configured as ${drive === 'floppy' ? 'floppy' : 'hardDisk'}`,
-      'Leave one of them out.');
+/** The drives that the configuration names. */
+function drivesOf({ floppy, hardDisk, secondDisk, hardDiskBacking, cdrom }: Configuration): DriveImages {
+  const image = (file: string, bytes: Uint8Array | undefined): DriveImage | undefined => (bytes === undefined ? undefined : { file, bytes });
+  return {
+    floppy: image('floppy', floppy), hardDisk: image('hardDisk', hardDisk), secondDisk: image('secondDisk', secondDisk), cdrom: image('cdrom', cdrom),
+    backing: image('hardDiskBacking', hardDiskBacking),
+  };
+}
+
+/** The drive of an image that is to boot as a disk, whatever else it could be. */
+function detectDrive(file: string, image: Uint8Array): BootDrive {
+  return isCd(file, image) ? 'cdrom' : driveFor(image);
+}
+
+const driveNames: Readonly<Record<BootDrive, string>> = { floppy: 'a diskette', hardDisk: 'a hard disk', cdrom: 'a CD' };
+
+/** The image is in a drive of its own; a drive that the configuration names as well keeps its place. */
+function diskBoot({ name, image }: Configuration, drive: BootDrive, drives: DriveImages): BootState {
+  if (drives[drive] !== undefined) {
+    throw new MachineError('drive', `${name}: is ${driveNames[drive]} image, and another one is configured as ${drive}`, 'Leave one of them out.');
   }
-  return { kind: 'disk', chunks: [], bootDrive: drive, floppy: drive === 'floppy' ? image : floppy, hardDisk: drive === 'hardDisk' ? image : hardDisk };
+  return { kind: 'disk', chunks: [], bootDrive: drive, drives: { ...drives, [drive]: { file: name, bytes: image } } };
 }
 
 /** Bytes at an address in real mode, registers as a BIOS leaves them to a boot sector. */
@@ -79,6 +94,5 @@ function flatBoot({ name, image, loadAddress = BOOT_ADDRESS, entry = loadAddress
     registers: {
       general: [0, 0, drive, 0, BOOT_ADDRESS, 0, 0, 0], eip: entry & 0xffff, eflags: 0x202, cr0: CR0_ET, segments: [zero, realModeSegment(segment), zero, zero, zero, zero],
     },
-    floppy, hardDisk,
   };
 }

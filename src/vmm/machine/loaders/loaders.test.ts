@@ -209,6 +209,11 @@ describe('detection', () => {
       assert.deepEqual(detect('f.img', new Uint8Array(kiB * 1024)), { kind: 'disk', drive: 'floppy' });
     }
     assert.deepEqual(detect('d.img', new Uint8Array(4 * MiB)), { kind: 'disk', drive: 'hardDisk' });
+    assert.deepEqual(detect('d', text('QFI\xfb', 600)), { kind: 'disk', drive: 'hardDisk' });
+    assert.deepEqual(detect('d', text('CD001', 0x10000, 0x8001)), { kind: 'cdrom' });
+    const hybrid = text('CD001', 0x10000, 0x8001);
+    hybrid.set([0x55, 0xaa], 510);
+    assert.deepEqual([detect('d.img', hybrid), detect('d.ISO', hybrid)], [{ kind: 'disk', drive: 'hardDisk' }, { kind: 'cdrom' }]);
     assert.deepEqual(detect('hello.asm', text('bits 16\n\thlt\n')), { kind: 'asm' });
     assert.deepEqual(detect('x.bin', Uint8Array.of(0xf4)), { kind: 'flat' });
     assert.deepEqual(detect('x.bin', text('hlt\n')), { kind: 'flat' });
@@ -217,8 +222,6 @@ describe('detection', () => {
   it('refuses the rest, saying what it is', () => {
     error(() => detect('e', new Uint8Array(0)), /e: is empty/);
     error(() => detect('k.gz', Uint8Array.of(0x1f, 0x8b, 8)), /gzip/);
-    error(() => detect('d', text('QFI\xfb', 600)), /qcow2/);
-    error(() => detect('d.iso', text('CD001', 0x10000, 0x8001)), /CD image/);
     error(() => detect('x.exe', text('MZ', 600)), /MZ/);
     error(() => detect('notes.txt', text('buy milk\n')), /is a text file/);
     error(() => detect('x', new Uint8Array(700_001)), /no format that can be started/);
@@ -248,13 +251,13 @@ describe('preparing a boot', () => {
     const image = new Uint8Array(512);
     image.set([0x55, 0xaa], 510);
     const state = prepareBoot({ ...base, image }, RAM);
-    assert.deepEqual([state.kind, state.floppy, state.hardDisk, state.registers], ['disk', undefined, image, undefined]);
+    assert.deepEqual([state.kind, state.drives?.floppy, state.drives?.hardDisk?.bytes, state.registers], ['disk', undefined, image, undefined]);
     const diskette = new Uint8Array(1474560);
     const fromDiskette = prepareBoot({ ...base, image: diskette, hardDisk: image }, RAM);
-    assert.deepEqual([fromDiskette.floppy, fromDiskette.hardDisk, fromDiskette.bootDrive], [diskette, image, 'floppy']);
+    assert.deepEqual([fromDiskette.drives?.floppy?.bytes, fromDiskette.drives?.hardDisk?.bytes, fromDiskette.bootDrive], [diskette, image, 'floppy']);
     assert.equal(prepareBoot({ ...base, image, floppy: diskette }, RAM).bootDrive, 'hardDisk');
     error(() => prepareBoot({ ...base, image: diskette, floppy: image }, RAM), /another one is configured as floppy/);
     error(() => prepareBoot({ ...base, image, hardDisk: image }, RAM), /another one is configured as hardDisk/);
-    assert.equal(prepareBoot({ ...base, image: new Uint8Array(0), hardDisk: image }, RAM).hardDisk, image);
+    assert.equal(prepareBoot({ ...base, image: new Uint8Array(0), hardDisk: image }, RAM).drives?.hardDisk?.bytes, image);
   });
 });

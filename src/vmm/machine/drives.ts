@@ -1,0 +1,55 @@
+/** The media in the machine's drives: opened once, and seen by the BIOS's services and by the controllers' registers alike. */
+import type { DiskImage } from '../devices/device';
+import type { IdeUnit } from '../devices/ide/piix-ide';
+import type { BiosDrive } from './bios/host';
+import { floppyDisk, hardDiskGeometry, type Geometry } from './disk';
+import { CopyOnWriteDisk } from './images/copy-on-write';
+import { openDisk, type OpenDisk } from './images/open';
+import { RawImage, changedRaw } from './images/raw';
+import type { DriveImages } from './loaders/boot-state';
+
+const CD_SECTOR = 2048;
+
+/** Drives whose contents a guest can change. */
+export type WritableDrive = 'floppy' | 'hardDisk' | 'secondDisk';
+
+export class Drives {
+  readonly floppy: { readonly disk: CopyOnWriteDisk; readonly geometry: Geometry; readonly cmosType: number } | undefined;
+  readonly disc: DiskImage | undefined;
+  private readonly hardDisk: OpenDisk | undefined;
+  private readonly secondDisk: OpenDisk | undefined;
+
+  /** @throws MachineError that names file and field of an image that cannot be used. */
+  constructor(private readonly images: DriveImages = {}) {
+    const { floppy, hardDisk, secondDisk, cdrom, backing } = images;
+    this.floppy = floppy && floppyDisk(floppy.bytes);
+    this.hardDisk = hardDisk && openDisk(hardDisk.file, hardDisk.bytes, backing);
+    this.secondDisk = secondDisk && openDisk(secondDisk.file, secondDisk.bytes);
+    this.disc = cdrom && new CopyOnWriteDisk(new RawImage(cdrom.bytes, CD_SECTOR));
+  }
+
+  get hasHardDisk(): boolean {
+    return this.hardDisk !== undefined;
+  }
+
+  /** Disks on the first cable, the CD drive on the second one. */
+  units(): [IdeUnit?, IdeUnit?, IdeUnit?, IdeUnit?] {
+    const disk = (open: OpenDisk | undefined): IdeUnit | undefined => open && { disk: open.disk };
+    return [disk(this.hardDisk), disk(this.secondDisk), { cdrom: this.disc }];
+  }
+
+  /** Drives by BIOS number. */
+  biosDrives(): Map<number, BiosDrive> {
+    const drives = new Map<number, BiosDrive>();
+    if (this.floppy) drives.set(0x00, this.floppy);
+    [this.hardDisk, this.secondDisk].flatMap((open) => (open ? [open.disk] : [])).forEach((disk, n) => drives.set(0x80 + n, { disk, geometry: hardDiskGeometry(disk) }));
+    return drives;
+  }
+
+  /** The image with what the guest has written; undefined when it has written nothing. @throws MachineError for formats that can only be read. */
+  changed(drive: WritableDrive): Uint8Array | undefined {
+    if (drive === 'floppy') return this.floppy?.disk.changed ? changedRaw(this.images.floppy!.bytes, this.floppy.disk) : undefined;
+    const open = this[drive];
+    return open?.disk.changed ? open.changed() : undefined;
+  }
+}
