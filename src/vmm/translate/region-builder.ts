@@ -23,7 +23,7 @@ const REGISTERS = 16;
 export type BlockEnd =
   | { readonly kind: 'jump' }
   | { readonly kind: 'condition'; readonly condition: Value }
-  | { readonly kind: 'indirect'; readonly target: Value; readonly returns: boolean }
+  | { readonly kind: 'indirect'; readonly target: Value }
   /** EIP is set; the dispatcher finds the way. */
   | { readonly kind: 'dispatch' }
   /** Nothing follows: the block has left. */
@@ -525,8 +525,8 @@ export class RegionBuilder extends ThreadedBuilder {
 
   override jump(): void { this.finish({ kind: 'jump' }); }
   override jumpIf(condition: Value): void { this.finish({ kind: 'condition', condition: this.let(condition) }); }
-  override jumpTo(offset: Value): void { this.finish({ kind: 'indirect', target: this.let(offset), returns: false }); }
-  override returnTo(offset: Value): void { this.finish({ kind: 'indirect', target: this.let(offset), returns: true }); }
+  override jumpTo(offset: Value): void { this.transferTo(offset); }
+  protected override transferTo(offset: Value): void { this.finish({ kind: 'indirect', target: this.let(offset) }); }
 
   override leave(): void {
     if (this.ended) return;

@@ -15,6 +15,7 @@ import { RegionBuilder, RegionState } from './region-builder';
 import { inMemory, meet, type FlagKind, type FlagState } from './region-flags';
 import type { RecordReader, RegionBlock, RegionPlan } from './region-former';
 import { isBackward } from './region-graph';
+import type { Value } from '../isa/builder';
 import { node } from './threaded-values';
 
 /** Function indices in a region's module. */
@@ -23,11 +24,6 @@ export interface RegionImports extends HandlerImports {
   readonly go: number;
   /** (record, handler): on with a handler that is not the record's. */
   readonly goThrough: number;
-}
-
-export interface RegionSource extends RecordReader {
-  readonly u8: Uint8Array;
-  readonly u16: Uint16Array;
 }
 
 /** What is known after the dry run. */
@@ -46,7 +42,7 @@ export class RegionEmitter {
   private leavesAtOnce = false;
 
   constructor(
-    private readonly plan: RegionPlan, private readonly source: RegionSource, private readonly imports: RegionImports, private readonly body: FunctionBody,
+    private readonly plan: RegionPlan, private readonly source: RecordReader, private readonly imports: RegionImports, private readonly body: FunctionBody,
     private readonly originalHandler: number,
   ) {
     this.state = new RegionState(body, source.u8, source.u16, source.u32, false);
@@ -94,7 +90,7 @@ export class RegionEmitter {
 
   private successors(block: RegionBlock, last: RegionBuilder | undefined): number[] {
     const end = last?.end;
-    const all = end === undefined ? [block.next] : end.kind === 'jump' ? [block.taken] : end.kind === 'condition' ? [block.taken, block.next] : end.kind === 'indirect' ? block.returns : [];
+    const all = end === undefined ? [block.next] : end.kind === 'jump' ? [block.taken] : end.kind === 'condition' ? [block.taken, block.next] : end.kind === 'indirect' ? block.targets : [];
     return all.filter((to) => to >= 0);
   }
 
@@ -183,15 +179,7 @@ export class RegionEmitter {
       }
       case 'indirect': {
         this.charge(unit.instructions);
-        const { flags } = state;
-        for (const back of end.returns ? block.returns : []) {
-          const { linear, context } = this.plan.blocks[back].unit;
-          node(end.target).emit();
-          body.i32((linear - context.csBase) | 0).op('i32.eq').open('if');
-          this.edge(number, back);
-          body.op('end');
-          state.flags = flags;
-        }
+        this.search(number, end.target, [...block.targets].sort((a, b) => this.eip(a) - this.eip(b)));
         body.i32(0);
         node(end.target).emit();
         body.memory('i32.store', EIP);
@@ -203,6 +191,30 @@ export class RegionEmitter {
         state.leave(0);
         break;
     }
+  }
+
+  private eip(block: number): number {
+    const { linear, context } = this.plan.blocks[block].unit;
+    return (linear - context.csBase) >>> 0;
+  }
+
+  /** On with the block that has the target's address, if any of them has: by bisection. */
+  private search(from: number, target: Value, sorted: readonly number[]): void {
+    const { body, state } = this;
+    if (!sorted.length) return;
+    const { flags } = state;
+    const middle = sorted.length >> 1;
+    node(target).emit();
+    body.i32(this.eip(sorted[middle]) | 0).op(sorted.length === 1 ? 'i32.eq' : 'i32.ge_u').open('if');
+    if (sorted.length === 1) this.edge(from, sorted[0]);
+    else {
+      this.search(from, target, sorted.slice(middle));
+      state.flags = flags;
+      body.op('else');
+      this.search(from, target, sorted.slice(0, middle));
+    }
+    body.op('end');
+    state.flags = flags;
   }
 
   private taken(from: number, last: number): void {
@@ -283,6 +295,6 @@ export class RegionEmitter {
 }
 
 /** Spilling and leaving need no operands: any form will do. */
-function anyForm(source: RegionSource): Form {
+function anyForm(source: RecordReader): Form {
   return source.form(SpecialHandler.Count).form;
 }

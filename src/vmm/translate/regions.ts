@@ -14,8 +14,8 @@ import { counterAddress, type CounterId } from '../cpu/counters';
 import { ModuleWriter } from '../wasm/module';
 import type { ThreadedModule } from './handlers';
 import { REGION_SLOTS } from './handlers';
-import { RegionEmitter, type RegionImports, type RegionSource } from './region-emitter';
-import { formRegion, REGION_INSTRUCTIONS_MAX } from './region-former';
+import { RegionEmitter, type RegionImports } from './region-emitter';
+import { formRegion, REGION_INSTRUCTIONS_MAX, type RecordReader } from './region-former';
 import type { TranslationContext } from './context';
 import type { Translator, Unit } from './translator';
 
@@ -63,7 +63,7 @@ export interface ThreadedExports {
 }
 
 export class Regions {
-  private readonly source: RegionSource;
+  private readonly source: RecordReader;
   private readonly freeSlots: number[] = [];
   /** Regions in force, oldest first. */
   private readonly inForce = new Set<Region>();

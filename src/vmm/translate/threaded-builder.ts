@@ -348,7 +348,15 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
 
   call(): void { this.jump(); }
 
+  /** Leaves the target in the record, for whoever wants to know where the jump usually leads. */
   jumpTo(offset: Value): void {
+    this.body.index('local.get', RECORD);
+    node(offset.type === 'i64' ? this.wrap32(offset) : offset).emit();
+    this.body.memory('i32.store', RecordField.target);
+    this.transferTo(offset);
+  }
+
+  protected transferTo(offset: Value): void {
     this.setEip(offset);
     this.remember(offset);
     const budget = this.charge();
@@ -360,7 +368,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   }
 
   callTo(offset: Value): void { this.jumpTo(offset); }
-  returnTo(offset: Value): void { this.jumpTo(offset); }
+  returnTo(offset: Value): void { this.transferTo(offset); }
 
   leave(): void {
     const budget = this.charge();

@@ -185,6 +185,11 @@ export class Translator {
     return undefined;
   }
 
+  /** Linear memory as it is now, as far as it is mapped. */
+  peek(linear: number, count: number): Uint8Array {
+    return this.mmu.debugRead(linear, count);
+  }
+
   /** The lookup entry through which a unit's page is reached now; undefined when it is not mapped, or another page is. */
   mappedEntry(unit: Unit): number | undefined {
     const entry = this.lookupEntry(unit.linear, unit.context);
