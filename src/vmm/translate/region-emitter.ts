@@ -231,11 +231,11 @@ export class RegionEmitter {
       state.leave(blocks[to].unit.record);
       body.op('end');
     }
+    if (this.knowledge.entry[to].length > 1) state.noteKind();
     if (!backward && !graph.merge[to]) {
       this.tree(to);
       return;
     }
-    if (this.knowledge.entry[to].length > 1) state.noteKind();
     body.branch('br', this.labels.get(to)!);
   }
 

@@ -42,7 +42,7 @@ export interface RegionPolicy {
 }
 
 export const regionPolicies = {
-  adaptive: { hot: 3, shortestStretch: 0x1000, longestStretch: 0x100000 },
+  adaptive: { hot: 3, shortestStretch: 0x1000, longestStretch: 0x40000 },
   threaded: { hot: 0, shortestStretch: 0x40000000, longestStretch: 0x40000000 },
   // For tests: the same results must come out.
   eager: { hot: 1, shortestStretch: 64, longestStretch: 64, atOnce: true },
@@ -85,7 +85,10 @@ export class Regions {
     };
     for (let slot = REGION_SLOTS - 1; slot >= 0; slot--) this.freeSlots.push(module.firstRegionSlot + slot);
     translator.onDiscard = (unit) => { for (const region of unit.regions ?? []) this.discard(region); };
-    translator.onFlush = () => { for (const region of [...this.inForce]) this.discard(region); };
+    translator.onFlush = () => {
+      for (const region of [...this.inForce]) this.discard(region);
+      this.stretch = this.policy.shortestStretch;
+    };
   }
 
   /** Instructions until the next sample, of `left` that may run; and whether the run has to end with exactly so many. */

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { BareEngine, program, randomSource } from '../../../test/support/guest';
+import type { TranslationMode } from './regions';
+
+const EAX = 0, EBX = 3;
+const engines: Readonly<Record<TranslationMode, BareEngine>> = {
+  threaded: new BareEngine(undefined, 'threaded'), adaptive: new BareEngine(undefined, 'adaptive'), eager: new BareEngine(undefined, 'eager'), random: new BareEngine(undefined, 'random'),
+};
+const { adaptive, eager } = engines;
+
+const flat = (engine: BareEngine, body: string) => engine.load(program(`bits 32\norg 0x1000\n${body}`));
+
+describe('regions', () => {
+  it('are made of what runs often, entered through its first record, and end a run at exactly any count', () => {
+    const source = program('bits 32\norg 0x1000\n mov ecx, 1000000\nagain: add eax, ecx\n xor eax, ebx\n dec ecx\n jnz again\n hlt');
+    adaptive.load(source);
+    for (let left = 1 + 4 * 1_000_000 + 1; left > 0;) {
+      const asked = Math.min(left, 99_991);
+      adaptive.engine.execute(asked, 'full');
+      left -= asked;
+    }
+    assert.ok(adaptive.halted);
+    assert.equal(adaptive.engine.now, 1 + 4 * 1_000_000 + 1);
+    assert.equal(adaptive.count('regionsTranslated'), 1);
+    assert.ok(adaptive.count('regionEntries') < 200, 'the loop runs inside');
+    assert.equal(adaptive.register(EAX), engines.threaded.load(source).toHalt(5_000_000).register(EAX));
+  });
+
+  it('go as soon as one of their instructions is overwritten, and come again', () => {
+    flat(adaptive, `mov ecx, 200000
+      again: mov eax, 1
+      patch: add ebx, 1
+        cmp ecx, 100000
+        jne on
+        mov byte [patch + 2], 3
+      on: dec ecx
+        jnz again
+        hlt`).toHalt(3_000_000);
+    assert.equal(adaptive.register(EBX), 100_001 + 3 * 99_999);
+    assert.deepEqual([adaptive.count('regionsTranslated'), adaptive.count('regionsDiscarded')], [2, 1]);
+    assert.ok(adaptive.count('regionsTranslated') > adaptive.count('regionsDiscarded'));
+  });
+
+  it('reach over jump tables, function pointers, calls and returns', () => {
+    flat(adaptive, `mov esp, 0x9000
+        mov ecx, 100000
+      again: mov eax, ecx
+        and eax, 3
+        jmp [table + 4 * eax]
+      zero: inc ebx
+        jmp on
+      one: mov edx, work
+        call edx
+        jmp on
+      two: call work
+        call [pointer]
+      on: dec ecx
+        jnz again
+        hlt
+      work: add ebx, 2
+        ret
+        align 4
+      table: dd zero, one, two, on
+      pointer: dd work`).toHalt(3_000_000);
+    assert.equal(adaptive.register(EBX), 25_000 * (1 + 2 + 4));
+    assert.ok(adaptive.count('regionEntries') < 1000, `${adaptive.count('regionEntries')} entries: the loop runs inside`);
+    assert.ok(adaptive.count('indirectHits') < 100_000);
+  });
+
+  it('enter the middle of a loop by leaving: irreducible control flow comes out right', () => {
+    flat(eager, `mov ecx, 1000
+        test ecx, 1
+        jz middle
+      top: inc ebx
+        test ebx, 7
+        jz out
+      middle: add eax, ebx
+        dec ecx
+        jnz top
+      out: add ecx, 0
+        jnz middle
+        hlt`).toHalt(100_000);
+    const here = eager.snapshot();
+    flat(engines.threaded, `mov ecx, 1000
+        test ecx, 1
+        jz middle
+      top: inc ebx
+        test ebx, 7
+        jz out
+      middle: add eax, ebx
+        dec ecx
+        jnz top
+      out: add ecx, 0
+        jnz middle
+        hlt`).toHalt(100_000);
+    assert.equal(here, engines.threaded.snapshot());
+  });
+
+  it('leave the state that threaded code leaves, wherever a run of a random program stops', function () {
+    this.timeout(60_000);
+    for (let seed = 1; seed <= 40; seed++) {
+      const source = program(randomProgram(randomSource(seed)));
+      const random = randomSource(seed * 7919);
+      const stops = Array.from({ length: 12 }, () => 1 + random(3000));
+      const states = (engine: BareEngine): string[] => {
+        engine.load(source);
+        return stops.map((count) => {
+          const exit = engine.engine.execute(count, 'full');
+          return `${exit.kind} ${engine.halted} ${engine.snapshot()}`;
+        });
+      };
+      const expected = states(engines.threaded);
+      for (const mode of ['adaptive', 'eager', 'random'] as const) {
+        const found = states(engines[mode]);
+        const differs = found.findIndex((state, n) => state !== expected[n]);
+        if (differs >= 0) assert.fail(`${mode}, program ${seed}, stop ${differs}: ${found[differs].slice(0, 300)}\ninstead of ${expected[differs].slice(0, 300)}`);
+      }
+    }
+  });
+});
+
+/** Loops, branches, calls and every family of instructions that regions write in line, over four kilobytes of data; it never ends. */
+function randomProgram(random: (below: number) => number): string {
+  const pick = <T>(list: readonly T[]): T => list[random(list.length)];
+  const registers = { 32: ['eax', 'ebx', 'ecx', 'edx', 'esi', 'edi'], 16: ['ax', 'bx', 'cx', 'dx', 'si', 'di'], 8: ['al', 'ah', 'bl', 'bh', 'cl', 'ch', 'dl', 'dh'] };
+  const widths = [32, 32, 32, 16, 8] as const;
+  const sizes = { 32: 'dword', 16: 'word', 8: 'byte' };
+  const conditions = ['o', 'no', 'b', 'ae', 'e', 'ne', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'];
+  // EBP stays inside the data; now and then an access reaches over a page.
+  const memory = () => `[ebp + ${random(0x1100)}]`;
+  const instruction = (): string => {
+    const width = pick(widths);
+    const register = pick(registers[width]);
+    const source = () => pick([register, pick(registers[width]), `${sizes[width]} ${memory()}`, String(random(width === 8 ? 256 : 60_000))]);
+    switch (random(16)) {
+      case 0: case 1: case 2: return `${pick(['add', 'sub', 'adc', 'sbb', 'and', 'or', 'xor', 'cmp', 'mov'])} ${register}, ${source()}`;
+      case 3: return `${pick(['add', 'sub', 'adc', 'sbb', 'and', 'or', 'xor', 'cmp', 'mov'])} ${memory()}, ${register}`;
+      case 4: return `${pick(['inc', 'dec', 'neg', 'not'])} ${pick([register, `${sizes[width]} ${memory()}`])}`;
+      case 5: return `${pick(['shl', 'shr', 'sar', 'rol', 'ror', 'rcl', 'rcr'])} ${register}, ${pick(['cl', '1', String(random(32))])}`;
+      case 6: return `test ${register}, ${pick([pick(registers[width]), String(random(256))])}`;
+      case 7: return `set${pick(conditions)} ${pick(registers[8])}`;
+      case 8: return `cmov${pick(conditions)} ${pick(registers[32])}, ${pick(registers[32])}`;
+      case 9: return `lea ${pick(registers[32])}, [${pick(registers[32])} + ${pick([1, 2, 4, 8])} * ${pick(registers[32])} + ${random(100)}]`;
+      case 10: return pick(['cld', 'std', 'stc', 'clc', 'cmc', 'lahf', 'cwde', 'cdq', 'cbw', 'sahf']);
+      case 11: return `${pick(['movzx', 'movsx'])} ${pick(registers[32])}, ${pick([pick(registers[8]), pick(registers[16]), `byte ${memory()}`, `word ${memory()}`])}`;
+      case 12: return `${pick(['imul', 'xchg', 'bsf', 'bsr', 'bt'])} ${pick(registers[32])}, ${pick(registers[32])}`;
+      case 13: return `push ${pick(registers[32])}\n pop ${pick(registers[32])}`;
+      case 14: return `${pick(['bts', 'btr', 'btc'])} dword ${memory()}, ${random(32)}`;
+      default: return `${pick(['shld', 'shrd'])} ${pick(registers[32])}, ${pick(registers[32])}, ${pick(['cl', String(random(32))])}`;
+    }
+  };
+  const blocks = 6 + random(10);
+  const lines = ['bits 32', 'org 0x1000', 'mov ebp, 0x100800', 'mov esp, 0x9000'];
+  for (let n = 0; n < blocks; n++) {
+    lines.push(`block${n}:`, ...Array.from({ length: 1 + random(14) }, instruction));
+    const target = random(blocks);
+    lines.push(pick([`j${pick(conditions)} block${target}`, `jmp block${target}`, 'call function', `dec dword [0x3000 + ${4 * n}]\n jnz block${target}`, `and eax, 3\n jmp [table + 4 * eax]`, '']));
+  }
+  lines.push('jmp block0', 'function:', ...Array.from({ length: 3 }, instruction), 'ret', 'align 4', 'table:');
+  for (let n = 0; n < 4; n++) lines.push(`dd block${random(blocks)}`);
+  return lines.join('\n ');
+}
