@@ -50,6 +50,9 @@ export const regionPolicies = {
 } as const satisfies Record<string, RegionPolicy>;
 export type TranslationMode = keyof typeof regionPolicies;
 
+/** Samples until a unit that could not become a region is tried again, beyond those that make it hot. */
+const COOLED = 100;
+
 function canHold(context: TranslationContext): boolean {
   return context.codeSize === 32 && context.flat && context.cut === 'full';
 }
@@ -106,7 +109,10 @@ export class Regions {
       return;
     }
     this.stretch = this.policy.shortestStretch;
-    if (++unit.heat === this.policy.hot) this.make(unit);
+    if (++unit.heat < this.policy.hot) return;
+    // What cannot be a root now may be one later, when more of its links are in use.
+    unit.heat = -COOLED;
+    this.make(unit);
   }
 
   /** A unit is about to run, perhaps for the first time. */
@@ -165,7 +171,10 @@ export class Regions {
     region.live = false;
     this.u32[region.root.record >> 2] = region.original;
     region.root.region = undefined;
-    for (const unit of region.units) unit.regions!.delete(region);
+    for (const unit of region.units) {
+      unit.regions!.delete(region);
+      unit.heat = 0;
+    }
     this.threaded.handlers.set(region.slot, null);
     this.freeSlots.push(region.slot);
     this.inForce.delete(region);
