@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { AcpiPm, PM_BASE } from './acpi-pm';
-import type { AccessSize } from './device';
+import { AcpiPm, PM_BASE, PMBASE, PMREGMISC } from './acpi-pm';
+import type { AccessSize, PortRange } from './device';
+import { PciBus } from './pci/bus';
 import { TestClock } from './test-clock';
 
 /** One tick of the PM timer is one instruction. */
@@ -10,10 +11,18 @@ function bench() {
   const clock = new TestClock(RATE);
   let sci = false;
   let off = 0;
-  const pm = new AcpiPm({ clock, sci: (level) => { sci = level; }, powerOff: () => off++ });
-  const range = (port: number) => pm.ports.find(({ first, last }) => port >= first && port <= last)!;
+  const ranges = new Set<PortRange>();
+  const pm = new AcpiPm({
+    clock, sci: (level) => { sci = level; }, powerOff: () => off++, mapPorts: (range) => ranges.add(range), unmapPorts: (range) => ranges.delete(range),
+  });
+  const pci = new PciBus({ maps: { mapPorts: () => undefined, unmapPorts: () => undefined, mapMemory: () => undefined, unmapMemory: () => undefined } });
+  pci.add(pm);
+  const configure = (offset: number, value: number, size: AccessSize): void => pci.writeConfiguration(pm.slot << 3 | pm.function, offset, value, size);
+  configure(PMBASE, PM_BASE, 4);
+  configure(PMREGMISC, 1, 1);
+  const range = (port: number) => [...ranges, ...pm.ports].find(({ first, last }) => port >= first && port <= last)!;
   return {
-    clock, pm, sci: () => sci, off: () => off,
+    clock, pm, configure, placed: () => [...ranges].map(({ first, last }) => [first, last]), sci: () => sci, off: () => off,
     out: (port: number, value: number, size: AccessSize = 2) => range(port).write(port, value, size),
     inp: (port: number, size: AccessSize = 2) => range(port).read(port, size),
   };
@@ -22,6 +31,16 @@ function bench() {
 const STATUS = PM_BASE, ENABLE = PM_BASE + 2, CONTROL = PM_BASE + 4, TIMER = PM_BASE + 8;
 
 describe('ACPI power management', () => {
+  it('has its ports where configuration space puts them', () => {
+    const { configure, placed, inp } = bench();
+    assert.deepEqual(placed(), [[0x600, 0x63f]]);
+    configure(PMBASE, 0xb03f, 4);
+    assert.deepEqual(placed(), [[0xb000, 0xb03f]]);
+    assert.equal(inp(0xb004), 0);
+    configure(PMREGMISC, 0, 1);
+    assert.deepEqual(placed(), []);
+  });
+
   it('powers off by SLP_EN with the sleep type of S5', () => {
     const { out, off, inp } = bench();
     out(CONTROL, 0x3400);

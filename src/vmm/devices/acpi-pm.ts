@@ -1,13 +1,16 @@
 /**
- * The fixed hardware of ACPI power management as the PIIX4 has it (82371AB datasheet, chapter 7; ACPI 6.5, 4.8): PM1 event and control blocks,
- * the PM timer, general-purpose events, the power and sleep buttons, and the APM port by which software takes power management over.
+ * Power management, the south bridge's function 3 (PIIX4, Intel 82371AB datasheet, 290562, chapter 7; ACPI 6.5, 4.8): PM1 event and control blocks,
+ * the PM timer, general-purpose events, the power button, and the APM port by which software takes power management over. Software places the
+ * block of ports by configuration space.
  */
-import type { AccessSize, Clock, Device, DeviceRegister, Line, PortRange, TimerHandle } from './device';
+import type { AccessSize, Clock, Device, DeviceRegister, Line, PciFunction, PciLink, PortRange, TimerHandle } from './device';
 import { Timebase } from './timebase';
 
-/** Where firmware puts the block of 64 ports. */
+/** Where firmware puts the block of 64 ports, and the configuration registers by which it does. */
 export const PM_BASE = 0x600;
-export const PM_BYTES = 0x40;
+const PM_BYTES = 0x40;
+export const PMBASE = 0x40, PMREGMISC = 0x80, PM_IO_ENABLE = 1;
+const PMBASE_BITS = 0xffc0;
 export const PM_TIMER_HERTZ = 3_579_545;
 /** Offsets in the block; status and enable halves of an event block are 16 bits each. */
 export const PM = { status: 0, enable: 2, control: 4, timer: 8, gpe: 0xc } as const;
@@ -41,6 +44,8 @@ export interface AcpiPmOptions {
   /** The system control interrupt: level-triggered. */
   readonly sci: Line;
   powerOff(): void;
+  mapPorts(range: PortRange): void;
+  unmapPorts(range: PortRange): void;
 }
 
 const eventFields = [
@@ -48,9 +53,27 @@ const eventFields = [
   { name: 'timer', bit: 0, width: 1 },
 ] as const;
 
-export class AcpiPm implements Device {
+export class AcpiPm implements Device, PciFunction {
   readonly id = 'acpi-pm';
-  readonly title = 'ACPI power management';
+  readonly title = 'PIIX4 power management';
+  readonly device = this;
+  readonly slot = 1;
+  readonly function = 3;
+  readonly vendorId = 0x8086;
+  readonly deviceId = 0x7113;
+  readonly classCode = 0x068000;
+  readonly revision = 3;
+  readonly subsystemVendorId = 0x1af4;
+  readonly subsystemId = 0x1100;
+  readonly interruptPin = 1;
+  readonly extra = [
+    { offset: PMBASE, bytes: [0x01, 0, 0, 0], writable: [0xc0, 0xff, 0, 0] },
+    { offset: PMREGMISC, bytes: [0], writable: [PM_IO_ENABLE] },
+  ];
+  readonly configurationRegisters: readonly DeviceRegister[] = [
+    { address: PMBASE, name: 'PMBASE', description: 'Place of the power management ports' },
+    { address: PMREGMISC, name: 'PMREGMISC', description: 'Switches the ports on', fields: [{ name: 'PMIOSE', bit: 0, width: 1 }] },
+  ];
   readonly registers: readonly DeviceRegister[] = [
     { address: PM_BASE + PM.status, bits: 16, name: 'PM1 status', description: 'Events that have happened; a write of one clears', fields: eventFields },
     { address: PM_BASE + PM.enable, bits: 16, name: 'PM1 enable', description: 'Events that raise the SCI', fields: eventFields },
@@ -64,20 +87,15 @@ export class AcpiPm implements Device {
     { address: SMI_COMMAND, name: 'APM control', description: 'F1h hands power management over to ACPI, F0h takes it back' },
     { address: SMI_COMMAND + 1, name: 'APM status', description: 'A byte between software and firmware' },
   ];
-  /** The block at its fixed place, and the APM ports. */
-  readonly ports: readonly PortRange[] = [
-    {
-      first: PM_BASE, last: PM_BASE + PM_BYTES - 1, wide: true,
-      read: (port, size) => this.read(port - PM_BASE, size),
-      write: (port, value, size) => this.write(port - PM_BASE, value, size),
-    },
-    {
-      first: SMI_COMMAND, last: SMI_COMMAND + 1,
-      read: (port) => this.state.apm[port - SMI_COMMAND],
-      write: (port, value) => this.writeApm(port - SMI_COMMAND, value & 0xff),
-    },
-  ];
+  /** The APM ports; those of the block are where configuration space says. */
+  readonly ports: readonly PortRange[] = [{
+    first: SMI_COMMAND, last: SMI_COMMAND + 1,
+    read: (port) => this.state.apm[port - SMI_COMMAND],
+    write: (port, value) => this.writeApm(port - SMI_COMMAND, value & 0xff),
+  }];
 
+  private link: PciLink | undefined;
+  private block: PortRange | undefined;
   private state = AcpiPm.afterReset();
   private readonly time: Timebase;
   private pending: TimerHandle | undefined;
@@ -89,6 +107,23 @@ export class AcpiPm implements Device {
 
   private static afterReset(): State {
     return { status: 0, enable: 0, control: 0, gpeStatus: 0, gpeEnable: 0, apm: [0, 0], seenHalves: 0 };
+  }
+
+  connect(link: PciLink): void {
+    this.link = link;
+  }
+
+  configured(): void {
+    if (!this.link) return;
+    const base = this.link.read(PMREGMISC, 1) & PM_IO_ENABLE ? this.link.read(PMBASE, 2) & PMBASE_BITS : undefined;
+    if (base === this.block?.first) return;
+    if (this.block) this.options.unmapPorts(this.block);
+    this.block = base === undefined ? undefined : {
+      first: base, last: base + PM_BYTES - 1, wide: true,
+      read: (port, size) => this.read(port - base, size),
+      write: (port, value, size) => this.write(port - base, value, size),
+    };
+    if (this.block) this.options.mapPorts(this.block);
   }
 
   /** A person presses the power button. */

@@ -7,7 +7,7 @@ function bench() {
   const received: InterruptMessage[] = [];
   const processor = { present: true };
   bus.addProcessor({ matches: () => true, accepts: () => processor.present, processorPriority: 0, receive: (message) => received.push(message) });
-  const device = new IoApic(bus);
+  const device = new IoApic(bus, 1);
   const [{ read, write }] = device.mmio;
   const register = (index: number): number => {
     write(IO_APIC_BASE, index, 4);

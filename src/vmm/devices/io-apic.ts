@@ -51,14 +51,15 @@ export class IoApic implements Device, EndOfInterruptListener {
 
   private state: State;
 
-  constructor(private readonly bus: ApicBus) {
-    this.state = IoApic.afterReset(new Array<boolean>(IO_APIC_PINS).fill(false));
+  /** @param identifier the APIC ID after reset; software can change it. */
+  constructor(private readonly bus: ApicBus, private readonly identifier: number) {
+    this.state = this.afterReset(new Array<boolean>(IO_APIC_PINS).fill(false));
     bus.addIoApic(this);
   }
 
-  private static afterReset(lines: boolean[]): State {
+  private afterReset(lines: boolean[]): State {
     return {
-      id: 0, select: 0, low: new Array<number>(IO_APIC_PINS).fill(MASKED), high: new Array<number>(IO_APIC_PINS).fill(0), lines,
+      id: this.identifier, select: 0, low: new Array<number>(IO_APIC_PINS).fill(MASKED), high: new Array<number>(IO_APIC_PINS).fill(0), lines,
     };
   }
 
@@ -144,7 +145,7 @@ export class IoApic implements Device, EndOfInterruptListener {
   }
 
   reset(): void {
-    this.state = IoApic.afterReset(this.state.lines);
+    this.state = this.afterReset(this.state.lines);
   }
 
   save(): unknown {

@@ -23,6 +23,7 @@ import type { VideoMemory } from '../devices/vga/memory';
 import { Vga } from '../devices/vga/vga';
 import { Switched, WiredOr } from '../devices/wired-or';
 import type { Drives } from './drives';
+import { ioApicInput, PCI_INPUT, SCI_IRQ } from './interrupt-routing';
 import type { BootDrive } from './loaders/boot-state';
 import { PortMap } from './port-map';
 
@@ -74,13 +75,6 @@ export interface BoardOptions {
   readonly vgaBios?: Uint8Array;
 }
 
-/** The I/O APIC input of an ISA interrupt: the timer is at 2, because the 8259A pair's INTR takes 0. */
-export function ioApicInput(irq: number): number {
-  return irq === 0 ? 2 : irq;
-}
-/** I/O APIC inputs 16 to 19 are PCI's four request lines. */
-export const PCI_INPUT = 16;
-
 /** The program's drive first, then the others in their usual order. */
 function bootOrder(first: BootDrive | undefined): BootDrive[] {
   const usual = ['floppy', 'hardDisk', 'cdrom'] as const;
@@ -97,7 +91,7 @@ export class Board {
   readonly dma = new Dma();
   readonly apicBus = new ApicBus();
   readonly localApics: readonly LocalApic[];
-  readonly ioApic = new IoApic(this.apicBus);
+  readonly ioApic: IoApic;
   readonly hpet: Hpet;
   readonly pm: AcpiPm;
   readonly ports = new PortMap();
@@ -108,6 +102,8 @@ export class Board {
 
   constructor(options: BoardOptions, hooks: BoardHooks) {
     const { clock, memory } = options;
+    // Its identifier follows those of the processors.
+    this.ioApic = new IoApic(this.apicBus, options.processors);
     this.localApics = Array.from({ length: options.processors }, (_, id) => new LocalApic({
       clock, bus: this.apicBus, id, x2apic: options.x2apic, deadline: options.deadline,
       hooks: {
@@ -138,7 +134,9 @@ export class Board {
       },
       message: (address, data) => this.apicBus.message(address, data),
     });
-    this.pm = new AcpiPm({ clock, sci: this.isaInterrupt(9), powerOff: () => hooks.powerOff() });
+    this.pm = new AcpiPm({
+      clock, sci: this.isaInterrupt(SCI_IRQ), powerOff: () => hooks.powerOff(), mapPorts: (range) => this.ports.map(range), unmapPorts: (range) => this.ports.unmap(range),
+    });
     this.uart = new Uart({ clock, irq: this.isaInterrupt(4), base: 0x3f8, output: (bytes) => hooks.serial(0, bytes) });
     this.keyboard = new KeyboardController({
       clock, keyboardIrq: this.isaInterrupt(1), mouseIrq: this.isaInterrupt(12), a20: (level) => hooks.a20(level), resetRequested: () => hooks.reset(),
@@ -154,11 +152,12 @@ export class Board {
       new HostBridge((first, last, bits) => memory.setShadow(first, last, bits)),
       new PiixIde({ clock, memory, irq: [this.isaInterrupt(14), this.isaInterrupt(15)], units: options.drives.units() }),
       new IsaBridge({ bus: this.pci, irq: this.pic.irq.map((_, n) => this.isaInterrupt(n)), reset: () => hooks.reset() }),
+      this.pm,
     ];
     for (const owner of [...functions, this.vga.pci]) this.pci.add(owner);
     this.connectPciInterrupts();
     this.devices = [
-      this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.pm, this.uart, this.keyboard, this.vga, this.dma,
+      this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.uart, this.keyboard, this.vga, this.dma,
       new DebugPort((bytes) => hooks.debugPort(bytes)), new FirmwareConsole((line) => hooks.firmwareLog(line)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
       this.pci, ...functions.map((owner) => owner.device),
     ];

@@ -21,7 +21,7 @@ function everyDevice(clock: TestClock): Device[] {
   return [
     new PicPair(silent), new Pit({ clock, irq: silent }), new Rtc({ clock, irq: silent, startSeconds: 0, ramBytes: 1 << 24 }),
     new Uart({ clock, irq: silent, base: 0x3f8, output: silent }), new KeyboardController({ clock, keyboardIrq: silent, mouseIrq: silent, a20: silent, resetRequested: silent }),
-    new Dma(), new Power(silent), new IoApic(new ApicBus()), new AcpiPm({ clock, sci: silent, powerOff: silent }),
+    new Dma(), new Power(silent), new IoApic(new ApicBus(), 1), new AcpiPm({ clock, sci: silent, powerOff: silent, mapPorts: silent, unmapPorts: silent }),
     new Hpet({ clock, pins: [], legacy: [silent, silent], legacyReplacement: silent, message: silent }),
     new LocalApic({
       clock, bus: new ApicBus(), id: 0, x2apic: true, deadline: true,

@@ -6,6 +6,7 @@ import type { Cpu } from '../cpu/cpu';
 import { Segment } from '../cpu/layout';
 import type { Clock } from '../devices/device';
 import type { PhysicalMemory, PhysicalOptions } from '../mmu/physical-memory';
+import { firmwareTables, type FirmwareTableOptions } from './acpi/placement';
 import { Bios } from './bios/bios';
 import type { BiosCpu } from './bios/bios-cpu';
 import { BIOS_TRAP_PORT, ROM_BASE, ROM_BYTES } from './bios/layout';
@@ -19,6 +20,7 @@ export interface FirmwareEnvironment {
   readonly clock: Clock;
   readonly board: Board;
   readonly drives: Drives;
+  readonly tables: FirmwareTableOptions;
   log(text: string): void;
   /** A BIOS image in the place of the built-in BIOS. */
   readonly bios?: Uint8Array;
@@ -36,7 +38,7 @@ export class Firmware {
   constructor(private readonly boot: BootState, private readonly environment: FirmwareEnvironment) {
     const { cpu, memory, clock, board } = environment;
     this.bios = new Bios({
-      memory, clock, drives: environment.drives.biosDrives(), disc: environment.drives.disc, pci: board.pci,
+      memory, clock, drives: environment.drives.biosDrives(), disc: environment.drives.disc, pci: board.pci, tables: firmwareTables(environment.tables),
       readPort: (port) => board.ports.read(port, 1),
       writePort: (port, value) => board.ports.write(port, value, 1),
       log: (text) => environment.log(text),

@@ -5,7 +5,7 @@
 import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen } from '../../protocol/messages';
 import { Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
-import { cpuModels } from '../cpu/cpuid';
+import { cpuidLeaf, cpuModels } from '../cpu/cpuid';
 import { debugFault, enabledBreakpoints, matchingBreakpoints, SINGLE_STEP } from '../cpu/debug';
 import type { DeliveryOutcome } from '../cpu/deliver';
 import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
@@ -13,12 +13,14 @@ import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from
 import { readByName, setByName } from '../cpu/names';
 import { TEXT_COPY_BYTES } from '../devices/vga/memory';
 import { VIDEO_BYTES } from '../devices/vga/vga';
+import { Uart } from '../devices/uart';
 import { Mmu } from '../mmu/mmu';
 import { linearNumber, PageFault } from '../mmu/types';
 import type { WatchHandle } from '../mmu/watches';
 import { Engine } from '../translate/engine';
 import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
 import { ROM_BYTES } from './bios/layout';
+import type { FirmwareTableOptions } from './acpi/placement';
 import { Board } from './board';
 import { deviceSnapshot } from './device-snapshot';
 import { EventClock } from './clock';
@@ -129,10 +131,17 @@ export class Machine implements MachineApi {
       if (debugRegisters) this.updateWatches();
     });
     this.firmware = new Firmware(boot, {
-      cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, drives: this.drives, log: (text) => outputs.log(text),
-      ...(configuration.bios && { bios: configuration.bios }),
+      cpu: this.engine.cpu, memory: this.mmu.physical, clock: this.clock, board: this.board, drives: this.drives,
+      tables: this.tableOptions(), log: (text) => outputs.log(text), ...(configuration.bios && { bios: configuration.bios }),
     });
     this.start();
+  }
+
+  private tableOptions(): FirmwareTableOptions {
+    const { signature } = this.engine.cpu.model;
+    const features = cpuidLeaf(this.engine.cpu.model, 1).edx;
+    const serialPorts = this.board.devices.filter((device) => device instanceof Uart).length;
+    return { processors: this.processors.all.length, serialPorts, signature, features };
   }
 
   private start(): void {

@@ -5,7 +5,8 @@
 import type { Device, DeviceRegister, Line, PciFunction, PciLink } from '../device';
 import type { PciBus } from './bus';
 
-const PIRQ_ROUTE = 0x60;
+/** The four routing registers: IRQ of INTA# to INTD#. */
+export const PIRQ_ROUTE = 0x60;
 const ROUTE_OFF = 0x80;
 /** Inputs that a request can be routed to: 3–7, 9–12, 14, 15. */
 const ROUTABLE = 0xdef8;

@@ -114,6 +114,7 @@ export class Bios {
     this.setUpKeyboard();
     this.drives.initialize();
     this.pci.initialize();
+    for (const { address, bytes } of host.tables) memory.writeBytes(address, bytes);
     // Interrupt vectors; those from 60h to 67h and from F1h are left to programs.
     for (let vector = 0; vector < 0x100; vector++) {
       const free = (vector >= 0x60 && vector <= 0x67) || vector >= 0xf1;

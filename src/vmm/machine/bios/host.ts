@@ -1,6 +1,7 @@
 /** What the BIOS needs of the board besides the processor. */
 import type { Clock, DiskImage, PhysicalBytes } from '../../devices/device';
 import type { PciBus } from '../../devices/pci/bus';
+import type { PlacedTable } from '../acpi/placement';
 import type { Geometry } from '../disk';
 
 export interface BiosDrive {
@@ -23,6 +24,8 @@ export interface BiosHost {
   /** The disc in the CD drive, in sectors of 2048 bytes. */
   readonly disc?: DiskImage;
   readonly pci: Pick<PciBus, 'functions' | 'readConfiguration' | 'writeConfiguration'>;
+  /** Tables for the operating system, where the memory map has room for them. */
+  readonly tables: readonly PlacedTable[];
   /** Lines for the person in front of the machine. */
   log(text: string): void;
 }

@@ -3,8 +3,12 @@
  * routing table ("$PIR") in the ROM tells kernels without ACPI how slots are wired to the interrupt router.
  */
 import type { AccessSize, PciBar } from '../../devices/device';
+import { PM_BASE, PM_IO_ENABLE, PMBASE, PMREGMISC } from '../../devices/acpi-pm';
 import { requestOf } from '../../devices/pci/bus';
 import { Command, Config } from '../../devices/pci/configuration-space';
+import { PAM0 } from '../../devices/pci/host-bridge';
+import { PIRQ_ROUTE } from '../../devices/pci/isa-bridge';
+import { SCI_IRQ } from '../interrupt-routing';
 import type { BiosCall } from './bios-cpu';
 import type { BiosHost } from './host';
 
@@ -16,7 +20,9 @@ const SIGNATURE = 0x20494350;
 const IO_FIRST = 0xc000, MEMORY_FIRST = 0xf0000000, MEMORY_LAST = 0xfebfffff;
 /** Inputs for the four requests, level-triggered; the router (slot 1) has its routing registers from 60h on. */
 const requestIrqs = [10, 10, 11, 11] as const;
-const ROUTER = 1 << 3, ROUTER_VENDOR = 0x8086, ROUTER_DEVICE = 0x7000, PIRQ_ROUTE = 0x60;
+const ROUTER = 1 << 3, ROUTER_VENDOR = 0x8086, ROUTER_DEVICE = 0x7000;
+/** Power management. Reads and writes of E0000h–EFFFFh reach RAM by the last two shadow registers: tables for the system lie there. */
+const POWER_MANAGEMENT = 1 << 3 | 3, HOST_BRIDGE = 0, TABLES_SHADOW = PAM0 + 5, SHADOW_ALL = 0x33;
 const ELCR2 = 0x4d1;
 const BRIDGE_CLASS = 0x06, VGA_CLASS = 0x0300;
 const IDE_TIMING = 0x40, IDE_CLASS = 0x0101, IDE_DECODE = 0x8000;
@@ -54,7 +60,10 @@ export class PciService {
   initialize(): void {
     const { pci } = this.host;
     for (let n = 0; n < 4; n++) pci.writeConfiguration(ROUTER, PIRQ_ROUTE + n, requestIrqs[n], 1);
-    this.host.writePort(ELCR2, requestIrqs.reduce((bits, irq) => bits | 1 << (irq - 8), 0));
+    this.host.writePort(ELCR2, [...requestIrqs, SCI_IRQ].reduce((bits, irq) => bits | 1 << (irq - 8), 0));
+    pci.writeConfiguration(POWER_MANAGEMENT, PMBASE, PM_BASE, 4);
+    pci.writeConfiguration(POWER_MANAGEMENT, PMREGMISC, PM_IO_ENABLE, 1);
+    for (const n of [0, 1]) pci.writeConfiguration(HOST_BRIDGE, TABLES_SHADOW + n, SHADOW_ALL, 1);
     let io = IO_FIRST, memory = MEMORY_FIRST;
     /** The next free place of this size; 0 when there is none left. */
     const place = (bar: PciBar): number => {

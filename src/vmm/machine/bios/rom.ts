@@ -2,6 +2,8 @@
  * The BIOS ROM: 64 KiB at F000:0000 with one short stub for each interrupt. A stub enters its service by writing the trap port; the service runs in TypeScript and the
  * stub returns with IRET. Entry points that programs of the PC era jump to directly stand at IBM's addresses.
  */
+import { mpPointer } from '../acpi/mp-table';
+import { MP_CONFIGURATION } from '../loaders/memory-map';
 import { routingTable } from './pci';
 import { BIOS_TRAP_PORT, ROM_BYTES, ROM_SEGMENT } from './layout';
 
@@ -70,10 +72,11 @@ const stubs: readonly Stub[] = [
 const ascii = (text: string): readonly number[] => Array.from(text, (c) => c.charCodeAt(0));
 
 /** Tables that interrupts 1Dh, 1Eh and INT 15h C0h point at, and the identification at the end of the ROM. */
-export const RomTable = { pciRouting: 0xc000, id: 0xe000, configuration: 0xe6f5, diskette: 0xefc7, videoParameters: 0xf0a4, font8x8: 0xfa6e } as const;
+export const RomTable = { pciRouting: 0xc000, multiProcessor: 0xc800, id: 0xe000, configuration: 0xe6f5, diskette: 0xefc7, videoParameters: 0xf0a4, font8x8: 0xfa6e } as const;
 
 const tables: readonly { readonly at: number; readonly bytes: ArrayLike<number> }[] = [
   { at: RomTable.pciRouting, bytes: routingTable() },
+  { at: RomTable.multiProcessor, bytes: mpPointer(MP_CONFIGURATION) },
   { at: RomTable.id, bytes: ascii('Ringside BIOS\0') },
   // Length 8, model FC (AT), submodel 1, revision 0; features: second 8259, RTC, keyboard intercept.
   { at: RomTable.configuration, bytes: [8, 0, 0xfc, 1, 0, 0x70, 0, 0, 0, 0] },

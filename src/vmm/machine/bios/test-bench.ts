@@ -116,7 +116,7 @@ export class Bench {
     this.pci.add(new HostBridge(() => undefined));
     this.pci.add(new IsaBridge({ bus: this.pci, irq: pic.irq, reset: () => undefined }));
     this.bios = new Bios({
-      memory: this.memory, clock, drives, disc, pci: this.pci,
+      memory: this.memory, clock, drives, disc, pci: this.pci, tables: [],
       readPort: (port) => this.range(port)?.read(port, 1) ?? 0xff,
       writePort: (port, value) => this.range(port)?.write(port, value, 1),
       log: (text) => this.logged.push(text),

@@ -110,7 +110,7 @@ describe('multiboot2 loader', () => {
     assert.deepEqual([word(4, 0), word(4, 1)], [639, 15 * 1024]);
     const map = memoryMap(RAM);
     assert.deepEqual([word(6, 0), found.get(6)!.size], [24, 16 + 24 * map.length]);
-    assert.deepEqual([word(6, 2 + 6 * 3), word(6, 4 + 6 * 3), word(6, 6 + 6 * 3)], [map[3].base, map[3].bytes, 1]);
+    assert.deepEqual([word(6, 2 + 6 * 3), word(6, 4 + 6 * 3), word(6, 6 + 6 * 3)], [map[3].base, map[3].bytes, map[3].type]);
     assert.deepEqual([word(8, 0), word(8, 3), view.getUint8(found.get(8)!.at + 21)], [0xb8000, 80, 2]);
   });
 
