@@ -17,7 +17,11 @@ interface Explained {
 
 /** Lines for which nasm and this assembler answer differently on purpose. */
 const explained: readonly Explained[] = [
-  { line: /^(shld|shrd|enter) .*, (strict )?byte \d+$/, why: 'nasm has no size in these templates and rejects even the right one; the size is right, so it is taken' },
+  { line: /^(shld|shrd|enter|pshuf[whld]+|palignr|pinsrw|pextrw|ps[lr][la][wdq]) .*, (strict )?byte \d+$/, why: 'nasm has no size in these templates and rejects even the right one; the size is right, so it is taken' },
+  {
+    line: /^(pshuf[whld]+|palignr|pinsrw|cmpsd|punpckl(bw|wd|dq)|psubq|pmuludq|pblendvb) .*([dqo]?word) \[/,
+    why: 'nor in these, for memory; the size is right',
+  },
   { line: /^j\w+ d?word \$$/, why: 'nasm knows `jmp dword x` but not `jc dword x`; the operand size is clear' },
   { line: /^loop\w* short|^je?cxz short/, why: 'these jumps are always short; saying so is redundant, not wrong' },
   { line: /^(o32|a32|o16|a16|rep|es|o32 a16) wait$/, why: 'nasm takes wait as a prefix and sorts it before the others; the bytes mean the same' },

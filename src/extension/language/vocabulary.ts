@@ -98,9 +98,11 @@ export function registerHelp(name: string): string | undefined {
   if (register.kind === 'segment' || register.kind === 'control') return registerTitles[lower];
   if (register.kind === 'debug') return register.number < 4 ? `Debug register ${register.number}: address of a breakpoint` : `Debug register ${register.number}`;
   if (register.kind === 'x87') return `x87 stack register ${register.number}${register.number === 0 ? ': the top of the stack' : ''}`;
+  if (register.kind === 'mmx') return `MMX register ${register.number}: the significand of an x87 register`;
+  if (register.kind === 'xmm') return `SSE register ${register.number}`;
   const stem = lower.replace(/^e(?=..$)/, '');
   const title = registerTitles[stem] ?? registerTitles[stem[0]];
-  const part = { 8: lower.endsWith('h') ? 'bits 8–15 of' : 'low byte of', 16: 'low half of', 32: '', 80: '' }[register.size];
+  const part = { 8: lower.endsWith('h') ? 'bits 8–15 of' : 'low byte of', 16: 'low half of', 32: '' }[register.size as 8 | 16 | 32];
   const whole = register.size === 8 ? `E${stem[0].toUpperCase()}X` : `E${stem.toUpperCase()}`;
   return part ? `${part[0].toUpperCase()}${part.slice(1)} ${whole} (${title})` : `General register: ${title}`;
 }

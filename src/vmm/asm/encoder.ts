@@ -154,7 +154,7 @@ export class Encoder {
       if (operand.kind === 'memory' && operand.operand.size === undefined) guessed ||= this.guesses(row, i, size, operands, request);
     }
     if (withoutSyntax(row, size)) return undefined;
-    if (row.mod === 'reg' && operands.some((operand, i) => operand.kind === 'memory' && /^[EM]/.test(row.operands[i]))) return undefined;
+    if (row.mod === 'reg' && operands.some((operand, i) => operand.kind === 'memory' && /^[EMWQ]/.test(row.operands[i]))) return undefined;
     const length = this.length(row, size, operands, request, prefixes, addressSize);
     // NASM prefers the sign-extended byte to the accumulator's form; xchg of two registers names the first one in modrm.reg.
     const swapped = request.mnemonic === 'xchg' && row.operands[0].startsWith('E') && operands.every((operand) => operand.kind === 'register');
@@ -167,6 +167,8 @@ export class Encoder {
     const code = row.operands[position];
     if (extensions.has(request.mnemonic)) return size !== 16;
     if (floatingMemory.test(code)) return this.table.byMnemonic.get(request.mnemonic)!.some((other) => other.operands[position] !== code && floatingMemory.test(other.operands[position]));
+    // A vector register beside it, and the mnemonic, leave no choice.
+    if (row.operands.some((other) => /^[VPUN]/.test(other))) return false;
     if (!/^E[bvdy]$/.test(code) || defaultSized.has(request.mnemonic)) return false;
     const rows = this.table.byMnemonic.get(request.mnemonic) ?? [];
     if (code === 'Eb' && rows.every((other) => other.operands[position] === 'Eb')) return false;
@@ -183,14 +185,18 @@ export class Encoder {
         if (fixed) return register.name === fixed;
         if (/^[ECSFDG]S$/.test(code)) return register.name === code.toLowerCase();
         if (given !== undefined && given !== register.size) return false;
+        if (code === 'XMM0') return register.name === 'xmm0';
         if (code === 'ST0' || code === 'STi') return code === 'STi' ? register.kind === 'x87' : register.name === 'st0';
         switch (code[0]) {
           case 'C': return register.kind === 'control';
           case 'D': return register.kind === 'debug';
           case 'S': return register.kind === 'segment';
+          case 'V': case 'W': case 'U': return register.kind === 'xmm';
+          case 'P': case 'Q': case 'N': return register.kind === 'mmx';
           case 'E': case 'G': case 'R': case 'Z': {
             if (register.kind !== 'r8' && register.kind !== 'r16' && register.kind !== 'r32') return false;
-            return register.size === wanted || (code === 'Ew' && register.size === 32 && wideSources.has(request.mnemonic));
+            return register.size === wanted || (code === 'Ew' && register.size === 32 && wideSources.has(request.mnemonic))
+              || (code === 'Ed' && register.size === 16 && request.mnemonic === 'pinsrw');
           }
           default: return false;
         }
@@ -199,7 +205,7 @@ export class Encoder {
       case 'far': return code === 'Ap' && (given === undefined || given === size);
       case 'memory': {
         if (code === 'Ob' || code === 'Ov') return operand.address.direct && (given === undefined || given === wanted) && operand.operand.displacementSize !== 8;
-        if (!/^(?:E[bwdvy]|M[bwdqtpsavyx]?)$/.test(code)) return false;
+        if (!/^(?:E[bwdqvy]|M[bwdqtpsavyx]?|[WQ][wdqx])$/.test(code)) return false;
         if (code === 'Mp') {
           const far = operand.operand.distance === 'far';
           if (defaultSized.has(request.mnemonic)) return far && (given === undefined || given === size);
@@ -289,8 +295,8 @@ export class Encoder {
       const { number } = registers[operand.operand.index];
       const letter = row.operands[i][0];
       if (letter === 'Z' && row.operands[i].length === 2) opcode |= number;
-      else if (row.operands[i].length > 1 && /^(?:[CDGS][bvwdyz])$/.test(row.operands[i])) reg = number;
-      else if (letter === 'E' || letter === 'R' || row.operands[i] === 'STi') rm = number;
+      else if (row.operands[i].length > 1 && /^(?:[CDGS][bvwdyz]|[VP][xq])$/.test(row.operands[i])) reg = number;
+      else if ('ERWUQN'.includes(letter) || row.operands[i] === 'STi') rm = number;
     }
     bytes.push(opcode);
     if (row.modrmByte !== undefined) bytes.push(row.modrmByte);
@@ -434,6 +440,7 @@ function bitsOf(code: OperandCode, size: 16 | 32): number | undefined {
     case 'd': return 32;
     case 'q': return 64;
     case 't': return 80;
+    case 'x': return 128;
     case 'y': return 32;
     case 'v': case 'z': return size;
     default: return undefined;
@@ -465,7 +472,9 @@ function immediateBytes(code: OperandCode, size: 16 | 32): number {
   }
 }
 
-const codeNames: Partial<Record<OperandCode, string>> = { Ap: 'selector:offset', M: 'mem', Ms: 'mem', Ma: 'mem', Mp: 'far mem', Mq: 'mem64', Mw: 'mem16', Md: 'mem32', Mb: 'mem8', Mt: 'mem80', ST0: 'st0', STi: 'st(i)', Sw: 'sreg', '1': '1', '3': '3' };
+const codeNames: Partial<Record<OperandCode, string>> = { Ap: 'selector:offset', M: 'mem', Ms: 'mem', Ma: 'mem', Mp: 'far mem', Mq: 'mem64', Mw: 'mem16', Md: 'mem32', Mb: 'mem8', Mx: 'mem128', Ey: 'r/m32', Gy: 'r32', Mt: 'mem80', ST0: 'st0', STi: 'st(i)', Sw: 'sreg', '1': '1', '3': '3' };
+
+const vectorWidths: Readonly<Record<string, string>> = { w: '16', d: '32', q: '64', x: '128' };
 
 function describeCode(code: OperandCode): string {
   const named = codeNames[code];
@@ -481,6 +490,10 @@ function describeCode(code: OperandCode): string {
     case 'C': return 'cr';
     case 'D': return 'dr';
     case 'O': return '[address]';
+    case 'V': case 'U': case 'X': return code === 'XMM0' ? 'xmm0' : 'xmm';
+    case 'P': case 'N': return 'mm';
+    case 'W': return `xmm/m${vectorWidths[code[1]]}`;
+    case 'Q': return `mm/m${vectorWidths[code[1]]}`;
     default: return code;
   }
 }

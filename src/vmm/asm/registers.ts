@@ -1,13 +1,13 @@
 /** The registers that the assembler knows, by name, with their number in the encoding. */
 
-export type RegisterClass = 'r8' | 'r16' | 'r32' | 'segment' | 'control' | 'debug' | 'x87';
+export type RegisterClass = 'r8' | 'r16' | 'r32' | 'segment' | 'control' | 'debug' | 'x87' | 'mmx' | 'xmm';
 
 export interface Register {
   readonly name: string;
   readonly kind: RegisterClass;
   readonly number: number;
   /** Operand size in bits. */
-  readonly size: 8 | 16 | 32 | 80;
+  readonly size: 8 | 16 | 32 | 64 | 80 | 128;
 }
 
 const list: Register[] = [];
@@ -23,6 +23,8 @@ add('segment', 16, ['es', 'cs', 'ss', 'ds', 'fs', 'gs']);
 add('control', 32, ['cr0', '', 'cr2', 'cr3', 'cr4']);
 add('debug', 32, ['dr0', 'dr1', 'dr2', 'dr3', 'dr4', 'dr5', 'dr6', 'dr7']);
 add('x87', 80, ['st0', 'st1', 'st2', 'st3', 'st4', 'st5', 'st6', 'st7']);
+add('mmx', 64, [0, 1, 2, 3, 4, 5, 6, 7].map((n) => `mm${n}`));
+add('xmm', 128, [0, 1, 2, 3, 4, 5, 6, 7].map((n) => `xmm${n}`));
 
 /** Dense: the position is the register's identity inside expression values. */
 export const registers: readonly Register[] = list;

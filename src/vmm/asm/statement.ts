@@ -4,7 +4,7 @@ import { Cursor, parseExpression, type Node } from './expression';
 import type { Token } from './lexer';
 import { registerIndex, registers } from './registers';
 
-export type OperandSize = 8 | 16 | 32 | 64 | 80;
+export type OperandSize = 8 | 16 | 32 | 64 | 80 | 128;
 
 interface OperandBase extends Span {
   /** Written in front: byte, word, dword, qword. */
@@ -46,7 +46,7 @@ export interface Statement {
 
 const dataUnits: Record<string, number> = { db: 1, dw: 2, dd: 4, dq: 8, dt: 10 };
 const reserveUnits: Record<string, number> = { resb: 1, resw: 2, resd: 4, resq: 8, rest: 10 };
-const sizes: Record<string, OperandSize> = { byte: 8, word: 16, dword: 32, qword: 64, tword: 80 };
+const sizes: Record<string, OperandSize> = { byte: 8, word: 16, dword: 32, qword: 64, tword: 80, oword: 128 };
 const prefixNames: ReadonlySet<string> = new Set([
   'rep', 'repe', 'repz', 'repne', 'repnz', 'lock', 'o16', 'o32', 'a16', 'a32', 'es', 'cs', 'ss', 'ds', 'fs', 'gs', 'wait',
 ]);

@@ -2,6 +2,7 @@
  * The runtime's side of an instruction that threaded code does not execute in place. A row of the instruction table names a callout;
  * the engine resolves operands, makes EIP exact, and calls it.
  */
+import { aesDecrypt, aesDecryptLast, aesEncrypt, aesEncryptLast, aesInverseMix, aesKeyAssist, blockDifferences, carrylessProduct, leastWord } from './aes';
 import type { Cpu } from './cpu';
 import { farCall, farJump } from './far';
 import { clearInterruptFlag, debugInterrupt, popFlags, pushFlagsValue, setInterruptFlag, softwareInterrupt } from './flags';
@@ -15,9 +16,11 @@ import {
   fpuTrigonometric, fpuTrigonometricPair, fpuUnary,
 } from './fpu/instructions';
 import { undefinedOpcode } from './exceptions';
+import { comparePackedStrings } from './packed-strings';
 import { portCheck, portIn, portOut } from './ports';
 import { farReturn, interruptReturn } from './returns';
 import { lar, loadSegment, lsl, verr, verw } from './segments';
+import { sseFloat } from './sse-float';
 import { unitUnavailable } from './vector-unit';
 import {
   clts, cpuid, hlt, invd, invlpg, lgdt, lidt, lldt, lmsw, ltr, movFromCr, movFromDr, movToCr, movToDr, rdmsr, rdpmc, rdtsc, sysenter, sysexit,
@@ -73,6 +76,8 @@ const absent: Callout = () => { throw undefinedOpcode('the processor does not ha
 export const callouts = {
   // vector-unit.ts
   unitUnavailable,
+  // sse-float.ts, packed-strings.ts, aes.ts
+  sseFloat, comparePackedStrings, aesEncrypt, aesEncryptLast, aesDecrypt, aesDecryptLast, aesInverseMix, aesKeyAssist, carrylessProduct, blockDifferences, leastWord,
   // segments.ts
   loadSegment, verr, verw, lar, lsl,
   // far.ts, returns.ts

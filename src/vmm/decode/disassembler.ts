@@ -16,12 +16,14 @@ export interface FormatOptions {
 /** Rows whose operand size shows in no operand and in no mnemonic: NASM needs an `o16` or `o32` before them. */
 const sizedByPrefix = /^(ret|retf|leave|enter|lgdt|lidt|sgdt|sidt|loop|loope|loopne|jcxz|jecxz|jrcxz|sysexit|fnstenv|fldenv|fnsave|frstor)$/;
 /** Rows without a memory operand in brackets that depend on the address size. */
-const addressedByPrefix = /^(xlatb|loop|loope|loopne|(movs|cmps|stos|lods|scas|ins|outs)[bwdq])$/;
+const addressedByPrefix = /^(xlatb|maskmovq|maskmovdqu|loop|loope|loopne|(movs|cmps|stos|lods|scas|ins|outs)[bwdq])$/;
 /** Rows that use DS:rSI or DS:rBX without naming it: an override stands before the mnemonic. */
-const namelessSource = /^(xlatb|(movs|cmps|lods|outs)[bwdq])$/;
+const namelessSource = /^(xlatb|maskmovq|maskmovdqu|(movs|cmps|lods|outs)[bwdq])$/;
+/** Those of them with modrm; MOVSD and CMPSD with modrm are others than the string instructions. */
+const nameless = /^maskmov/;
 /** Memory operands whose size keyword would say nothing, or is no NASM syntax. */
-const sizeless = /^(lea|les|lds|lss|lfs|lgs|bound|lgdt|lidt|sgdt|sidt|invlpg|clflush|prefetch\w*)$/;
-const sizeKeywords: Readonly<Record<number, string>> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword', 80: 'tword' };
+const sizeless = /^(lea|les|lds|lss|lfs|lgs|bound|lgdt|lidt|sgdt|sidt|invlpg|clflush|prefetch\w*|pshuf[whld]+|palignr|pinsrw|cmpsd|punpckl(bw|wd|dq)|psubq|pmuludq|pblendvb)$/;
+const sizeKeywords: Readonly<Record<number, string>> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword', 80: 'tword', 128: 'oword' };
 
 export function hexadecimal(value: number | bigint): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
@@ -50,8 +52,8 @@ export function formatInstruction(i: Instruction, eip: number, options: FormatOp
   const defaultOperandSize = i.codeSize === 64 ? 32 : i.codeSize;
   if (i.lock) words.push('lock');
   if (i.repeat !== 'none') words.push(i.repeat === 'repz' ? 'repe' : i.repeat === 'repnz' ? 'repne' : 'rep');
-  if (i.segmentOverride >= 0 && namelessSource.test(mnemonic)) words.push(['es', 'cs', 'ss', 'ds', 'fs', 'gs'][i.segmentOverride]);
-  if (i.addressSize !== i.codeSize && addressedByPrefix.test(mnemonic)) words.push(`a${i.addressSize}`);
+  if (i.segmentOverride >= 0 && (!i.hasModrm || nameless.test(mnemonic)) && namelessSource.test(mnemonic)) words.push(['es', 'cs', 'ss', 'ds', 'fs', 'gs'][i.segmentOverride]);
+  if (i.addressSize !== i.codeSize && (!i.hasModrm || nameless.test(mnemonic)) && addressedByPrefix.test(mnemonic)) words.push(`a${i.addressSize}`);
   if (i.operandSize !== defaultOperandSize && i.operandSize !== 64 && needsOperandPrefix(i, mnemonic, list)) words.push(`o${i.operandSize}`);
   words.push(mnemonic);
   // IN and OUT name DX and AL, shifts name 1 and CL: all of them are operands in NASM's syntax, too.

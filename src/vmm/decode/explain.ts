@@ -60,10 +60,10 @@ const privileges: Readonly<Record<NonNullable<InstructionSpec['privilege']>, { r
   protected: { title: 'protected mode only', exception: '#UD in real-address and virtual-8086 mode' },
 };
 
-const sizes: Readonly<Record<string, string>> = { b: '8', w: '16', d: '32', q: '64', v: '16/32', z: '16/32', y: '32', s: '16&32', a: '16&16/32&32', t: '80', p: '16:16/32' };
+const sizes: Readonly<Record<string, string>> = { b: '8', w: '16', d: '32', q: '64', v: '16/32', z: '16/32', y: '32', s: '16&32', a: '16&16/32&32', t: '80', x: '128', p: '16:16/32' };
 
 const wholeNames: Partial<Record<OperandCode, string>> = {
-  Ap: 'ptr16:16/32', Cd: 'cr0–cr4', Dd: 'dr0–dr7', Ibs: 'imm8', Jb: 'rel8', Jz: 'rel16/32', M: 'm', Sw: 'sreg', ST0: 'st0', STi: 'st(i)', eAX: 'ax/eax', rAX: 'ax/eax',
+  Ap: 'ptr16:16/32', Cd: 'cr0–cr4', Dd: 'dr0–dr7', Ibs: 'imm8', Jb: 'rel8', Jz: 'rel16/32', M: 'm', Sw: 'sreg', ST0: 'st0', STi: 'st(i)', Vx: 'xmm', Ux: 'xmm', XMM0: 'xmm0', Pq: 'mm', Nq: 'mm', eAX: 'ax/eax', rAX: 'ax/eax',
 };
 
 /** Manual's notation of an operand code: `r/m16/32`. */
@@ -77,6 +77,8 @@ export function operandSyntax(code: OperandCode): string {
     case 'E': return `r/m${size}`;
     case 'G': case 'R': case 'Z': return `r${size}`;
     case 'I': return `imm${size}`;
+    case 'W': return `xmm/m${size}`;
+    case 'Q': return `mm/m${size}`;
     case 'M': return `m${size}`;
     case 'O': return `moffs${size}`;
     case 'X': return `m${size} at ds:rSI`;
@@ -101,7 +103,7 @@ function flagsOf(spec: InstructionSpec): FlagExplanation[] {
 function exceptionsOf(spec: InstructionSpec, encodings: readonly Encoding[]): string[] {
   const found = [...spec.exceptions ?? []];
   if (spec.privilege) found.push(privileges[spec.privilege].exception);
-  const accesses = (e: Encoding): boolean => e.operands.some((code, n) => /^[EMOXY]/.test(code) && e.mod !== 'reg' && spec.access?.[n] !== '-');
+  const accesses = (e: Encoding): boolean => e.operands.some((code, n) => /^[EMOWQ]|^[XY][bvz]/.test(code) && e.mod !== 'reg' && spec.access?.[n] !== '-');
   if (spec.repeat || encodings.some(accesses)) {
     found.push('#SS(0) or #GP(0) if a memory operand is outside its segment or the segment does not allow the access', '#PF for a page fault',
       '#AC(0) for an unaligned access at CPL 3 with alignment checks on');

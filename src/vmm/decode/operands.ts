@@ -199,6 +199,7 @@ export function memoryOperands(i: Instruction): MemoryOperand[] {
   const strings = found.length || !size ? undefined : stringAccess[mnemonic.slice(0, -1)];
   if (strings?.source) found.push(stringOperand(i, 6, segmentNames[i.segment], size ?? 8, strings.source));
   if (strings?.destination) found.push(stringOperand(i, 7, 'es', size ?? 8, strings.destination));
+  if (mnemonic.startsWith('maskmov')) found.push(stringOperand(i, 7, segmentNames[i.segment], operandWidth(i.encoding.operands[0], i), 'w'));
   if (mnemonic === 'xlatb') found.push({ ...stringOperand(i, 3, segmentNames[i.segment], 8, 'r'), index: 'al' });
   return found;
 }

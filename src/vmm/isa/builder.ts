@@ -260,7 +260,7 @@ export interface Builder extends X87Builder {
   mxcsr(): Value;
   setMxcsr(value: Value): void;
   /** A vector from the tables of constants (vector-tables.ts), entry `index` of 16 bytes. */
-  vectorTable(table: 'shuffleDoublewords' | 'shuffleLowWords' | 'shuffleHighWords', index: Value): Value;
+  vectorTable(table: 'shuffleDoublewords' | 'shuffleLowWords' | 'shuffleHighWords' | 'crc32c', index: Value): Value;
 
   /**
    * Call the runtime. `name` is a row of cpu/callouts.ts. EIP is exact while it runs. The callout may fault (the instruction is then

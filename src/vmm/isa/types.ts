@@ -21,7 +21,7 @@ import type { Semantics } from './builder';
  */
 export type OperandCode =
   | 'Ap' | 'Cd' | 'Dd'
-  | 'Eb' | 'Ew' | 'Ed' | 'Ev' | 'Ey'
+  | 'Eb' | 'Ew' | 'Ed' | 'Eq' | 'Ev' | 'Ey'
   | 'Gb' | 'Gw' | 'Gd' | 'Gv' | 'Gy'
   | 'Ib' | 'Ibs' | 'Iw' | 'Iz' | 'Iv'
   | 'Jb' | 'Jz'

@@ -15,7 +15,7 @@ export type FloatOperation =
   | `${FloatType}.${Arithmetic | 'abs' | 'neg' | 'sqrt' | Rounding | Comparison}`
   | `${FloatType}.convert_i32_s` | `${FloatType}.convert_i64_s` | 'f32.demote_f64' | 'f64.promote_f32'
   | 'i32.reinterpret_f32' | 'i64.reinterpret_f64' | 'f32.reinterpret_i32' | 'f64.reinterpret_i64'
-  | `${'i32' | 'i64'}.trunc_sat_${FloatType}_s` | 'i32.popcnt' | 'i64.popcnt';
+  | `${'i32' | 'i64'}.trunc_sat_${FloatType}_s`;
 
 export type VectorOperation =
   | `v128.${'not' | 'and' | 'andnot' | 'or' | 'xor' | 'bitselect' | 'any_true'}`

@@ -119,6 +119,7 @@ export const loads = [
   { unit: 'sse', bytes: 1, aligned: false }, { unit: 'sse', bytes: 2, aligned: false }, { unit: 'sse', bytes: 4, aligned: false },
   { unit: 'sse', bytes: 8, aligned: false }, { unit: 'sse', bytes: 16, aligned: true }, { unit: 'sse', bytes: 16, aligned: false },
   { unit: 'mmx', bytes: 2, aligned: false }, { unit: 'mmx', bytes: 4, aligned: false }, { unit: 'mmx', bytes: 8, aligned: false },
+  { unit: 'mmx', bytes: 16, aligned: true },
 ] as const satisfies readonly { readonly unit: 'sse' | 'mmx'; readonly bytes: number; readonly aligned: boolean }[];
 export type Load = (typeof loads)[number];
 
@@ -208,6 +209,9 @@ export function existsIn(encoding: Encoding, long: boolean): boolean {
   return long ? !encoding.invalid64 && encoding.addressSize !== 16 : !encoding.only64 && encoding.operandSize !== 64 && encoding.addressSize !== 64;
 }
 
+/** MASKMOVQ and MASKMOVDQU: registers in modrm, and memory at DS:rDI. */
+export const impliesMemory = (encoding: Encoding): boolean => usesModrm(encoding) && !!encoding.instruction.implicit?.reads?.includes('rDI');
+
 interface Shape {
   readonly encoding: Encoding;
   readonly size: OperandSize;
@@ -253,12 +257,14 @@ const longMemory = [
 
 /** The addressing variants in which an encoding occurs. */
 function addressingsOf(encoding: Encoding): readonly Addressing[] {
+  if (impliesMemory(encoding)) return [Addressing.Base, Addressing.Segmented, Addressing.Sixteen];
   if (!usesModrm(encoding)) return legacyMemory;
   if (encoding.mod === 'reg' || !namesMemory(encoding)) return [Addressing.Register];
   return encoding.mod === 'mem' ? legacyMemory : [Addressing.Register, ...legacyMemory];
 }
 
 function longAddressingsOf(encoding: Encoding): readonly LongAddressing[] {
+  if (impliesMemory(encoding)) return [LongAddressing.Base, LongAddressing.Segmented, LongAddressing.ThirtyTwo];
   if (!usesModrm(encoding)) {
     return namesMemory(encoding) ? [LongAddressing.Absolute, LongAddressing.SegmentedAbsolute]
       : [LongAddressing.Base, LongAddressing.Segmented, LongAddressing.ThirtyTwo, ...(jumps(encoding) ? [LongAddressing.SegmentedAbsolute] : [])];

@@ -8,7 +8,7 @@ import { resultType, type ExtractOperation, type FloatOperation, type FloatType,
 import type { Load } from './forms';
 import { ThreadedX87 } from './threaded-x87';
 import { node } from './threaded-values';
-import { vectorTableOffset } from './vector-tables';
+import { vectorTableOffset, type VectorTable } from './vector-tables';
 
 const accessBits = { x87: FpuAccess.X87, mmx: FpuAccess.Mmx, sse: FpuAccess.Sse } as const;
 /** Sign and exponent of an x87 register that an MMX instruction wrote (SDM Vol. 1, 9.2.1), and the distance of it from the significand. */
@@ -176,7 +176,7 @@ export abstract class ThreadedVector extends ThreadedX87 {
     if (this.isMmx(n)) this.markMmx(n);
   }
 
-  vectorTable(table: 'shuffleDoublewords' | 'shuffleLowWords' | 'shuffleHighWords', index: Value): Value {
+  vectorTable(table: VectorTable, index: Value): Value {
     return this.effect('v128', () => {
       node(this.op('shl', index, this.constant(4))).emit();
       this.body.memory('v128.load', VECTOR_TABLES + vectorTableOffset(table));

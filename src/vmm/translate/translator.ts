@@ -22,7 +22,7 @@ import type { Mmu } from '../mmu/mmu';
 import { linearNumber } from '../mmu/types';
 import { CONTEXTS_MAX, type TranslationContext } from './context';
 import {
-  Addressing, formOperands, isX87, loadOf, loadsFirst, LongAddressing, repeatIndex, type FormIndex, type FormOperand, type OperandSize,
+  Addressing, formOperands, impliesMemory, isX87, loadOf, loadsFirst, LongAddressing, repeatIndex, type FormIndex, type FormOperand, type OperandSize,
 } from './forms';
 import { RECORD_SIZE, RecordField, SpecialHandler, UNIT_CAP } from './record';
 import type { Region } from './regions';
@@ -612,7 +612,7 @@ export class Translator {
     const memory = i.memory;
     const long = context.codeSize === 64;
     const plan = this.planFor(encoding.id, i.operandSize, memory, long);
-    const inRegister = i.hasModrm && (!memory || loadsFirst(encoding));
+    const inRegister = i.hasModrm && (!memory || loadsFirst(encoding)) && !impliesMemory(encoding);
     const addressing = inRegister ? Addressing.Register : long ? this.longAddressingOf(eip, plan.immediate === 'target') : this.addressingOf(context);
     const handler = (long ? this.longForms() : this.forms).find(encoding.id, i.operandSize, addressing, context.stack, repeatIndex[i.repeat]);
     if (handler === 0) throw new Error(`translator: no handler for ${encoding.instruction.mnemonic} '${encoding.text}' (addressing ${addressing}, stack ${context.stack}, ${i.repeat})`);

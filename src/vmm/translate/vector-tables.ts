@@ -7,6 +7,12 @@ const tables = {
   shuffleLowWords: (control: number): number[] => [...selection(4, 2, control), 8, 9, 10, 11, 12, 13, 14, 15],
   /** PSHUFHW. */
   shuffleHighWords: (control: number): number[] => [0, 1, 2, 3, 4, 5, 6, 7, ...selection(4, 2, control).map((byte) => byte + 8)],
+  /** Remainders of a byte by the Castagnoli polynomial, reflected; CRC32 uses the low doubleword. */
+  crc32c: (byte: number): number[] => {
+    let remainder = byte;
+    for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0x82f63b78 : 0);
+    return [0, 8, 16, 24].map((shift) => (remainder >>> shift) & 0xff);
+  },
 } as const;
 export type VectorTable = keyof typeof tables;
 const names = Object.keys(tables) as VectorTable[];

@@ -5,7 +5,7 @@ const registers8 = ['al', 'cl', 'bh', 'dh'];
 const registers16 = ['ax', 'cx', 'sp', 'di'];
 const registers32 = ['eax', 'edx', 'esp', 'edi'];
 const bySize: Record<number, readonly string[]> = { 8: registers8, 16: registers16, 32: registers32 };
-const keyword: Record<number, string> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword' };
+const keyword: Record<number, string> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword', 128: 'oword' };
 
 export const addresses: readonly string[] = [
   '[bx+si]', '[bx+di+5]', '[bp+si-3]', '[bp+di+200]', '[si]', '[di+0x1234]', '[bp]', '[bx]', '[bx+127]', '[bx-128]', '[bx+128]', '[bx-129]', '[bp+0]',
@@ -15,6 +15,7 @@ export const addresses: readonly string[] = [
   '[edx*3]', '[edx*5+1]', '[edx*9]', '[eax*1+ebx]', '[ebx+eax*1]', '[eax*1]', '[nosplit eax*1]', '[eax+eax]', '[eax+eax*2]', '[eax*2+eax]', '[eax*4+eax]', '[esp+ecx*2-1]', '[edx+0x12345678]', '[ebx+0xffffffff]', '[dword ebx+5]', '[byte ebx]', '[ss:ebx]', '[ds:ebp]',
   '[esi+edi*8+0x80]', '[eax+ebx+ecx]', '[ax]', '[esp*2]', '[eax*6]', '[bx+bp]', '[eax+bx]', '[cx+1]', '[eax-ebx]',
 ];
+const vectors = [0, 1, 3, 7];
 const someAddresses = ['[bx+si]', '[bp+2]', '[0x1234]', '[es:di]', '[ecx+edx*4+0x100]', '[ebp]', '[0x12345678]'];
 
 const immediates8 = ['0', '1', '3', '5', '-1', '127', '128', '255', '-128', 'byte 5', 'strict byte 5', '\'a\''];
@@ -25,7 +26,7 @@ const immediates = [
 const targets = ['$', '$+2', '$+129', '$+130', '$-126', '$-127', '$+0x1000', 'short $', 'near $', 'strict near $', 'word $', 'dword $', 'near $+0x1000', 'short $+100'];
 
 function sizeOf(code: OperandCode, size: 16 | 32): number {
-  return { b: 8, w: 16, d: 32, q: 64 }[code[1]] ?? size;
+  return { b: 8, w: 16, d: 32, q: 64, x: 128, y: 32 }[code[1]] ?? size;
 }
 
 /** Texts for an operand; `many` asks for the whole list where there is a shorter one. */
@@ -48,9 +49,14 @@ function texts(code: OperandCode, size: 16 | 32, many: boolean): readonly string
     case 'Ob': case 'Ov': return ['[0x1234]', '[es:5]', '[dword 5]', '[word 5]', '[0x12345678]', `${keyword[width]} [6]`, '[byte 5]'];
     case 'Cd': return ['cr0', 'cr2', 'cr3', 'cr4'];
     case 'Dd': return ['dr0', 'dr3', 'dr6', 'dr7'];
+    case 'Mx': return [...memory, ...someAddresses.map((text) => `oword ${text}`)];
+    case 'Vx': case 'Ux': return vectors.map((n) => `xmm${n}`);
+    case 'Pq': case 'Nq': return vectors.map((n) => `mm${n}`);
+    case 'XMM0': return ['xmm0', 'xmm1'];
     case 'Sw': return ['es', 'ss', 'ds', 'fs', 'gs'];
   }
   switch (code[0]) {
+    case 'W': case 'Q': return [...vectors.map((n) => `${code[0] === 'W' ? 'xmm' : 'mm'}${n}`), ...memory.map((text) => `${keyword[width]} ${text}`), ...someAddresses, 'eax'];
     case 'E': return [...bySize[width], ...memory.map((text) => `${keyword[width]} ${text}`), ...someAddresses, ...(width === 16 ? ['eax'] : width === 32 ? ['ax'] : ['bx'])];
     case 'G': case 'R': case 'Z': return bySize[width];
     default: return [];

@@ -14,7 +14,7 @@ const registerNames: readonly string[] = Object.keys(Register).filter((k) => Num
   .map((k) => k.toLowerCase().replace(/^(r\d+)l$/, '$1b'));
 
 /** Our NASM mnemonic (which tells the size) where iced uses the manual's. */
-const renamed: Readonly<Record<string, string>> = { pushaw: 'pusha', popaw: 'popa', pushfw: 'pushf', popfw: 'popf', iretw: 'iret', fsetpm: 'fnsetpm' };
+const renamed: Readonly<Record<string, string>> = { pushaw: 'pusha', popaw: 'popa', pushfw: 'pushf', popfw: 'popf', iretw: 'iret', fsetpm: 'fnsetpm', pcmpestri64: 'pcmpestri', pcmpestrm64: 'pcmpestrm' };
 
 /** Mnemonics whose operand size shows in iced's code alone. */
 const sizedCode = /^(?:Ret[nf]|Enter|Leave|Push|Pop)([wdq])(?:_|$)/;
@@ -129,12 +129,15 @@ const isStringKind = (kind: OpKind): boolean => kind >= OpKind.MemorySegSI && ki
 
 /** @param repeat meaning of repeat prefixes for our row: iced reports every F2 and F3 that is not mandatory. */
 export function describeIced(i: IcedInstruction, repeat: 'rep' | 'repz' | undefined): string {
-  const mnemonic = mnemonicNames[i.mnemonic];
+  // Named after the width of the lengths in iced alone.
+  const mnemonic = mnemonicNames[i.mnemonic].replace(/^(pcmpestr[im])64$/, '$1');
   const texts: string[] = [];
   let nameless = mnemonic === 'xlatb';
   const count = i.opCount;
-  for (let n = 0; n < count; n++) nameless ||= isStringKind(i.opKind(n));
-  for (let n = 0; n < count; n++) {
+  // MASKMOV's memory operand, which iced lists first, is implied.
+  const from = mnemonic.startsWith('maskmov') ? 1 : 0;
+  for (let n = from; n < count; n++) nameless ||= isStringKind(i.opKind(n));
+  for (let n = from; n < count; n++) {
     if (!nameless || isStringKind(i.opKind(n)) || i.opKind(n) === OpKind.Memory) texts.push(icedOperand(i, n));
   }
   if (nameless) texts.sort();

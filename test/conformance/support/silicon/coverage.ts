@@ -1,5 +1,6 @@
 /** Instructions whose outcome on silicon proves nothing about this machine, with the reason; every other one of the table is compared. */
 import { x87Rows } from '../../../../src/vmm/isa/rows/x87';
+import { vectorRows } from '../../../../src/vmm/isa/table';
 import type { InstructionSpec } from '../../../../src/vmm/isa/types';
 
 export const notComparable: readonly { readonly mnemonics: readonly string[]; readonly why: string }[] = [
@@ -14,4 +15,7 @@ const reasons = new Map(notComparable.flatMap(({ mnemonics, why }) => mnemonics.
 /** The x87 has cases of its own. */
 const usesX87 = ({ mnemonic, semantics }: InstructionSpec): boolean => x87Rows.some((row) => row.semantics === semantics && row.mnemonic === mnemonic);
 
-export const skipReason = (instruction: InstructionSpec): string | undefined => reasons.get(instruction.mnemonic) ?? (usesX87(instruction) ? 'x87' : undefined);
+const vectors: ReadonlySet<InstructionSpec> = new Set(vectorRows);
+
+export const skipReason = (instruction: InstructionSpec): string | undefined =>
+  reasons.get(instruction.mnemonic) ?? (usesX87(instruction) ? 'x87' : vectors.has(instruction) ? 'vectors' : undefined);
