@@ -39,8 +39,8 @@ export class Firmware {
     const { cpu, memory, clock, board } = environment;
     this.bios = new Bios({
       memory, clock, drives: environment.drives.biosDrives(), disc: environment.drives.disc, pci: board.pci, tables: firmwareTables(environment.tables),
-      readPort: (port) => board.ports.read(port, 1),
-      writePort: (port, value) => board.ports.write(port, value, 1),
+      readPort: (port, size = 1) => board.ports.read(port, size),
+      writePort: (port, value, size = 1) => board.ports.write(port, value, size),
       log: (text) => environment.log(text),
     });
     this.biosCpu = {

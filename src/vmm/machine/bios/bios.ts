@@ -80,6 +80,7 @@ export class Bios {
       [0x16, (c) => this.keys.call(c)],
       [0x17, (c) => this.system.printer(c)],
       [0x1a, (c) => (c.ah === PCI_BIOS ? this.pci.call(c) : this.time.call(c))],
+      [Trap.vbeWindow, (c) => { this.video.vbe.window(c); }],
       [Trap.post, () => this.powerOn()],
       [Trap.tick, () => this.time.tick()],
       [Trap.key, (c) => this.keys.key(c)],
@@ -120,7 +121,7 @@ export class Bios {
       const free = (vector >= 0x60 && vector <= 0x67) || vector >= 0xf1;
       memory.write32(4 * vector, free ? 0 : ((ROM_SEGMENT << 16) | vectorOffset(vector)) >>> 0);
     }
-    const tables: readonly (readonly [number, number])[] = [[0x1d, RomTable.videoParameters], [0x1e, RomTable.diskette], [0x1f, RomTable.font8x8 + 0x400], [0x43, RomTable.font8x8]];
+    const tables: readonly (readonly [number, number])[] = [[0x1d, RomTable.videoParameters], [0x1e, RomTable.diskette], [0x1f, RomTable.wholeFont8x8 + 0x400]];
     for (const [vector, offset] of tables) memory.write32(4 * vector, ((ROM_SEGMENT << 16) | offset) >>> 0);
     memory.write32(4 * 0x40, ((ROM_SEGMENT << 16) | vectorOffset(0x13)) >>> 0);
     const warmBoot = memory.read16(BDA.warmBoot);

@@ -1,5 +1,5 @@
 /** What the BIOS needs of the board besides the processor. */
-import type { Clock, DiskImage, PhysicalBytes } from '../../devices/device';
+import type { AccessSize, Clock, DiskImage, PhysicalBytes } from '../../devices/device';
 import type { PciBus } from '../../devices/pci/bus';
 import type { PlacedTable } from '../acpi/placement';
 import type { Geometry } from '../disk';
@@ -17,8 +17,8 @@ export interface BiosHost {
   readonly memory: PhysicalBytes;
   readonly clock: Clock;
   /** Ports, as IN and OUT reach them: the services program the same devices as the guest. */
-  readPort(port: number): number;
-  writePort(port: number, value: number): void;
+  readPort(port: number, size?: AccessSize): number;
+  writePort(port: number, value: number, size?: AccessSize): void;
   /** 0x00 drive A, 0x80 the first hard disk. */
   readonly drives: ReadonlyMap<number, BiosDrive>;
   /** The disc in the CD drive, in sectors of 2048 bytes. */

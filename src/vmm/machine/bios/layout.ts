@@ -17,7 +17,7 @@ export const BDA = {
   keyHead: 0x41a, keyTail: 0x41c, keyBuffer: 0x41e, floppyStatus: 0x441, videoMode: 0x449, videoColumns: 0x44a, videoPageBytes: 0x44c, videoPageStart: 0x44e,
   cursors: 0x450, cursorShape: 0x460, videoPage: 0x462, crtcPort: 0x463, ticks: 0x46c, midnight: 0x470, breakFlag: 0x471, warmBoot: 0x472, diskStatus: 0x474,
   diskCount: 0x475, lptTimeouts: 0x478, comTimeouts: 0x47c, keyBufferStart: 0x480, keyBufferEnd: 0x482, videoRowsLess1: 0x484, characterHeight: 0x485,
-  videoControl: 0x487, videoSwitches: 0x488, modeSetControl: 0x489, displayCombination: 0x48a, floppyMedia: 0x490, shiftFlags3: 0x496, ledFlags: 0x497,
+  videoControl: 0x487, videoSwitches: 0x488, modeSetControl: 0x489, displayCombination: 0x48a, floppyMedia: 0x490, shiftFlags3: 0x496, ledFlags: 0x497, savePointers: 0x4a8, vbeMode: 0x4ba,
 } as const;
 
 /** Ticks of the BIOS clock in a day (AT convention). */

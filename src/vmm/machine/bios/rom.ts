@@ -4,11 +4,13 @@
  */
 import { mpPointer } from '../acpi/mp-table';
 import { MP_CONFIGURATION } from '../loaders/memory-map';
+import { fonts } from '../../devices/vga/fonts';
+import { vbeModes } from './vbe-modes';
 import { routingTable } from './pci';
 import { BIOS_TRAP_PORT, ROM_BYTES, ROM_SEGMENT } from './layout';
 
 /** Traps below 0x100 are the interrupt vectors; these are the others. */
-export const Trap = { post: 0x100, tick: 0x108, key: 0x109, boot: 0x119, noBoot: 0x118, rtc: 0x170, unexpected: 0x200 } as const;
+export const Trap = { post: 0x100, tick: 0x108, key: 0x109, boot: 0x119, noBoot: 0x118, rtc: 0x170, vbeWindow: 0x14f, unexpected: 0x200 } as const;
 
 /** Part of a stub: bytes as numbers, and what needs an address. */
 type Item = number | { readonly label: string } | { readonly trap: number } | { readonly short: string } | { readonly near: string };
@@ -60,6 +62,7 @@ const stubs: readonly Stub[] = [
     ],
   },
   { label: 'int70', code: [{ trap: Trap.rtc }, IRET, { label: 'rtcAlarm' }, INT, 0x4a, IRET] },
+  { label: 'vbeWindow', code: [{ trap: Trap.vbeWindow }, RETF] },
   { at: 0xff53, label: 'return', code: [IRET] },
   service(0x10, 0xf065), service(0x11, 0xf84d), service(0x12, 0xf841), service(0x13, 0xec59), service(0x14, 0xe739), service(0x15, 0xf859), service(0x16, 0xe82e),
   service(0x17, 0xefd2), service(0x1a, 0xfe6e),
@@ -72,11 +75,22 @@ const stubs: readonly Stub[] = [
 const ascii = (text: string): readonly number[] => Array.from(text, (c) => c.charCodeAt(0));
 
 /** Tables that interrupts 1Dh, 1Eh and INT 15h C0h point at, and the identification at the end of the ROM. */
-export const RomTable = { pciRouting: 0xc000, multiProcessor: 0xc800, id: 0xe000, configuration: 0xe6f5, diskette: 0xefc7, videoParameters: 0xf0a4, font8x8: 0xfa6e } as const;
+export const RomTable = {
+  pciRouting: 0xc000, multiProcessor: 0xc800, id: 0xe000, configuration: 0xe6f5, diskette: 0xefc7, videoParameters: 0xf0a4, font8x8: 0xfa6e,
+  font8x16: 0x8000, font8x14: 0x9000, wholeFont8x8: 0xa000, vbeModes: 0xb000, vbeStrings: 0xb200, videoFunctions: 0xb300,
+} as const;
 
 const tables: readonly { readonly at: number; readonly bytes: ArrayLike<number> }[] = [
   { at: RomTable.pciRouting, bytes: routingTable() },
   { at: RomTable.multiProcessor, bytes: mpPointer(MP_CONFIGURATION) },
+  { at: RomTable.font8x16, bytes: fonts[16] },
+  { at: RomTable.font8x14, bytes: fonts[14] },
+  { at: RomTable.wholeFont8x8, bytes: fonts[8] },
+  { at: RomTable.font8x8, bytes: fonts[8].subarray(0, 128 * 8) },
+  { at: RomTable.vbeModes, bytes: [...vbeModes.map(({ number }) => number), 0xffff].flatMap((number) => [number & 0xff, number >> 8]) },
+  { at: RomTable.vbeStrings, bytes: ascii('Ringside\0') },
+  // INT 10h AH=1Bh: modes 0-7 and 0Dh-13h, 200, 350 and 400 lines, two fonts of eight; all functions but the state's saving and the light pen.
+  { at: RomTable.videoFunctions, bytes: [0xff, 0xe0, 0x0f, 0, 0, 0, 0, 7, 2, 8, 0xff, 0x0e, 0, 0, 0, 0] },
   { at: RomTable.id, bytes: ascii('Ringside BIOS\0') },
   // Length 8, model FC (AT), submodel 1, revision 0; features: second 8259, RTC, keyboard intercept.
   { at: RomTable.configuration, bytes: [8, 0, 0xfc, 1, 0, 0x70, 0, 0, 0, 0] },

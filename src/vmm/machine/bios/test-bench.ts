@@ -114,11 +114,12 @@ export class Bench {
     const rtc = new Rtc({ clock, irq: pic.irq[8], startSeconds: Date.UTC(2001, 1, 3, 4, 5, 6) / 1000, ramBytes, floppyType: 4, hasHardDisk: drives.has(0x80) });
     this.devices = [pic, new Pit({ clock, irq: pic.irq[0] }), rtc, this.vga, this.keyboard, this.uart];
     this.pci.add(new HostBridge(() => undefined));
+    this.pci.add(this.vga.pci);
     this.pci.add(new IsaBridge({ bus: this.pci, irq: pic.irq, reset: () => undefined }));
     this.bios = new Bios({
       memory: this.memory, clock, drives, disc, pci: this.pci, tables: [],
-      readPort: (port) => this.range(port)?.read(port, 1) ?? 0xff,
-      writePort: (port, value) => this.range(port)?.write(port, value, 1),
+      readPort: (port, size = 1) => this.range(port)?.read(port, size) ?? 0xff,
+      writePort: (port, value, size = 1) => this.range(port)?.write(port, value, size),
       log: (text) => this.logged.push(text),
     });
     this.cpu.selectors[Seg.CS] = 0xf000;

@@ -1,14 +1,19 @@
 /**
- * INT 10h: text modes 0–3 and 7 on the VGA. Characters go to text memory at 0xB8000 (0xB0000 in mode 7), registers through the VGA's ports. Graphics modes and VESA are
- * refused: the mode stays what it is. Everything read from the BIOS data area may have been changed by the guest and is bounded here.
+ * INT 10h: the standard modes 00h–13h on the VGA, text and graphics alike. Characters of text modes go to text memory, those of graphics modes are drawn
+ * (surface.ts); registers are reached through the VGA's ports. Fonts are in video-fonts.ts, palettes in video-palette.ts, VESA's functions in vbe.ts.
+ * Everything read from the BIOS data area may have been changed by the guest and is bounded here.
  */
-import { text40, text80, textMono } from '../../devices/vga/modes';
+import { biosModes, palettes, type BiosMode } from '../../devices/vga/modes';
 import type { VgaMode } from '../../devices/vga/registers';
 import type { BiosCall } from './bios-cpu';
 import { Seg } from './bios-cpu';
 import type { BiosHost } from './host';
 import { BDA, ROM_SEGMENT } from './layout';
 import { RomTable } from './rom';
+import { COLOUR_WINDOW, GRAPHICS_WINDOW, PackedSurface, PlanarSurface, writeIndexed, type Surface } from './surface';
+import { VbeService } from './vbe';
+import { VideoFonts } from './video-fonts';
+import { VideoPalette } from './video-palette';
 
 /** Bytes of the text window; addresses wrap in it. */
 const WINDOW_MASK = 0x7fff;
@@ -16,29 +21,26 @@ const PAGES = 8;
 const SPACE_NORMAL = 0x0720;
 /** Of a longer string only the end is written: it has scrolled the rest away, and one call must not take long. */
 const STRING_MAX = 4096;
-
-const textModes: ReadonlyMap<number, { readonly registers: VgaMode; readonly columns: number; readonly control: number }> = new Map([
-  [0, { registers: text40, columns: 40, control: 0x2c }],
-  [1, { registers: text40, columns: 40, control: 0x28 }],
-  [2, { registers: text80, columns: 80, control: 0x2d }],
-  [3, { registers: text80, columns: 80, control: 0x29 }],
-  [7, { registers: textMono, columns: 80, control: 0x29 }],
-]);
-
-/** VGA's default colours 0–63 (see vga-text.ts). */
-function paletteComponent(index: number, colour: number): number {
-  return ((index >> (2 - colour)) & 1) * 0x2a + ((index >> (5 - colour)) & 1) * 0x15;
-}
+/** Mode set control of the BIOS data area: default palettes are not loaded. */
+const KEEP_PALETTE = 8;
+const CGA_LINE = 80, CGA_ODD_LINES = 0x2000;
 
 export class VideoService {
   private readonly refused = new Set<number>();
+  private readonly fonts: VideoFonts;
+  private readonly palette: VideoPalette;
+  readonly vbe: VbeService;
 
-  constructor(private readonly host: BiosHost) {}
+  constructor(private readonly host: BiosHost) {
+    this.fonts = new VideoFonts(host, { crtc: () => this.crtc, cellChanged: (height) => this.cellChanged(height), setCursorShape: (shape) => this.setCursorShape(shape) });
+    this.palette = new VideoPalette(host, () => this.crtc);
+    this.vbe = new VbeService(host, (number) => this.setMode(number));
+  }
 
   private get columns(): number { return Math.max(1, Math.min(160, this.host.memory.read16(BDA.videoColumns))); }
   private get rows(): number { return Math.max(1, Math.min(100, this.host.memory.read8(BDA.videoRowsLess1) + 1)); }
   private get page(): number { return this.host.memory.read8(BDA.videoPage) & 7; }
-  private get mono(): boolean { return this.host.memory.read8(BDA.videoMode) === 7; }
+  private get mono(): boolean { return [7, 0x0f].includes(this.host.memory.read8(BDA.videoMode)); }
   private get crtc(): number { return this.mono ? 0x3b4 : 0x3d4; }
 
   private cellAddress(page: number, row: number, column: number): number {
@@ -47,8 +49,62 @@ export class VideoService {
   }
 
   private writeIndexed(port: number, index: number, value: number): void {
-    this.host.writePort(port, index);
-    this.host.writePort(port + 1, value & 0xff);
+    writeIndexed(this.host, port, index, value);
+  }
+
+  private get mode(): BiosMode | undefined {
+    return biosModes.get(this.host.memory.read8(BDA.videoMode));
+  }
+
+  /** What graphics are drawn on, page and all; undefined in text modes. */
+  private surface(page = this.page): Surface | undefined {
+    const { host } = this;
+    const vbe = this.vbe.surface();
+    if (vbe) return vbe;
+    const { mode } = this;
+    if (!mode || mode.layout === 'text') return undefined;
+    const width = 8 * mode.columns, height = mode.rows * mode.characterHeight;
+    if (mode.layout === 'planar' || mode.layout === 'mono') return new PlanarSurface(host, width, height, (page % mode.pages) * mode.pageBytes, mode.columns);
+    const chained = mode.layout === 'chained';
+    const window = chained ? GRAPHICS_WINDOW : COLOUR_WINDOW;
+    return new PackedSurface({
+      width, height, bits: chained ? 8 : mode.layout === 'cga2' ? 2 : 1,
+      line: chained ? (y) => y * width : (y) => (y >> 1) * CGA_LINE + (y & 1) * CGA_ODD_LINES,
+      read: (offset, length) => host.memory.readBytes(window + offset, length),
+      write: (offset, bytes) => host.memory.writeBytes(window + offset, bytes),
+    });
+  }
+
+  /** Lines of a character in graphics: INT 43h names the font, and in CGA's modes INT 1Fh the upper half. */
+  private glyph(character: number): Uint8Array {
+    const { memory } = this.host;
+    const height = this.characterHeight;
+    const cga = this.mode?.layout === 'cga1' || this.mode?.layout === 'cga2';
+    const vector = cga && character >= 128 ? 0x1f : 0x43;
+    const address = memory.read16(4 * vector + 2) * 16 + memory.read16(4 * vector);
+    return memory.readBytes(address + (vector === 0x1f ? character - 128 : character) * height, height);
+  }
+
+  private get characterHeight(): number { return Math.max(1, Math.min(32, this.host.memory.read8(BDA.characterHeight))); }
+
+  private drawCharacter(surface: Surface, row: number, column: number, character: number, colour: number): void {
+    const height = this.characterHeight;
+    if (column * 8 + 8 > surface.width || row * height + height > surface.height) return;
+    this.glyph(character).forEach((bits, line) => surface.shape(8 * column, row * height + line, bits, colour));
+    surface.done();
+  }
+
+  /** The character whose shape stands there, or 0. */
+  private readCharacter(surface: Surface, row: number, column: number): number {
+    const height = this.characterHeight;
+    if (column * 8 + 8 > surface.width || row * height + height > surface.height) return 0;
+    const lines = Array.from({ length: height }, (_, line) => {
+      let bits = 0;
+      for (let dot = 0; dot < 8; dot++) bits = bits << 1 | (surface.get(8 * column + dot, row * height + line) !== 0 ? 1 : 0);
+      return bits;
+    });
+    for (let character = 0x20; character < 0x100; character++) if (this.glyph(character).every((bits, line) => bits === lines[line])) return character;
+    return 0;
   }
 
   call(c: BiosCall): void {
@@ -68,13 +124,27 @@ export class VideoService {
       case 0x07: this.scroll(this.page, c.al, c.bh, c.ch, c.cl, c.dh, c.dl, false); break;
       case 0x08: {
         const { row, column } = this.cursor(c.bh);
-        c.ax = this.host.memory.read16(this.cellAddress(c.bh, row, column));
+        const surface = this.surface(c.bh);
+        if (surface) c.al = this.readCharacter(surface, row, column);
+        else c.ax = this.host.memory.read16(this.cellAddress(c.bh, row, column));
         break;
       }
       case 0x09: this.fill(c.bh, c.al, c.bl, c.cx); break;
-      case 0x0a: this.fill(c.bh, c.al, undefined, c.cx); break;
-      case 0x0b: break; // CGA border and palette
-      case 0x0e: this.teletype(c.al); break;
+      case 0x0a: this.fill(c.bh, c.al, undefined, c.cx, c.bl); break;
+      case 0x0b: this.palette.border(c.bh, c.bl, this.mode?.layout === 'text'); break;
+      case 0x0c: {
+        const surface = this.surface(c.bh);
+        if (surface && c.cx < surface.width && c.dx < surface.height) surface.put(c.cx, c.dx, c.al);
+        surface?.done();
+        break;
+      }
+      case 0x0d: {
+        const surface = this.surface(c.bh);
+        if (surface && c.cx < surface.width && c.dx < surface.height) c.al = surface.get(c.cx, c.dx);
+        surface?.done();
+        break;
+      }
+      case 0x0e: this.teletype(c.al, undefined, this.page, c.bl); break;
       case 0x0f: {
         const { memory } = this.host;
         c.al = memory.read8(BDA.videoMode) | (memory.read8(BDA.videoControl) & 0x80);
@@ -82,8 +152,8 @@ export class VideoService {
         c.bh = this.page;
         break;
       }
-      case 0x10: this.palette(c); break;
-      case 0x11: this.font(c); break;
+      case 0x10: this.palette.call(c); break;
+      case 0x11: this.fonts.call(c); break;
       case 0x12: this.alternate(c); break;
       case 0x13: this.writeString(c); break;
       case 0x1a:
@@ -91,7 +161,8 @@ export class VideoService {
         if (c.al === 0) c.bx = 0x0008;
         if (c.al <= 1) c.al = 0x1a;
         break;
-      case 0x4f: c.ax = 0x0100; break; // no VESA: AL other than 4Fh says so
+      case 0x1b: this.state(c); break;
+      case 0x4f: this.vbe.call(c); break;
       default: break;
     }
   }
@@ -100,34 +171,45 @@ export class VideoService {
   setMode(request: number): void {
     const { memory } = this.host;
     const number = request & 0x7f;
-    const mode = textModes.get(number);
+    const mode = biosModes.get(number);
     if (mode === undefined) {
-      if (!this.refused.has(number)) this.host.log(`BIOS: video mode ${number.toString(16)}h is not supported; the screen stays in text mode`);
+      if (!this.refused.has(number)) this.host.log(`BIOS: there is no video mode ${number.toString(16)}h; the mode stays what it is`);
       this.refused.add(number);
       return;
     }
+    const { layout, columns, rows, characterHeight, control } = mode;
+    const keepsPalette = (memory.read8(BDA.modeSetControl) & KEEP_PALETTE) !== 0;
+    this.vbe.switchOff();
     memory.write8(BDA.videoMode, number);
-    memory.write16(BDA.videoColumns, mode.columns);
-    memory.write16(BDA.videoPageBytes, mode.columns === 40 ? 0x800 : 0x1000);
+    memory.write16(BDA.videoColumns, columns);
+    memory.write16(BDA.videoPageBytes, mode.pageBytes);
     memory.write16(BDA.videoPageStart, 0);
     memory.write8(BDA.videoPage, 0);
     for (let page = 0; page < PAGES; page++) memory.write16(BDA.cursors + 2 * page, 0);
     memory.write16(BDA.crtcPort, this.crtc);
-    memory.write8(BDA.crtcPort + 2, mode.control);
-    memory.write8(BDA.crtcPort + 3, 0x30);
-    memory.write8(BDA.videoRowsLess1, 24);
-    memory.write16(BDA.characterHeight, 16);
+    memory.write8(BDA.crtcPort + 2, control);
+    memory.write8(BDA.crtcPort + 3, number === 6 ? 0x3f : 0x30);
+    memory.write8(BDA.videoRowsLess1, rows - 1);
+    memory.write16(BDA.characterHeight, characterHeight);
     memory.write8(BDA.videoControl, 0x60 | (request & 0x80));
     memory.write8(BDA.videoSwitches, 0xf9);
-    memory.write8(BDA.modeSetControl, 0x51);
+    memory.write8(BDA.modeSetControl, 0x51 | (keepsPalette ? KEEP_PALETTE : 0));
     memory.write8(BDA.displayCombination, 8);
-    memory.write16(BDA.cursorShape, 0x0d0e);
+    memory.write16(BDA.cursorShape, layout === 'text' ? 0x0d0e : 0);
     this.program(mode.registers);
-    if ((request & 0x80) === 0) {
-      const clear = new Uint8Array(WINDOW_MASK + 1);
-      for (let i = 0; i < clear.length; i += 2) clear.set([SPACE_NORMAL & 0xff, SPACE_NORMAL >> 8], i);
-      memory.writeBytes(this.mono ? 0xb0000 : 0xb8000, clear);
-    }
+    if (!keepsPalette) this.palette.load(palettes[mode.palette].slice(0, mode.palette === 'vga' ? 768 : 192));
+    const font = { 8: RomTable.wholeFont8x8, 14: RomTable.font8x14, 16: RomTable.font8x16 }[characterHeight];
+    memory.write32(4 * 0x43, ((ROM_SEGMENT << 16) | font) >>> 0);
+    if (layout === 'text') this.fonts.loadRom(characterHeight, 0);
+    if ((request & 0x80) === 0) this.clear(layout);
+  }
+
+  private clear(layout: BiosMode['layout']): void {
+    const { memory } = this.host;
+    const cga = layout === 'cga1' || layout === 'cga2';
+    const bytes = new Uint8Array(layout === 'text' || cga ? WINDOW_MASK + 1 : 0x10000);
+    if (layout === 'text') for (let i = 0; i < bytes.length; i += 2) bytes.set([SPACE_NORMAL & 0xff, SPACE_NORMAL >> 8], i);
+    memory.writeBytes(layout !== 'text' && !cga ? GRAPHICS_WINDOW : this.mono ? 0xb0000 : COLOUR_WINDOW, bytes);
   }
 
   private program(mode: VgaMode): void {
@@ -145,8 +227,15 @@ export class VideoService {
     });
     host.writePort(0x3c0, 0x20);
     host.writePort(0x3c6, 0xff);
-    host.writePort(0x3c8, 0);
-    for (let i = 0; i < 64; i++) for (let colour = 0; colour < 3; colour++) host.writePort(0x3c9, paletteComponent(i, colour));
+  }
+
+  /** A font of another height was loaded: rows and cursor follow. */
+  private cellChanged(height: number): void {
+    const { memory } = this.host;
+    this.writeIndexed(this.crtc, 0x09, 0x40 | (height - 1));
+    memory.write8(BDA.videoRowsLess1, Math.floor(400 / height) - 1);
+    memory.write16(BDA.characterHeight, height);
+    this.setCursorShape(0x0607);
   }
 
   /** Scan lines given for an 8-line cell are stretched to the character height, unless emulation is off (BDA 487h bit 0). */
@@ -176,6 +265,7 @@ export class VideoService {
   }
 
   private showCursor(): void {
+    if (this.mode?.layout !== 'text') return;
     const { row, column } = this.cursor(this.page);
     const position = (this.cellAddress(this.page, row, column) & WINDOW_MASK) >> 1;
     this.writeIndexed(this.crtc, 0x0e, position >> 8);
@@ -186,10 +276,13 @@ export class VideoService {
     const { memory } = this.host;
     if (page >= PAGES) return;
     memory.write8(BDA.videoPage, page);
-    const start = (page * memory.read16(BDA.videoPageBytes)) & WINDOW_MASK;
+    const text = this.mode?.layout === 'text';
+    const start = (page * memory.read16(BDA.videoPageBytes)) & (text ? WINDOW_MASK : 0xffff);
     memory.write16(BDA.videoPageStart, start);
-    this.writeIndexed(this.crtc, 0x0c, start >> 9);
-    this.writeIndexed(this.crtc, 0x0d, start >> 1);
+    // Text addresses count characters.
+    const address = text ? start >> 1 : start;
+    this.writeIndexed(this.crtc, 0x0c, address >> 8);
+    this.writeIndexed(this.crtc, 0x0d, address);
     this.showCursor();
   }
 
@@ -200,6 +293,18 @@ export class VideoService {
     if (top > bottom || left > right) return;
     const height = bottom - top + 1;
     const count = lines === 0 || lines > height ? height : lines;
+    const surface = this.surface(page);
+    if (surface) {
+      const cell = this.characterHeight, first = top * cell, lines = height * cell;
+      const x = 8 * left, width = Math.min(8 * (right - left + 1), surface.width - x);
+      for (let n = 0; n < lines && width > 0; n++) {
+        const line = up ? first + n : first + lines - 1 - n;
+        if (n + count * cell < lines) surface.moveLine(up ? line + count * cell : line - count * cell, line, x, width);
+        else surface.fillLine(line, x, width, attribute);
+      }
+      surface.done();
+      return;
+    }
     const blank = attribute << 8 | 0x20;
     for (let n = 0; n < height; n++) {
       const row = up ? top + n : bottom - n;
@@ -211,9 +316,14 @@ export class VideoService {
   }
 
   /** Writes a character over `count` cells from the cursor, which does not move. */
-  private fill(page: number, character: number, attribute: number | undefined, count: number): void {
+  private fill(page: number, character: number, attribute: number | undefined, count: number, colour = attribute ?? 7): void {
     const { memory } = this.host;
     const { row, column } = this.cursor(page);
+    const surface = this.surface(page);
+    if (surface) {
+      for (let n = 0; n < Math.min(count, this.columns - column); n++) this.drawCharacter(surface, row, column + n, character, colour);
+      return;
+    }
     for (let n = 0; n < Math.min(count, WINDOW_MASK >> 1); n++) {
       const at = this.cellAddress(page, row, column + n);
       memory.write8(at, character);
@@ -222,8 +332,9 @@ export class VideoService {
   }
 
   /** Writes with cursor movement on the active page; bell, backspace, line feed and carriage return act. */
-  teletype(character: number, attribute?: number, page = this.page): void {
+  teletype(character: number, attribute?: number, page = this.page, colour = attribute ?? 7): void {
     const { memory } = this.host;
+    const surface = this.surface(page);
     const { columns, rows } = this;
     let { row, column } = this.cursor(page);
     switch (character) {
@@ -233,8 +344,12 @@ export class VideoService {
       case 0x0d: column = 0; break;
       default: {
         const at = this.cellAddress(page, row, column);
-        memory.write8(at, character);
-        if (attribute !== undefined) memory.write8(at + 1, attribute);
+        if (surface) {
+          this.drawCharacter(surface, row, column, character, colour);
+        } else {
+          memory.write8(at, character);
+          if (attribute !== undefined) memory.write8(at + 1, attribute);
+        }
         column++;
         if (column >= columns) {
           column = 0;
@@ -245,8 +360,8 @@ export class VideoService {
     if (row >= rows) {
       row = rows - 1;
       // The new line takes the attribute of the cell under the cursor.
-      const below = memory.read8(this.cellAddress(page, row, Math.min(column, columns - 1)) + 1);
-      this.scroll(page, 1, attribute ?? below, 0, 0, rows - 1, columns - 1, true);
+      const below = surface ? 0 : memory.read8(this.cellAddress(page, row, Math.min(column, columns - 1)) + 1);
+      this.scroll(page, 1, surface ? 0 : attribute ?? below, 0, 0, rows - 1, columns - 1, true);
     }
     this.setCursor(page, row, column);
   }
@@ -275,75 +390,24 @@ export class VideoService {
     if ((c.al & 1) === 0) this.setCursor(page, before.row, before.column);
   }
 
-  private attributeRegister(index: number): number {
-    this.host.readPort(this.crtc + 6);
-    this.host.writePort(0x3c0, index);
-    const value = this.host.readPort(0x3c1);
-    this.host.readPort(this.crtc + 6);
-    this.host.writePort(0x3c0, 0x20);
-    return value;
-  }
-
-  private setAttributeRegister(index: number, value: number): void {
-    this.host.readPort(this.crtc + 6);
-    this.host.writePort(0x3c0, index);
-    this.host.writePort(0x3c0, value);
-    this.host.writePort(0x3c0, 0x20);
-  }
-
-  private palette(c: BiosCall): void {
-    const { host } = this;
-    const { memory } = host;
-    switch (c.al) {
-      case 0x00: if (c.bl < 0x15) this.setAttributeRegister(c.bl, c.bh); break;
-      case 0x01: this.setAttributeRegister(0x11, c.bh); break;
-      case 0x02: for (let n = 0; n < 17; n++) this.setAttributeRegister(n === 16 ? 0x11 : n, memory.read8(c.address(Seg.ES, c.dx + n))); break;
-      case 0x03: this.setAttributeRegister(0x10, (this.attributeRegister(0x10) & ~8) | (c.bl & 1) << 3); break;
-      case 0x07: if (c.bl < 0x15) c.bh = this.attributeRegister(c.bl); break;
-      case 0x08: c.bh = this.attributeRegister(0x11); break;
-      case 0x09: for (let n = 0; n < 17; n++) memory.write8(c.address(Seg.ES, c.dx + n), this.attributeRegister(n === 16 ? 0x11 : n)); break;
-      case 0x10:
-        host.writePort(0x3c8, c.bl);
-        for (const value of [c.dh, c.ch, c.cl]) host.writePort(0x3c9, value);
-        break;
-      case 0x12:
-        host.writePort(0x3c8, c.bl);
-        for (let n = 0; n < 3 * Math.min(c.cx, 256); n++) host.writePort(0x3c9, memory.read8(c.address(Seg.ES, c.dx + n)));
-        break;
-      case 0x15:
-        host.writePort(0x3c7, c.bl);
-        c.dh = host.readPort(0x3c9);
-        c.ch = host.readPort(0x3c9);
-        c.cl = host.readPort(0x3c9);
-        break;
-      case 0x17:
-        host.writePort(0x3c7, c.bl);
-        for (let n = 0; n < 3 * Math.min(c.cx, 256); n++) memory.write8(c.address(Seg.ES, c.dx + n), host.readPort(0x3c9));
-        break;
-      case 0x18: host.writePort(0x3c6, c.bl); break;
-      case 0x19: c.bl = host.readPort(0x3c6); break;
-      case 0x1a: c.bx = 0; break;
-      default: break;
-    }
-  }
-
-  /** Loading a font of another height changes the number of rows; the glyphs themselves are the view's. */
-  private font(c: BiosCall): void {
+  /** AH=1Bh: what the BIOS can, and how it stands. */
+  private state(c: BiosCall): void {
+    if (c.bx !== 0) return;
     const { memory } = this.host;
-    const heights: Readonly<Record<number, number>> = { 0x10: c.bh, 0x11: 14, 0x12: 8, 0x14: 16 };
-    const height = heights[c.al];
-    if (height !== undefined) {
-      if (height < 1 || height > 32) return;
-      this.writeIndexed(this.crtc, 0x09, 0x40 | (height - 1));
-      memory.write8(BDA.videoRowsLess1, Math.floor(400 / height) - 1);
-      memory.write16(BDA.characterHeight, height);
-      this.setCursorShape(0x0607);
-    } else if (c.al === 0x30) {
-      c.cx = memory.read8(BDA.characterHeight);
-      c.dl = memory.read8(BDA.videoRowsLess1);
-      c.bp = RomTable.font8x8;
-      c.setEs(ROM_SEGMENT);
-    }
+    const block = new Uint8Array(64);
+    const view = new DataView(block.buffer);
+    view.setUint32(0, ((ROM_SEGMENT << 16) | RomTable.videoFunctions) >>> 0, true);
+    // The data area's bytes from the mode to the palette, then from the rows to the character height.
+    block.set(memory.readBytes(BDA.videoMode, 0x1e), 4);
+    block.set(memory.readBytes(BDA.videoRowsLess1, 3), 0x22);
+    const colours = { text: 16, cga2: 4, cga1: 2, planar: 16, mono: 2, chained: 256 }[this.mode?.layout ?? 'text'];
+    block[0x25] = 8;
+    view.setUint16(0x27, colours, true);
+    block[0x29] = this.mode?.pages ?? 1;
+    block[0x2a] = this.mode && this.mode.rows * this.mode.characterHeight === 480 ? 3 : 2;
+    block[0x31] = 3; // 256 KiB
+    memory.writeBytes(c.address(Seg.ES, c.di), block);
+    c.al = 0x1b;
   }
 
   private alternate(c: BiosCall): void {
@@ -352,7 +416,25 @@ export class VideoService {
         c.bx = 0x0003;
         c.cx = 0x0009;
         break;
-      case 0x30: case 0x31: case 0x32: case 0x33: case 0x36: c.al = 0x12; break;
+      case 0x31: {
+        const { memory } = this.host;
+        const control = memory.read8(BDA.modeSetControl);
+        memory.write8(BDA.modeSetControl, c.al & 1 ? control | KEEP_PALETTE : control & ~KEEP_PALETTE);
+        c.al = 0x12;
+        break;
+      }
+      case 0x32: {
+        const misc = this.host.readPort(0x3cc);
+        this.host.writePort(0x3c2, c.al & 1 ? misc & ~2 : misc | 2);
+        c.al = 0x12;
+        break;
+      }
+      case 0x36:
+        this.host.writePort(0x3c4, 1);
+        this.host.writePort(0x3c5, c.al & 1 ? this.host.readPort(0x3c5) | 0x20 : this.host.readPort(0x3c5) & ~0x20);
+        c.al = 0x12;
+        break;
+      case 0x30: case 0x33: c.al = 0x12; break;
       case 0x34: {
         const { memory } = this.host;
         memory.write8(BDA.videoControl, (memory.read8(BDA.videoControl) & ~1) | (c.al & 1));
