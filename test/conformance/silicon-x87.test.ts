@@ -64,15 +64,15 @@ describe('x87 against silicon', function () {
   const casesOf = new Map<Encoding, number>();
   const used = new Set<Difference>();
 
-  it('does what the processor did', () => {
-    const world = new X87World();
+  for (const translation of ['threaded', 'eager'] as const) it(`does what the processor did, ${translation === 'eager' ? 'in regions' : 'in threaded code'}`, () => {
+    const world = new X87World(translation);
     const before = makeState(), silicon = makeState(), ours = makeState();
     const failures = new Map<string, string[]>();
     let total = 0;
     readX87Data(fs.readFileSync(file), (shape, outcomes) => {
       const { encoding } = decode(shape);
       world.begin(shape);
-      casesOf.set(encoding, (casesOf.get(encoding) ?? 0) + shape.cases);
+      if (translation === 'threaded') casesOf.set(encoding, (casesOf.get(encoding) ?? 0) + shape.cases);
       for (let index = 0; index < shape.cases; index++) {
         expandX87(shape, index, before);
         readX87Outcome(outcomes, before, silicon);
@@ -90,6 +90,7 @@ describe('x87 against silicon', function () {
     const text = [...failures].map(([mnemonic, list]) => `${mnemonic}: ${list.length} cases, e.g.\n${list.slice(0, Number(process.env.X87_SHOW ?? 3)).map((one) => `      ${one}`).join('\n')}`);
     assert.equal(failures.size, 0, `${failures.size} instructions differ\n${text.join('\n')}`);
     assert.ok(total > 250_000, `only ${total} cases`);
+    assert.ok(translation === 'threaded' || world.regionEntries > total / 2, `only ${world.regionEntries} cases entered a region`);
   });
 
   it('needs every difference that it allows', () => {

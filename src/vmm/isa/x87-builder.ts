@@ -1,5 +1,20 @@
-/** The part of the builder that only x87 instructions use. */
-import type { Value, Width } from './builder';
+/**
+ * The part of the builder that only x87 instructions use. The operations from {@link X87Builder.x87Arithmetic} on are whole instructions behind
+ * their checks: what a back end cannot do in line it leaves to cpu/fpu.
+ */
+import type { Value } from './builder';
+
+/** Formats of memory operands, by the numbers that callouts know (cpu/fpu/convert.ts). */
+export const enum X87Format { Single, Double, Extended, Integer16, Integer32, Integer64, Decimal }
+
+/** How a comparison reports. */
+export const enum X87Compare {
+  Ordered = 0,
+  /** Quiet NaNs compare as unordered without an exception. */
+  Quietly = 1,
+  /** In EFLAGS, not in the status word. */
+  Flags = 2,
+}
 
 export interface X87Builder {
   /**
@@ -11,9 +26,29 @@ export interface X87Builder {
   noteX87(memoryOperand?: number): void;
   /** The control word; the status word with TOP. */
   x87Word(word: 'control' | 'status'): Value;
-  /** The sixteen bytes through which memory operands reach callouts and come from them. */
-  scratch(offset: 0 | 8, width: Width): Value;
-  setScratch(offset: 0 | 8, width: Width, value: Value): void;
+  /** FLDCW. */
+  setX87Control(value: Value): void;
   /** Which segment register a memory operand uses, as callouts want to know it. */
   segmentEntry(n: number): Value;
+
+  /** ST(0) and the STi operand, by the /digit of the memory form's opcode; the result goes to ST(0) or ST(i). */
+  x87Arithmetic(digit: number, toRegister: boolean, pop: boolean): void;
+  /** ST(0) and the memory operand 0. */
+  x87ArithmeticMemory(digit: number, format: X87Format): void;
+  /** ST(0) with the STi operand, or with ST(1). */
+  x87Compare(other: 'operand' | 'next', how: X87Compare, pops: 0 | 1 | 2): void;
+  x87CompareMemory(format: X87Format, pops: 0 | 1): void;
+  /** Pushes the memory operand 0. */
+  x87Load(format: X87Format): void;
+  /** Stores ST(0) to the memory operand 0. `chop`: an integer is rounded towards zero. */
+  x87Store(format: X87Format, pop: boolean, chop: boolean): void;
+  x87LoadRegister(): void;
+  x87StoreRegister(pop: boolean): void;
+  x87Exchange(): void;
+  /** FCMOVcc. */
+  x87Move(condition: Value): void;
+  /** FLD1 … FLDZ by the opcode's low three bits. */
+  x87Constant(which: number): void;
+  /** FCHS, FABS, FRNDINT by their second opcode byte. */
+  x87Unary(which: number): void;
 }

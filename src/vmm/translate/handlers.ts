@@ -14,6 +14,7 @@ import { ModuleWriter, type FunctionBody } from '../wasm/module';
 import { enumerateForms, type Form, type FormIndex, type Load } from './forms';
 import { Exit, RecordField, SpecialHandler } from './record';
 import { ThreadedBuilder } from './threaded-builder';
+import { defineX87Functions, x87FunctionNames, type X87Imports } from './x87-functions';
 
 /** Function indices that handlers refer to. */
 export interface HandlerImports {
@@ -27,6 +28,7 @@ export interface HandlerImports {
   /** (record, offset, segment entry, bytes | 0x100 for writes) → 1 when it faulted. */
   readonly segmentCheck: number;
   callout(name: string): number;
+  readonly x87: X87Imports;
 }
 
 /** What a handler was generated from: a form (others may share it, for which it would come out alike), or the loading record of a vector instruction. */
@@ -78,7 +80,10 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const readGuardedSlow = module.declare(reads);
   const dispatch = module.declare(plain);
   const lookupSlow = module.declare(plain);
+  const x87 = defineX87Functions(module);
+  for (const name of x87FunctionNames) module.export(`x87.${name}`, x87[name]);
   const imports: HandlerImports = {
+    x87,
     handlerType, dispatch, readSlow, readForWriteSlow: readGuardedSlow, writeSlow: writeTracedSlow, segmentCheck,
     callout: (name) => calloutIndex.get(name) ?? fail(`callout ${name} was not imported`),
   };

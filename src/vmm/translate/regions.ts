@@ -17,6 +17,7 @@ import { REGION_SLOTS } from './handlers';
 import { RegionEmitter, type RegionImports } from './region-emitter';
 import { formRegion, REGION_INSTRUCTIONS_MAX, type RecordReader } from './region-former';
 import type { TranslationContext } from './context';
+import { x87FunctionNames, x87FunctionTypes, type X87Function } from './x87-functions';
 import type { Translator, Unit } from './translator';
 
 export interface Region {
@@ -143,10 +144,11 @@ export class Regions {
     const go = module.importFunction('threaded', 'go', handlerType);
     const goThrough = module.importFunction('threaded', 'goThrough', module.type(['i32', 'i32'], []));
     const dispatch = module.importFunction('threaded', 'dispatch', module.type([], []));
+    const x87 = Object.fromEntries(x87FunctionNames.map((name) => [name, module.importFunction('threaded', `x87.${name}`, module.type(x87FunctionTypes[name].parameters, x87FunctionTypes[name].results))])) as Record<X87Function, number>;
     const never = -1;
     const imports: RegionImports = {
       handlerType, go, goThrough, dispatch, readSlow: never, readForWriteSlow: never, writeSlow: never, segmentCheck: never,
-      callout: () => never,
+      callout: () => never, x87,
     };
     const index = module.declare(handlerType);
     const body = module.body(handlerType);

@@ -1,6 +1,7 @@
 /** The world of x87-cases.ts on our processor: flat 32-bit code, one instruction and HLT, the memory operand at [EDI]. */
 import { RAM } from '../../../../src/vmm/cpu/layout';
 import type { GuestFault } from '../../../../src/vmm/cpu/exceptions';
+import type { TranslationMode } from '../../../../src/vmm/translate/regions';
 import type { PageFault } from '../../../../src/vmm/mmu/types';
 import { BareEngine, type Program } from '../../../support/guest';
 import { FLAGS, MEMORY_BYTES, type X87Shape, type X87State } from './x87-cases';
@@ -10,10 +11,11 @@ const HLT = 0xf4;
 const EDI = 7;
 
 export class X87World {
-  private readonly bare = new BareEngine();
+  private readonly bare: BareEngine;
   private readonly ram: Uint8Array;
 
-  constructor() {
+  constructor(translation: TranslationMode) {
+    this.bare = new BareEngine(undefined, translation);
     const { memory } = this.bare;
     this.ram = new Uint8Array(memory.buffer, RAM);
     const program: Program = { bytes: Uint8Array.of(HLT), origin: CODE, label: () => 0 };
@@ -25,6 +27,9 @@ export class X87World {
   begin(shape: X87Shape): void {
     this.bare.mmu.physical.writeBytes(CODE, Uint8Array.from([...shape.code, HLT]));
   }
+
+  /** How often a region was entered. */
+  get regionEntries(): number { return this.bare.count('regionEntries'); }
 
   /** Runs one case; a fault that it must not have is thrown. */
   run(before: X87State, after: X87State): void {
@@ -42,7 +47,7 @@ export class X87World {
     state.eip = CODE;
     ram.set(before.memory, OPERAND);
     bare.halted = false;
-    const exit = engine.execute(2, 'full');
+    const exit = engine.execute(100, 'full');
     if (exit.kind === 'fault') throw new Error(`${JSON.stringify(exit.fault satisfies GuestFault | PageFault)}`);
     after.control = fpu.control;
     after.status = fpu.status;
