@@ -98,7 +98,7 @@ export class Hpet implements Device {
 
   private state = Hpet.afterReset();
   private readonly pending: (TimerHandle | undefined)[] = new Array<undefined>(TIMERS).fill(undefined);
-  /** Lines that level-triggered timers hold up. */
+  /** Lines that timers hold up. */
   private readonly held: (Line | undefined)[] = new Array<undefined>(TIMERS).fill(undefined);
   private readonly time: Timebase;
 
@@ -169,12 +169,10 @@ export class Hpet implements Device {
     if (config & T_LEVEL) this.state.status |= 1 << n;
     if (config & T_FSB && !(n < 2 && this.state.config & LEGACY)) {
       this.options.message(Number(fsb >> 32n), Number(fsb & LOW));
-    } else if (config & T_LEVEL) {
-      this.hold(n);
     } else {
-      const line = this.line(n);
-      line(true);
-      line(false);
+      // An edge stays up until the next one: the 8259A forgets a request that falls before it is acknowledged.
+      if (!(config & T_LEVEL)) this.release(n);
+      this.hold(n);
     }
   }
 
