@@ -21,7 +21,8 @@ const ramdisks = ['i386', 'amd64'];
  * @returns {Promise<{ index: string, files: Record<string, { path: string } | { missing: string }> }>} `index` is the JSON file of `files`
  */
 export async function fetchGuests({ large = false } = {}) {
-  const packages = JSON.parse(fs.readFileSync(inProject('tools', 'guests.json'), 'utf8'));
+  const pins = fs.readFileSync(inProject('tools', 'guests.json'), 'utf8');
+  const packages = JSON.parse(pins);
   const files = {};
   for (const wanted of packages) {
     const folder = cacheDirectory('guests', `${wanted.package}-${wanted.sha256.slice(0, 16)}`);
@@ -34,7 +35,8 @@ export async function fetchGuests({ large = false } = {}) {
     for (const [name, inside] of Object.entries(wanted.files)) files[name] = problem ? { missing: problem } : { path: path.join(folder, inside) };
   }
   for (const architecture of ramdisks) files[`initramfs-${architecture}`] = ramdisk(files[`busybox-${architecture}`], architecture);
-  const index = cacheDirectory('guests', 'index.json');
+  // Checkouts of several versions share the cache.
+  const index = cacheDirectory('guests', `index-${createHash('sha256').update(pins).digest('hex').slice(0, 16)}.json`);
   fs.mkdirSync(path.dirname(index), { recursive: true });
   fs.writeFileSync(index, JSON.stringify(files, undefined, 2));
   return { index, files };

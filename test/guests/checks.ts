@@ -3,6 +3,7 @@
  * went wrong and returns the guest, from which the report reads how long it took.
  */
 import assert from 'node:assert/strict';
+import { gunzipSync } from 'node:zlib';
 import { exitStatus } from '../../src/protocol/exit-status';
 import type { MachineConfiguration } from '../../src/protocol/messages';
 import { SerialGuest } from '../support/serial-guest';
@@ -46,9 +47,43 @@ function linux(kernel: Uint8Array, initrd: Uint8Array, machine: RegExp, options:
   return guest;
 }
 
+/** One pass of all tests, without an error on the screen and on the serial line. */
+function memoryTester(image: Uint8Array, name: string, options: Partial<MachineConfiguration> = {}): SerialGuest {
+  const guest = new SerialGuest(name, image, { memoryMiB: 64, commandLine: 'console=ttyS0,115200', ...options });
+  guest.untilText('Memtest86+ v6.10', 30);
+  guest.until('the first pass ends', () => /Pass: +[1-9]/.test(guest.screen), 7200);
+  assert.match(guest.screen, /Pass: +1 +Errors: 0/);
+  // The serial line shows the same, later.
+  guest.untilText(/Pass: +1 +Errors: 0/, 60);
+  assert.doesNotMatch(guest.text, /Errors: [1-9]/);
+  return guest;
+}
+
+function gnuMach(compressed: Uint8Array): SerialGuest {
+  const guest = new SerialGuest('gnumach', gunzipSync(compressed), { commandLine: 'console=com0', memoryMiB: 64 });
+  assert.match(guest.untilText('No bootstrap code loaded with the kernel!', 60), /GNU Mach 1\.8[^]*RTC time is 2026-01-01/);
+  return guest;
+}
+
+function ipxe(image: Uint8Array): SerialGuest {
+  const guest = new SerialGuest('ipxe.lkrn', image, { memoryMiB: 64 });
+  return guest.until('iPXE\'s banner and its end', () => /iPXE initialising devices\.\.\.ok[^]*iPXE 1\.0\.0[^]*Open Source Network Boot Firmware[^]*No more network devices/.test(guest.screen), 60);
+}
+
 export const guestChecks: readonly GuestCheck[] = [
   {
     id: 'linux-686', title: 'Linux 6.1, Debian\'s 686 kernel (i386), busybox on the serial line', files: ['vmlinuz-686', 'initramfs-i386'], quick: true,
     run: ([kernel, initrd]) => linux(kernel, initrd, /6\.1\.0-\d+-686 .*i686/),
   },
+  {
+    id: 'linux-686-pae', title: 'Linux 6.1, Debian\'s 686-pae kernel (i386)', files: ['vmlinuz-686-pae', 'initramfs-i386'],
+    run: ([kernel, initrd]) => linux(kernel, initrd, /6\.1\.0-\d+-686-pae .*i686/),
+  },
+  {
+    id: 'linux-686-all', title: 'the same 686 kernel with the crypto library\'s tests of itself', files: ['vmlinuz-686', 'initramfs-i386'],
+    run: ([kernel, initrd]) => linux(kernel, initrd, /686/, { commandLine: 'console=ttyS0' }),
+  },
+  { id: 'memtest86+32', title: 'memtest86+ 6.10, 32 bits: one pass over 64 MiB', files: ['memtest86+ia32.bin'], run: ([image]) => memoryTester(image, 'memtest86+ia32.bin') },
+  { id: 'gnumach', title: 'GNU Mach 1.8 (multiboot) up to where it wants a bootstrap server', files: ['gnumach.gz'], quick: true, run: ([image]) => gnuMach(image) },
+  { id: 'ipxe', title: 'iPXE, by the Linux boot protocol in real mode', files: ['ipxe.lkrn'], quick: true, run: ([image]) => ipxe(image) },
 ];
