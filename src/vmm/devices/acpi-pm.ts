@@ -10,6 +10,7 @@ import { Timebase } from './timebase';
 export const PM_BASE = 0x600;
 const PM_BYTES = 0x40;
 export const PMBASE = 0x40, PMREGMISC = 0x80, PM_IO_ENABLE = 1;
+const DEVACTB = 0x58, APMC_ENABLE = 0x02;
 const PMBASE_BITS = 0xffc0;
 export const PM_TIMER_HERTZ = 3_579_545;
 /** Offsets in the block; status and enable halves of an event block are 16 bits each. */
@@ -68,10 +69,13 @@ export class AcpiPm implements Device, PciFunction {
   readonly interruptPin = 1;
   readonly extra = [
     { offset: PMBASE, bytes: [0x01, 0, 0, 0], writable: [0xc0, 0xff, 0, 0] },
+    // Management interrupts count as set up already: firmware that finds them so does not wait for one, which would never come.
+    { offset: DEVACTB, bytes: [0, 0, 0, APMC_ENABLE] },
     { offset: PMREGMISC, bytes: [0], writable: [PM_IO_ENABLE] },
   ];
   readonly configurationRegisters: readonly DeviceRegister[] = [
     { address: PMBASE, name: 'PMBASE', description: 'Place of the power management ports' },
+    { address: DEVACTB, name: 'DEVACTB', description: 'Device activity; bit 25: writes of port B2h ask for a management interrupt (there is no such mode)' },
     { address: PMREGMISC, name: 'PMREGMISC', description: 'Switches the ports on', fields: [{ name: 'PMIOSE', bit: 0, width: 1 }] },
   ];
   readonly registers: readonly DeviceRegister[] = [
