@@ -36,7 +36,7 @@ export interface MachineConfiguration {
   readonly initrd?: Uint8Array;
   /** Number of virtual processors, 1 to 8. */
   readonly processors?: number;
-  /** A name of the processor models (vmm/cpu/cpuid.ts). */
+  /** A name of the processor models (vmm/cpu/models/models.ts). */
   readonly cpuModel?: string;
   /** A BIOS image that takes the place of the built-in one, and a VGA BIOS for it. */
   readonly bios?: Uint8Array;

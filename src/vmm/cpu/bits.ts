@@ -16,7 +16,7 @@ export const enum Cr0 {
 
 export const enum Cr4 {
   VME = 1 << 0, PVI = 1 << 1, TSD = 1 << 2, DE = 1 << 3, PSE = 1 << 4, PAE = 1 << 5, MCE = 1 << 6, PGE = 1 << 7, PCE = 1 << 8, OSFXSR = 1 << 9,
-  OSXMMEXCPT = 1 << 10,
+  OSXMMEXCPT = 1 << 10, UMIP = 1 << 11, FSGSBASE = 1 << 16, PCIDE = 1 << 17, SMEP = 1 << 20, SMAP = 1 << 21,
 }
 
 /** IA32_EFER. */
@@ -66,7 +66,7 @@ export const REAL_MODE_ATTRIBUTES = 0x93;
 /** The same with DPL 3: what every segment holds in virtual-8086 mode, with limit FFFFh. */
 export const VIRTUAL_8086_ATTRIBUTES = 0xf3;
 
-/** Types of system descriptors (SDM Vol. 3, table 3-2). */
+/** Types of system descriptors (SDM Vol. 3, table 3-2). In long mode the 32-bit ones are the 64-bit ones, and the others do not exist. */
 export const enum SystemType {
   TssAvailable16 = 1, Ldt = 2, TssBusy16 = 3, CallGate16 = 4, TaskGate = 5, InterruptGate16 = 6, TrapGate16 = 7,
   TssAvailable32 = 9, TssBusy32 = 11, CallGate32 = 12, InterruptGate32 = 14, TrapGate32 = 15,

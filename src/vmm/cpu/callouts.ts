@@ -4,8 +4,10 @@
  */
 import { aesDecrypt, aesDecryptLast, aesEncrypt, aesEncryptLast, aesInverseMix, aesKeyAssist, blockDifferences, carrylessProduct, leastWord } from './aes';
 import type { Cpu } from './cpu';
+import { clts, lmsw, movFromCr, movFromDr, movToCr, movToDr } from './control-registers';
 import { farCall, farJump } from './far';
-import { clearInterruptFlag, debugInterrupt, popFlags, pushFlagsValue, setInterruptFlag, softwareInterrupt } from './flags';
+import { syscall, sysenter, sysexit, sysret } from './fast-calls';
+import { clearInterruptFlag, debugInterrupt, popFlags, pushFlagsValue, setAlignmentFlag, setInterruptFlag, softwareInterrupt } from './flags';
 import {
   fpuFxRestore, fpuFxSave, fpuLoadEnvironment, fpuRestore, fpuSave, fpuStoreEnvironment,
 } from './fpu/environment';
@@ -15,7 +17,6 @@ import {
   fpuStoreUnchecked, fpuTest,
   fpuTrigonometric, fpuTrigonometricPair, fpuUnary,
 } from './fpu/instructions';
-import { undefinedOpcode } from './exceptions';
 import { comparePackedStrings } from './packed-strings';
 import { portCheck, portIn, portOut } from './ports';
 import { farReturn, interruptReturn } from './returns';
@@ -23,8 +24,7 @@ import { lar, loadSegment, lsl, verr, verw } from './segments';
 import { sseFloat } from './sse-float';
 import { unitUnavailable } from './vector-unit';
 import {
-  clts, cpuid, hlt, invd, invlpg, lgdt, lidt, lldt, lmsw, ltr, movFromCr, movFromDr, movToCr, movToDr, rdmsr, rdpmc, rdtsc, sysenter, sysexit,
-  wbinvd, wrmsr,
+  cpuid, hlt, invd, invlpg, invpcid, lgdt, lidt, lldt, ltr, rdmsr, rdpmc, rdtsc, rdtscp, wbinvd, wrmsr,
 } from './system';
 import { divideWide } from './wide-division';
 
@@ -45,6 +45,7 @@ import { divideWide } from './wide-division';
  *   popFlags             [value], 8 (the operand size in bytes: 64-bit pops take 64 bits, of which the upper 32 are ignored)
  *   syscall, sysret      none; site.operandSize 64 for SYSRETQ. They check mode, EFER.SCE, privilege and RCX, and set RIP
  *   rdtscp               none
+ *   setAlignmentFlag     1 for STAC, 0 for CLAC (#UD above level 0)
  *   loadSegment, lar, lsl, verr, verw, lldt, ltr, rdmsr, wrmsr, …: as ever
  *
  * SWAPGS, RDFSBASE and kin, CLFLUSH and fences are done in place, with the segments' bases and KERNEL_GS_BASE in the state page.
@@ -70,9 +71,6 @@ export interface CalloutSite {
  */
 export type Callout = (cpu: Cpu, site: CalloutSite, a: number, b: number, c: number) => number;
 
-/** An instruction that the processor model does not have. */
-const absent: Callout = () => { throw undefinedOpcode('the processor does not have this instruction'); };
-
 export const callouts = {
   // vector-unit.ts
   unitUnavailable,
@@ -83,14 +81,17 @@ export const callouts = {
   // far.ts, returns.ts
   farJump, farCall, farReturn, interruptReturn,
   // flags.ts
-  setInterruptFlag, clearInterruptFlag, popFlags, pushFlagsValue, softwareInterrupt, debugTrap: debugInterrupt,
+  setInterruptFlag, clearInterruptFlag, popFlags, pushFlagsValue, setAlignmentFlag, softwareInterrupt, debugTrap: debugInterrupt,
   // ports.ts
   portIn, portOut, portCheck,
   // wide-division.ts
   divideWide,
   // system.ts
-  lgdt, lidt, lldt, ltr, lmsw, clts, movToCr, movFromCr, movToDr, movFromDr, invlpg, wbinvd, invd, hlt, cpuid, rdmsr, wrmsr, rdpmc, rdtsc,
-  sysenter, sysexit, syscall: absent, sysret: absent, rdtscp: absent, invpcid: absent,
+  lgdt, lidt, lldt, ltr, invlpg, invpcid, wbinvd, invd, hlt, cpuid, rdmsr, wrmsr, rdpmc, rdtsc, rdtscp,
+  // control-registers.ts
+  lmsw, clts, movToCr, movFromCr, movToDr, movFromDr,
+  // fast-calls.ts
+  sysenter, sysexit, syscall, sysret,
   // fpu/instructions.ts, fpu/environment.ts
   fpuReady, fpuArithmetic, fpuArithmeticMemory, fpuCompare, fpuCompareMemory, fpuLoad, fpuConvert, fpuStored, fpuLoadRegister, fpuStoreRegister, fpuStoreUnchecked, fpuExchange, fpuMove,
   fpuConstant, fpuUnary, fpuFunctionOfTwo, fpuScale, fpuRemainder, fpuExtract, fpuTrigonometric, fpuTrigonometricPair, fpuTest, fpuExamine, fpuControl, fpuInitialize,

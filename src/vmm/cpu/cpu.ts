@@ -3,16 +3,17 @@
  * about it is in the rooms beside this file; here are only the primitives they share, power-on, and the entry points for interrupts.
  */
 import type { LinearMemory, PageFault, PagingState } from '../mmu/types';
-import { Attribute, Cr0, Flag, REAL_MODE_ATTRIBUTES, SystemType, VIRTUAL_8086_ATTRIBUTES } from './bits';
-import { cpuModels, type CpuModel } from './cpuid';
+import { Attribute, Cr0, Cr4, Flag, REAL_MODE_ATTRIBUTES, SystemType, VIRTUAL_8086_ATTRIBUTES } from './bits';
+import { cpuModels, DEFAULT_CPU_MODEL, type CpuModel } from './models/models';
+import { resetMsrs } from './msr';
 import { deliver, raise, type DeliveryKind, type DeliveryOutcome } from './deliver';
 import { debugTrap } from './debug';
 import type { GuestFault } from './exceptions';
 import { CONTROL_RESET, Fpu } from './fpu/fpu';
-import { APIC_BASE, COUNTERS, FPU_ACCESS, Segment, STAR, SYSENTER_CS, TSC_OFFSET, XMM } from './layout';
+import { APIC_BASE, COUNTERS, FPU_ACCESS, Segment, STAR, STORED_MSRS, STORED_MSRS_END, SYSENTER_CS, TSC_OFFSET, XMM } from './layout';
 import { CpuState, type CpuSnapshot } from './state';
 
-export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'privilege' | 'reset' | 'processor';
+export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'privilege' | 'code' | 'flags' | 'reset' | 'processor';
 
 /** The processor's local APIC as its instructions see it. */
 export interface ProcessorApic {
@@ -40,7 +41,7 @@ export interface CpuHooks {
   portWrite(port: number, bytes: 1 | 2 | 4, value: number): void;
   /**
    * The registers that paging depends on changed, or were written with the architectural effect of flushing (every MOV to CR3).
-   * Also called for each change of CPL.
+   * Also called for each change of CPL, of CS.L in long mode, and of EFLAGS.AC where it matters. The state is the processor's own, to be read at once.
    */
   setPaging(state: PagingState, cause: PagingCause): void;
   invlpg(linear: number): void;
@@ -63,7 +64,7 @@ export interface CpuHooks {
 }
 
 /** The model-specific registers and the time stamp; x87 and vector registers. */
-const keptByInit = [[SYSENTER_CS, COUNTERS], [STAR, APIC_BASE], [XMM, FPU_ACCESS]] as const;
+const keptByInit = [[SYSENTER_CS, COUNTERS], [STAR, APIC_BASE], [XMM, FPU_ACCESS], [STORED_MSRS, STORED_MSRS_END]] as const;
 
 export class Cpu {
   readonly state: CpuState;
@@ -83,7 +84,7 @@ export class Cpu {
     wasmMemory: { readonly buffer: ArrayBufferLike },
     readonly memory: LinearMemory,
     readonly hooks: CpuHooks,
-    readonly model: CpuModel = cpuModels.p6,
+    readonly model: CpuModel = cpuModels[DEFAULT_CPU_MODEL],
   ) {
     this.state = new CpuState(wasmMemory);
     this.fpu = new Fpu(this.state);
@@ -110,6 +111,7 @@ export class Cpu {
     state.setDr(6, 0xffff0ff0);
     state.setDr(7, 0x400);
     state.u64[TSC_OFFSET >> 3] = BigInt.asUintN(64, -BigInt(this.hooks.now()));
+    resetMsrs(this);
     this.pendingDebug = 0;
     this.nmiBlocked = false;
     this.pagingChanged('reset');
@@ -134,8 +136,7 @@ export class Cpu {
   }
 
   pagingChanged(cause: PagingCause): void {
-    const { cr0, cr3, cr4, efer, cpl, pdptes } = this.state;
-    this.hooks.setPaging({ cr0, cr3, cr4, efer, cpl, pdptes }, cause);
+    this.hooks.setPaging(this.state, cause);
   }
 
   setCpl(cpl: number): void {
@@ -148,10 +149,20 @@ export class Cpu {
   setSegment(n: Segment, selector: number, base: number, limit: number, attributes: number): void {
     const { state } = this;
     const oldBase = state.base(n);
-    const changed = state.limit(n) !== limit >>> 0 || state.attributes(n) !== attributes
-      || (n === Segment.CS ? oldBase !== base >>> 0 : (oldBase === 0) !== (base === 0));
+    const oldAttributes = state.attributes(n);
+    const changed = state.limit(n) !== limit >>> 0 || oldAttributes !== attributes
+      || (n === Segment.CS ? oldBase !== base : (oldBase === 0) !== (base === 0));
     state.setSegment(n, selector, base, limit, attributes);
     if (changed && n < Segment.LDTR) this.hooks.contextChanged();
+    if (n === Segment.CS && (oldAttributes ^ attributes) & Attribute.L && state.longMode) this.pagingChanged('code');
+  }
+
+  /** EFLAGS as POPF, IRET and their like leave them: AC may free the supervisor from SMAP, or turn alignment checks on. */
+  setFlags(eflags: number): void {
+    const { state } = this;
+    const changed = (state.systemFlags ^ eflags) & Flag.AC;
+    state.eflags = eflags;
+    if (changed && (state.cr4 & Cr4.SMAP || state.cr0 & Cr0.AM)) this.pagingChanged('flags');
   }
 
   /** The null selector: nothing can be reached through the register. */

@@ -30,7 +30,9 @@ export function enabledBreakpoints(state: CpuState): EnabledBreakpoint[] {
     const length = lengths[(dr7 >>> (18 + 4 * index)) & 3];
     if (kind === 'io' && !(state.cr4 & Cr4.DE)) continue;
     if (kind === 'execute' && length !== 1) continue;
-    result.push({ index, kind, length, address: (state.dr(index) & ~(length - 1)) >>> 0 });
+    const address = state.dr(index);
+    // No access has an address that is not canonical.
+    if (address >= 0) result.push({ index, kind, length, address: address - (address % length) });
   }
   return result;
 }
@@ -50,10 +52,10 @@ function report(state: CpuState, bits: number): void {
   state.setDr(6, state.dr(6) | bits);
 }
 
-/** #DB as a fault (instruction breakpoints, general detect), to be thrown or raised. */
+/** #DB as a fault (instruction breakpoints, general detect), to be thrown or raised. Of the two, RF is pushed as 1 by general detect. */
 export function debugFault(cpu: Cpu, bits: number, reason: string): GuestFault {
   report(cpu.state, bits);
-  return new GuestFault(Vector.DB, undefined, reason);
+  return new GuestFault(Vector.DB, undefined, reason, undefined, false, (bits & Dr6.BD) !== 0);
 }
 
 /** #DB as a trap behind an instruction (single step, data, I/O, task switch). EIP is already the next instruction's. */

@@ -7,16 +7,17 @@
 import { PageFault } from '../mmu/types';
 import type { Cpu } from './cpu';
 import { Cr0, Flag, SystemType } from './bits';
-import { describeType, fault, faultName, hex4, hex8, isCode, isConforming, isNull, markAccessed, parseDescriptor, readDescriptor, type Descriptor } from './descriptors';
+import { describeType, fault, faultName, hex4, hex8, hexAddress, isCode, isConforming, isNull, markAccessed, parseDescriptor, readDescriptor, type Descriptor } from './descriptors';
 import { enterDebugHandler } from './debug';
+import { describeLongGate, enterLong } from './deliver-long';
 import { combine, exceptions, generalProtection, GuestFault, selectorError, Vector, vectorName, type ExceptionClass } from './exceptions';
 import { Segment } from './layout';
+import { pushedFlags, type DeliveryKind } from './delivery-kind';
 import { checkTarget, commitCode, commitStack, innerStack } from './rings';
 import { checkPush, currentStack, pushValues } from './stack';
 import { switchThroughGate } from './tasks';
 
-/** Software: INT n, INT3, INTO (the gate's DPL counts, EXT is 0). */
-export type DeliveryKind = 'external' | 'software' | 'exception';
+export type { DeliveryKind };
 
 export interface ChainEntry {
   readonly vector: number;
@@ -34,6 +35,7 @@ export type DeliveryOutcome =
 
 export function raise(cpu: Cpu, thrown: GuestFault | PageFault): DeliveryOutcome {
   const vector = thrown instanceof PageFault ? Vector.PF : thrown.vector;
+  if (thrown instanceof GuestFault && thrown.setsResumeFlag) cpu.state.systemFlags |= Flag.RF;
   return run(cpu, vector, 'exception', thrown.errorCode, thrown);
 }
 
@@ -47,7 +49,7 @@ function asFault(thrown: unknown): GuestFault {
     const { linear, errorCode } = thrown;
     const access = errorCode & 0x10 ? 'fetching' : errorCode & 2 ? 'writing' : 'reading';
     const why = errorCode & 8 ? 'a reserved bit is set' : errorCode & 1 ? 'not permitted' : 'page not present';
-    return new GuestFault(Vector.PF, errorCode, `${access} ${hex8(linear)} with ${errorCode & 4 ? 'user' : 'supervisor'} privilege: ${why}`, linear);
+    return new GuestFault(Vector.PF, errorCode, `${access} ${hexAddress(linear)} with ${errorCode & 4 ? 'user' : 'supervisor'} privilege: ${why}`, linear);
   }
   throw thrown;
 }
@@ -55,9 +57,9 @@ function asFault(thrown: unknown): GuestFault {
 /** One fault of the chain that ends in shutdown. */
 function chainEntry({ state }: Cpu, vector: number, errorCode: number | undefined, text: string): ChainEntry {
   const cs = state.selector(Segment.CS);
-  const where = `${hex4(cs).slice(2)}:${hex8(state.eip).slice(2)}`;
+  const where = `${hex4(cs).slice(2)}:${hexAddress(state.rip).slice(2)}`;
   return {
-    vector, name: vectorName(vector), ...(errorCode !== undefined && { errorCode }), eip: state.eip, cs,
+    vector, name: vectorName(vector), ...(errorCode !== undefined && { errorCode }), eip: state.rip, cs,
     text: `${faultName(vector, errorCode)} at ${where}: ${text}`,
   };
 }
@@ -122,7 +124,8 @@ function enterCounted(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: n
 
 /** One delivery. Throws GuestFault or PageFault with nothing changed (a task switch past its commit point excepted). */
 export function enter(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode?: number): void {
-  if (cpu.state.cr0 & Cr0.PE) enterProtected(cpu, vector, kind, errorCode);
+  if (cpu.state.longMode) enterLong(cpu, vector, kind, errorCode);
+  else if (cpu.state.cr0 & Cr0.PE) enterProtected(cpu, vector, kind, errorCode);
   else enterReal(cpu, vector, kind);
   if (vector === Vector.DB && kind === 'exception') enterDebugHandler(cpu);
   cpu.state.interruptShadow = false;
@@ -137,15 +140,9 @@ function enterReal(cpu: Cpu, vector: number, kind: DeliveryKind): void {
   const stack = currentStack(cpu);
   checkPush(cpu, stack, 3, 2, 0);
   state.stackPointer = pushValues(cpu, stack, [pushedFlags(cpu, vector, kind), state.selector(Segment.CS), state.eip], 2);
-  state.systemFlags &= ~(Flag.IF | Flag.TF | Flag.RF | Flag.AC);
+  cpu.setFlags(state.eflags & ~(Flag.IF | Flag.TF | Flag.RF | Flag.AC));
   cpu.setRealModeSegment(Segment.CS, entry >>> 16);
   state.eip = entry & 0xffff;
-}
-
-/** RF is 1 in the image of every fault except an instruction breakpoint's #DB (SDM Vol. 3, 17.3.1.1). */
-function pushedFlags(cpu: Cpu, vector: number, kind: DeliveryKind): number {
-  const isFault = kind === 'exception' && vector < 32 && exceptions[vector].type === 'fault';
-  return isFault ? cpu.state.eflags | Flag.RF : cpu.state.eflags;
 }
 
 function enterProtected(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: number | undefined): void {
@@ -188,7 +185,7 @@ function enterProtected(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode:
 function toSame(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, frame: readonly number[], ext: 0 | 1): void {
   const stack = currentStack(cpu);
   checkPush(cpu, stack, frame.length, bytes, ext);
-  checkTarget(d, target, ext);
+  checkTarget(cpu, d, target, ext);
   markAccessed(cpu, d);
   cpu.state.stackPointer = pushValues(cpu, stack, frame, bytes);
   commitCode(cpu, d, cpu.state.cpl, target);
@@ -206,7 +203,7 @@ function toInner(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, frame: r
   ];
   const inner = innerStack(cpu, d.dpl, ext);
   checkPush(cpu, inner.stack, whole.length, bytes, selectorError(inner.selector, ext));
-  checkTarget(d, target, ext);
+  checkTarget(cpu, d, target, ext);
   markAccessed(cpu, d);
   markAccessed(cpu, inner.descriptor);
   const pointer = pushValues(cpu, inner.stack, whole, bytes);
@@ -221,6 +218,7 @@ function toInner(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, frame: r
 /** What stands at a vector's place in the IDT or IVT, in one sentence part. Never throws. */
 export function describeGate(cpu: Cpu, vector: number): string {
   const { state, memory } = cpu;
+  if (state.longMode) return describeLongGate(cpu, vector);
   const protectedMode = (state.cr0 & Cr0.PE) !== 0;
   const size = protectedMode ? 8 : 4;
   const linear = (state.idtrBase + vector * size) >>> 0;

@@ -1,12 +1,13 @@
 /** Segment and gate descriptors in the guest's GDT and LDT: finding, parsing, marking (SDM Vol. 3, 3.4.5 and 3.5). */
+import { canonicalNumber, highHalf } from '../mmu/types';
 import type { Cpu } from './cpu';
 import { Attribute, SystemType } from './bits';
-import { GuestFault, selectorError, vectorName } from './exceptions';
+import { GuestFault, selectorError, Vector, vectorName } from './exceptions';
 import { Segment } from './layout';
 
 export interface Descriptor {
   readonly selector: number;
-  /** Linear address of its eight bytes. */
+  /** Linear address of its eight bytes (sixteen for system descriptors in long mode). */
   readonly linear: number;
   readonly low: number;
   readonly high: number;
@@ -19,6 +20,12 @@ export interface Descriptor {
   readonly base: number;
   /** In bytes, granularity applied. */
   readonly limit: number;
+}
+
+/** A descriptor with what its upper eight bytes add in long mode. */
+export interface SystemDescriptor extends Descriptor {
+  /** Call gates: a number of 48 bits, or -1 when it is not canonical. */
+  readonly offset: number;
 }
 
 export function isNull(selector: number): boolean {
@@ -47,17 +54,35 @@ export function descriptorAddress(cpu: Cpu, selector: number): number {
   const offset = selector & 0xfff8;
   if (selector & 4) {
     if (state.attributes(Segment.LDTR) & Attribute.Unusable || offset + 7 > state.limit(Segment.LDTR)) return -1;
-    return (state.base(Segment.LDTR) + offset) >>> 0;
+    return state.linear(Segment.LDTR, offset);
   }
   if (offset + 7 > state.gdtrLimit) return -1;
-  return (state.gdtrBase + offset) >>> 0;
+  return state.wrap(state.gdtrBase + offset);
 }
 
 /** The descriptor, or undefined when the selector lies outside its table. */
 export function findDescriptor(cpu: Cpu, selector: number): Descriptor | undefined {
   const linear = descriptorAddress(cpu, selector);
   if (linear < 0) return undefined;
-  return parseDescriptor(selector, linear, cpu.memory.read(linear, 4, false), cpu.memory.read((linear + 4) >>> 0, 4, false));
+  return parseDescriptor(selector, linear, cpu.memory.read(linear, 4, false), cpu.memory.read(cpu.state.wrap(linear + 4), 4, false));
+}
+
+/**
+ * A system descriptor whose first eight bytes are given: in long mode it has eight more, with bits 63:32 of the base (a call gate: of the
+ * offset) and a type field that must be zero. #GP(selector) when they lie outside the table, that field is not zero, or an LDT's or TSS's
+ * base is not canonical. Outside long mode: the descriptor as it is.
+ */
+export function readSystemDescriptor(cpu: Cpu, d: Descriptor): SystemDescriptor {
+  const { state, memory } = cpu;
+  if (!state.longMode) return { ...d, offset: 0 };
+  const outside = d.selector & 4 ? (d.selector & 0xfff8) + 15 > state.limit(Segment.LDTR) : (d.selector & 0xfff8) + 15 > state.gdtrLimit;
+  if (outside) throw fault(Vector.GP, d.selector, 0, `is a descriptor of 16 bytes that reaches beyond the ${d.selector & 4 ? 'LDT' : 'GDT'}`);
+  const upper = memory.read(state.wrap(d.linear + 8), 4, false);
+  if (memory.read(state.wrap(d.linear + 12), 4, false) & 0x1f00) throw fault(Vector.GP, d.selector, 0, 'has a type in the upper half of its descriptor');
+  if (d.type === SystemType.CallGate32) return { ...d, offset: canonicalNumber(((d.high & 0xffff0000) | (d.low & 0xffff)) >>> 0, upper) };
+  const base = canonicalNumber(d.base, upper);
+  if (base < 0) throw fault(Vector.GP, d.selector, 0, 'has a base that is not canonical');
+  return { ...d, base, offset: 0 };
 }
 
 /** The descriptor; outside its table raises `vector` with the selector as error code. */
@@ -92,7 +117,7 @@ export function isReadable(d: Descriptor): boolean {
 /** Sets the accessed bit in the guest's table, as loading a segment does. May page-fault: call before anything is committed. */
 export function markAccessed(cpu: Cpu, d: Descriptor): void {
   if (d.attributes & Attribute.Accessed) return;
-  cpu.memory.write((d.linear + 5) >>> 0, 1, ((d.high >>> 8) & 0xff) | Attribute.Accessed, false);
+  cpu.memory.write(cpu.state.wrap(d.linear + 5), 1, ((d.high >>> 8) & 0xff) | Attribute.Accessed, false);
 }
 
 /** Loads a register from a checked code or data descriptor whose accessed bit has been set. */
@@ -122,6 +147,11 @@ export function hex4(value: number): string {
 }
 export function hex8(value: number): string {
   return `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
+}
+
+/** An address as people read it: eight digits, or all sixteen with bit 47 extended. */
+export function hexAddress(linear: number): string {
+  return linear < 2 ** 32 ? hex8(linear) : `0x${hex8(highHalf(linear)).slice(2)}${hex8(linear).slice(2)}`;
 }
 
 /** '#GP(0x0010)', '#UD'. */

@@ -60,6 +60,8 @@ export class GuestFault {
     readonly linear?: number,
     /** The fault belongs to the first instruction of a new task: EIP is already the new task's and must not be taken back. */
     readonly afterTaskSwitch = false,
+    /** RF is to be set in the pushed image although the vector is no fault's: #DB by general detection. */
+    readonly setsResumeFlag = false,
   ) {}
 }
 

@@ -3,7 +3,7 @@ import type { CalloutSite } from './callouts';
 import type { Cpu } from './cpu';
 import { Flag } from './bits';
 import { enter } from './deliver';
-import { generalProtection, Vector } from './exceptions';
+import { generalProtection, undefinedOpcode, Vector } from './exceptions';
 import { fromVirtualImage, hasVirtualFlags, hasVirtualInterruptFlag, isRestricted, redirectInterrupt, virtualImage } from './virtual8086';
 
 function requireIopl(cpu: Cpu, name: string): void {
@@ -35,30 +35,38 @@ export function clearInterruptFlag(cpu: Cpu): number {
   return 0;
 }
 
-/** Bits that POPF changes (SDM Vol. 2, POPF, table 4-15). RF is not among them: a 32-bit POPF clears it. */
+/** Bits that POPF changes (SDM Vol. 2, POPF, table 4-15). RF is not among them: a 32- or 64-bit POPF clears it. */
 export function popFlagsMask(bytes: number, cpl: number, iopl: number): number {
   let mask = Flag.Arithmetic | Flag.TF | Flag.DF | Flag.NT;
-  if (bytes === 4) mask |= Flag.AC | Flag.ID;
+  if (bytes !== 2) mask |= Flag.AC | Flag.ID;
   if (cpl <= iopl) mask |= Flag.IF;
   if (cpl === 0) mask |= Flag.IOPL;
   return mask;
 }
 
-/** POPF with the value from the stack; `bytes` is 2 or 4. */
+/** POPF with the (low half of the) value from the stack; `bytes` is 2, 4 or 8. */
 export function popFlags(cpu: Cpu, _site: CalloutSite, value: number, bytes: number): number {
   const { state } = cpu;
   if (hasVirtualFlags(state, bytes)) {
-    state.eflags = fromVirtualImage(state, value, 'POPF');
+    cpu.setFlags(fromVirtualImage(state, value, 'POPF'));
     return 0;
   }
   if (isRestricted(state)) throw generalProtection(0, 'POPF in virtual-8086 mode with IOPL below 3');
   const mask = popFlagsMask(bytes, state.cpl, state.iopl);
-  const cleared = bytes === 4 ? Flag.RF : 0;
-  state.eflags = (value & mask) | (state.eflags & ~mask & ~cleared);
+  const cleared = bytes === 2 ? 0 : Flag.RF;
+  cpu.setFlags((value & mask) | (state.eflags & ~mask & ~cleared));
   return 0;
 }
 
-/** The image that PUSHF pushes: VM and RF read as zero. `bytes` is 2 or 4. */
+/** STAC and CLAC: `on` is the new value of EFLAGS.AC. */
+export function setAlignmentFlag(cpu: Cpu, _site: CalloutSite, on: number): number {
+  const { state } = cpu;
+  if (state.cpl !== 0) throw undefinedOpcode(`${on ? 'STAC' : 'CLAC'} with CPL ${state.cpl}`);
+  cpu.setFlags(on ? state.eflags | Flag.AC : state.eflags & ~Flag.AC);
+  return 0;
+}
+
+/** The image that PUSHF pushes: VM and RF read as zero. `bytes` is 2, 4 or 8. */
 export function pushFlagsValue(cpu: Cpu, _site: CalloutSite, bytes: number): number {
   const { state } = cpu;
   if (hasVirtualFlags(state, bytes)) return virtualImage(state);
@@ -71,7 +79,7 @@ export function pushFlagsValue(cpu: Cpu, _site: CalloutSite, bytes: number): num
  * Of the three only INT n depends on IOPL and the redirection bitmap in virtual-8086 mode.
  */
 export function softwareInterrupt(cpu: Cpu, site: CalloutSite, vector: number, numbered: number): number {
-  cpu.state.eip = site.nextEip;
+  if (!cpu.state.code64) cpu.state.eip = site.nextEip;
   if (numbered && cpu.state.systemFlags & Flag.VM && redirectInterrupt(cpu, vector & 0xff)) return 0;
   enter(cpu, vector & 0xff, 'software');
   // INT n is a call of the guest's own; #BP and #OF are exceptions.
@@ -81,7 +89,7 @@ export function softwareInterrupt(cpu: Cpu, site: CalloutSite, vector: number, n
 
 /** INT1 (F1): #DB as the hardware raises it, without the DPL check and without a bit in DR6. */
 export function debugInterrupt(cpu: Cpu, site: CalloutSite): number {
-  cpu.state.eip = site.nextEip;
+  if (!cpu.state.code64) cpu.state.eip = site.nextEip;
   enter(cpu, Vector.DB, 'exception');
   cpu.state.count('exceptions');
   return 0;

@@ -142,6 +142,10 @@ export const OPERAND = 0xbd0;
 /** u32: what an x87 store has to report once memory has taken its value (fpu/instructions.ts). */
 export const FPU_PENDING = 0xbc4;
 
+/** Model-specific registers that are but stored: 64-bit slots, given out by msr.ts. */
+export const STORED_MSRS = 0xe10;
+export const STORED_MSRS_END = 0x1000;
+
 /** End of the architectural and bookkeeping state. */
 export const STATE_END = 0x1000;
 

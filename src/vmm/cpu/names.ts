@@ -10,7 +10,8 @@ import { GuestFault } from './exceptions';
 import { Segment } from './layout';
 import { findMsr } from './msr';
 import { loadSegment } from './segments';
-import { lldt, ltr, movToCr } from './system';
+import { lldt, ltr } from './system';
+import { movToCr } from './control-registers';
 
 /** Why a register could not be set: `message` is for a person and says what would be possible. */
 export interface RegisterError {
@@ -139,7 +140,7 @@ for (const n of [0, 1, 2, 3, 6, 7]) {
     cpu.hooks.debugRegistersChanged();
   });
 }
-row('efer', 32, (cpu) => cpu.state.efer, (cpu, value) => findMsr(0xc0000080)?.write(cpu, BigInt(value >>> 0)));
+row('efer', 32, (cpu) => cpu.state.efer, (cpu, value) => findMsr(cpu.model, 0xc0000080)?.write(cpu, BigInt(value >>> 0)));
 row('cpl', 2, (cpu) => cpu.state.cpl, () => 'the privilege level changes with CS only');
 
 const byName: ReadonlyMap<string, RegisterRow> = new Map(rows.map((r) => [r.name, r]));

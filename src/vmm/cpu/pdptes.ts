@@ -2,7 +2,7 @@
  * The PDPTE registers of PAE paging (SDM Vol. 3, 4.4.1). They are loaded from the table that CR3 names when CR3 is loaded, and when CR0 or
  * CR4 bring the mode about or change certain bits in it; never by a page walk. What the guest writes to the table counts from the next load.
  */
-import { Cr0, Cr4 } from './bits';
+import { Cr0, Cr4, Efer } from './bits';
 import type { Cpu } from './cpu';
 import { generalProtection } from './exceptions';
 
@@ -10,9 +10,9 @@ const PRESENT = 1;
 /** Bits 2:1 and 8:5. */
 const RESERVED_LOW = 0x1e6;
 
-/** Whether control registers of these values mean PAE paging. */
-export function usesPae(cr0: number, cr4: number): boolean {
-  return (cr0 & Cr0.PG) !== 0 && (cr4 & Cr4.PAE) !== 0;
+/** Whether control registers of these values mean PAE paging (and not the 4-level paging of long mode). */
+export function usesPae(cr0: number, cr4: number, efer: number): boolean {
+  return (cr0 & Cr0.PG) !== 0 && (cr4 & Cr4.PAE) !== 0 && !(efer & Efer.LMA);
 }
 
 /** Loads all four registers from the table of a CR3 value; #GP(0) when a present entry has reserved bits, and then none is changed. */
@@ -33,7 +33,7 @@ export function loadPdptes(cpu: Cpu, cr3: number): void {
 /** CR3 gets a new value, by MOV or by a task switch. */
 export function loadCr3(cpu: Cpu, value: number): void {
   const { state } = cpu;
-  if (usesPae(state.cr0, state.cr4)) loadPdptes(cpu, value);
+  if (usesPae(state.cr0, state.cr4, state.efer)) loadPdptes(cpu, value);
   state.cr3 = value;
   cpu.pagingChanged('cr3');
 }

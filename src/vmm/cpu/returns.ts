@@ -1,14 +1,14 @@
-/** Far RET and IRET: real mode, same level, outer level, nested task (SDM Vol. 2, RET and IRET). */
+/** Far RET and IRET: real mode, same level, outer level, nested task, long mode (SDM Vol. 2, RET and IRET). */
 import type { CalloutSite } from './callouts';
 import type { Cpu } from './cpu';
-import { Flag } from './bits';
-import { describeType, fault, isCode, isConforming, isNull, isWritableData, markAccessed, readDescriptor, rpl, type Descriptor } from './descriptors';
+import { Attribute, Flag } from './bits';
+import { commitSegment, describeType, fault, isCode, isConforming, isNull, isWritableData, markAccessed, readDescriptor, rpl, type Descriptor } from './descriptors';
 import { generalProtection, Vector } from './exceptions';
 import { checkRealTarget } from './far';
 import { Segment } from './layout';
-import { checkTarget, commitCode, commitStack } from './rings';
+import { checkTarget, commitCode } from './rings';
 import { dropInnerSegments } from './segments';
-import { peek } from './stack';
+import { peek, peekAddress, peekWhole, setWholeStackPointer, slotBytes, type SlotBytes } from './stack';
 import { returnToLinkedTask } from './tasks';
 import { fromVirtualImage, hasVirtualFlags, isRestricted, returnToVirtual8086 } from './virtual8086';
 
@@ -41,9 +41,9 @@ function checkReturnStack(cpu: Cpu, selector: number, cpl: number): Descriptor {
 export function farReturn(cpu: Cpu, site: CalloutSite, release: number): number {
   const { state } = cpu;
   const popBytes = release & 0xffff;
-  const bytes = site.operandSize === 16 ? 2 : 4;
+  const bytes = slotBytes(site);
   const selector = peek(cpu, bytes, bytes) & 0xffff;
-  const target = peek(cpu, 0, bytes);
+  const target = peekAddress(cpu, 0, bytes);
   if (!cpu.protectedMode) {
     checkRealTarget(cpu, target);
     cpu.setRealModeSegment(Segment.CS, selector);
@@ -53,28 +53,39 @@ export function farReturn(cpu: Cpu, site: CalloutSite, release: number): number 
   }
   const d = checkReturnCode(cpu, selector);
   if (rpl(selector) === state.cpl) {
-    checkTarget(d, target, 0);
+    checkTarget(cpu, d, target, 0);
     markAccessed(cpu, d);
-    state.stackPointer = state.stackPointer + 2 * bytes + popBytes;
+    releaseStack(cpu, 2 * bytes + popBytes);
     commitCode(cpu, d, state.cpl, target);
     return 0;
   }
-  returnOuter(cpu, d, target, bytes, 2 * bytes + popBytes, popBytes);
+  returnWithStack(cpu, d, target, bytes, 2 * bytes + popBytes, popBytes);
   return 0;
 }
 
-/** The outer stack pointer stands `skip` bytes above the top, its segment behind it. */
-function returnOuter(cpu: Cpu, d: Descriptor, target: number, bytes: 2 | 4, skip: number, popBytes: number): void {
-  const cpl = rpl(d.selector);
+/** Pops on the stack of the code that is being left. */
+function releaseStack({ state }: Cpu, bytes: number): void {
+  state.stackPointer = state.code64 ? (state.stackPointer + bytes) % 2 ** 48 : state.stackPointer + bytes;
+}
+
+/** The stack pointer to return to stands `skip` bytes above the top, its segment behind it. */
+function returnWithStack(cpu: Cpu, d: Descriptor, target: number, bytes: SlotBytes, skip: number, popBytes: number): void {
+  const cpl = rpl(d.selector), outer = cpl !== cpu.state.cpl;
   const stackSelector = peek(cpu, skip + bytes, bytes) & 0xffff;
-  const pointer = peek(cpu, skip, bytes);
-  const stack = checkReturnStack(cpu, stackSelector, cpl);
-  checkTarget(d, target, 0);
+  const pointer = peekWhole(cpu, skip, bytes);
+  // 64-bit code above level 3 needs no stack segment.
+  const toLong = cpu.state.longMode && (d.attributes & Attribute.L) !== 0;
+  const none = isNull(stackSelector) && toLong && cpl !== 3;
+  const stack = none ? undefined : checkReturnStack(cpu, stackSelector, cpl);
+  checkTarget(cpu, d, target, 0);
   markAccessed(cpu, d);
-  markAccessed(cpu, stack);
+  if (stack) markAccessed(cpu, stack);
   commitCode(cpu, d, cpl, target);
-  commitStack(cpu, stackSelector, stack, pointer + popBytes);
-  dropInnerSegments(cpu);
+  if (stack) commitSegment(cpu, Segment.SS, stackSelector, stack);
+  else cpu.setNullSegment(Segment.SS, stackSelector);
+  if (toLong) setWholeStackPointer(cpu, typeof pointer === 'number' ? (pointer + popBytes) % 2 ** 48 : pointer);
+  else cpu.state.stackPointer = Number(BigInt.asUintN(32, BigInt(pointer))) + popBytes;
+  if (outer) dropInnerSegments(cpu);
 }
 
 /** EFLAGS bits that IRET takes from the stack at this privilege (SDM Vol. 2, IRET, RETURN-TO-SAME-PRIVILEGE-LEVEL). */
@@ -96,8 +107,9 @@ export function interruptReturn(cpu: Cpu, site: CalloutSite): number {
     cpu.nmiBlocked = false;
     cpu.hooks.nmiUnblocked();
   }
-  const bytes = site.operandSize === 16 ? 2 : 4;
+  const bytes = slotBytes(site);
   if (state.protectedMode && state.systemFlags & Flag.NT) {
+    if (state.longMode) throw generalProtection(0, 'IRET with NT set: there are no nested tasks in long mode');
     returnToLinkedTask(cpu);
     return 0;
   }
@@ -105,7 +117,7 @@ export function interruptReturn(cpu: Cpu, site: CalloutSite): number {
   if (isRestricted(state) && !virtualFlags) throw generalProtection(0, 'IRET in virtual-8086 mode with IOPL below 3');
   const flags = peek(cpu, 2 * bytes, bytes);
   const selector = peek(cpu, bytes, bytes) & 0xffff;
-  const target = peek(cpu, 0, bytes);
+  const target = peekAddress(cpu, 0, bytes);
   if (!state.protectedMode) {
     checkRealTarget(cpu, target);
     // In virtual-8086 mode IOPL is not the program's to change (SDM Vol. 2, IRET, RETURN-FROM-VIRTUAL-8086-MODE).
@@ -114,25 +126,26 @@ export function interruptReturn(cpu: Cpu, site: CalloutSite): number {
     cpu.setRealModeSegment(Segment.CS, selector);
     state.stackPointer = state.stackPointer + 3 * bytes;
     state.eip = target;
-    state.eflags = eflags;
+    cpu.setFlags(eflags);
     return 0;
   }
   const { cpl } = state;
-  if (bytes === 4 && flags & Flag.VM && cpl === 0) {
+  if (bytes === 4 && flags & Flag.VM && cpl === 0 && !state.longMode) {
     returnToVirtual8086(cpu);
     return 0;
   }
   const d = checkReturnCode(cpu, selector);
   const mask = interruptReturnMask(site.operandSize, cpl, state.iopl);
   const eflags = (flags & mask) | (state.eflags & ~mask);
-  if (rpl(selector) === cpl) {
-    checkTarget(d, target, 0);
+  // 64-bit code returns with RSP and SS always.
+  if (rpl(selector) === cpl && !state.code64) {
+    checkTarget(cpu, d, target, 0);
     markAccessed(cpu, d);
-    state.stackPointer = state.stackPointer + 3 * bytes;
+    releaseStack(cpu, 3 * bytes);
     commitCode(cpu, d, cpl, target);
   } else {
-    returnOuter(cpu, d, target, bytes, 3 * bytes, 0);
+    returnWithStack(cpu, d, target, bytes, 3 * bytes, 0);
   }
-  state.eflags = eflags;
+  cpu.setFlags(eflags);
   return 0;
 }

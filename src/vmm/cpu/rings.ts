@@ -1,4 +1,5 @@
 /** What transfers between privilege levels share: the inner stack from the TSS, and committing a code segment with its CPL. */
+import { canonicalNumber } from '../mmu/types';
 import type { Cpu } from './cpu';
 import { Attribute } from './bits';
 import { commitSegment, describeType, fault, isNull, isWritableData, readDescriptor, rpl, type Descriptor } from './descriptors';
@@ -38,7 +39,7 @@ export function innerStack(cpu: Cpu, dpl: number, ext: 0 | 1): InnerStack {
     selector, descriptor: d,
     stack: {
       base: d.base, limit: d.limit, attributes: d.attributes, user: dpl === 3,
-      pointer: d.attributes & Attribute.DB ? pointer : pointer & 0xffff,
+      pointer: d.attributes & Attribute.DB ? pointer : pointer & 0xffff, wide: false,
     },
   };
 }
@@ -49,14 +50,50 @@ export function commitStack(cpu: Cpu, selector: number, d: Descriptor, pointer: 
   cpu.state.stackPointer = pointer;
 }
 
-/** Loads CS:EIP with CPL (and CS.RPL) = `cpl`; everything has been checked. */
-export function commitCode(cpu: Cpu, d: Descriptor, cpl: number, eip: number): void {
+/** Loads CS:RIP with CPL (and CS.RPL) = `cpl`; everything has been checked. */
+export function commitCode(cpu: Cpu, d: Descriptor, cpl: number, rip: number): void {
   commitSegment(cpu, Segment.CS, (d.selector & 0xfffc) | cpl, d);
   cpu.setCpl(cpl);
-  cpu.state.eip = eip;
+  cpu.state.rip = rip;
 }
 
-/** #GP(EXT) when the target is beyond the new code segment. */
-export function checkTarget(d: Descriptor, offset: number, ext: 0 | 1): void {
-  if (offset > d.limit) throw generalProtection(ext, 'the target offset is beyond the limit of the code segment');
+/**
+ * #GP unless a far transfer may go to `offset` in the code segment: beyond its limit, or in long mode for 64-bit code, not canonical (-1).
+ * L and D together are no code segment there.
+ */
+export function checkTarget(cpu: Cpu, d: Descriptor, offset: number, ext: 0 | 1): void {
+  if (cpu.state.longMode && d.attributes & Attribute.L) {
+    if (d.attributes & Attribute.DB) throw fault(Vector.GP, d.selector, ext, 'is a code segment with both L and D set');
+    if (offset < 0) throw generalProtection(ext, 'the target address is not canonical');
+  } else if (offset < 0 || offset > d.limit) {
+    throw generalProtection(ext, 'the target offset is beyond the limit of the code segment');
+  }
+}
+
+/** #GP(selector) unless the descriptor is of 64-bit code: where gates lead to in long mode. */
+export function requireCode64(d: Descriptor, ext: 0 | 1, where: string): void {
+  if ((d.attributes & (Attribute.L | Attribute.DB)) !== Attribute.L) throw fault(Vector.GP, d.selector, ext, `in ${where} is no 64-bit code segment`);
+}
+
+/** A pointer from the 64-bit TSS, -1 when it is not canonical; #TS when the TSS ends before it (SDM Vol. 3, 7.7). */
+function longTssPointer(cpu: Cpu, at: number, ext: 0 | 1): number {
+  const { state, memory } = cpu;
+  if (at + 7 > state.limit(Segment.TR)) throw fault(Vector.TS, state.selector(Segment.TR), ext, '(TSS) is too short for the stack pointer');
+  return canonicalNumber(memory.read(state.linear(Segment.TR, at), 4, false), memory.read(state.linear(Segment.TR, at + 4), 4, false));
+}
+
+/** RSP0–RSP2. */
+export function levelStackPointer(cpu: Cpu, dpl: number, ext: 0 | 1): number {
+  return longTssPointer(cpu, 4 + 8 * dpl, ext);
+}
+/** IST1–IST7. */
+export function interruptStackPointer(cpu: Cpu, n: number, ext: 0 | 1): number {
+  return longTssPointer(cpu, 0x1c + 8 * n, ext);
+}
+
+/** Enters 64-bit code of another level on its stack: SS becomes null with the level as its RPL. */
+export function commitLongLevel(cpu: Cpu, d: Descriptor, cpl: number, rip: number, pointer: number): void {
+  commitCode(cpu, d, cpl, rip);
+  cpu.setNullSegment(Segment.SS, cpl);
+  cpu.state.setAddress64(4, pointer);
 }

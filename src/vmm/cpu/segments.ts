@@ -21,6 +21,11 @@ function checkStackSegment(cpu: Cpu, selector: number): Descriptor {
   return d;
 }
 
+/** 64-bit code above level 3 needs no stack segment: a null selector of its own level will do. */
+function mayBeNullStack({ state }: Cpu, selector: number): boolean {
+  return isNull(selector) && state.code64 && state.cpl !== 3 && rpl(selector) === state.cpl;
+}
+
 /** DS, ES, FS, GS. */
 function checkDataSegment(cpu: Cpu, selector: number): Descriptor {
   const { cpl } = cpu.state;
@@ -39,6 +44,8 @@ export function loadSegment(cpu: Cpu, _site: CalloutSite, n: number, value: numb
   if (n === Segment.CS || n > Segment.GS) throw undefinedOpcode(`segment register ${n} cannot be loaded`);
   if (!cpu.protectedMode) {
     cpu.setRealModeSegment(n, selector);
+  } else if (n === Segment.SS && mayBeNullStack(cpu, selector)) {
+    cpu.setNullSegment(n, selector);
   } else if (n === Segment.SS) {
     const d = checkStackSegment(cpu, selector);
     markAccessed(cpu, d);
@@ -90,6 +97,9 @@ const withLimit: ReadonlySet<number> = new Set([
   SystemType.TssAvailable16, SystemType.Ldt, SystemType.TssBusy16, SystemType.TssAvailable32, SystemType.TssBusy32,
 ]);
 const withAccessRights: ReadonlySet<number> = new Set([...withLimit, SystemType.CallGate16, SystemType.TaskGate, SystemType.CallGate32]);
+/** In long mode the 16-bit types and task gates do not exist. */
+const withLimitLong: ReadonlySet<number> = new Set([SystemType.Ldt, SystemType.TssAvailable32, SystemType.TssBusy32]);
+const withAccessRightsLong: ReadonlySet<number> = new Set([...withLimitLong, SystemType.CallGate32]);
 
 function inspect(cpu: Cpu, value: number, systemTypes: ReadonlySet<number>): Descriptor | undefined {
   const d = isNull(value) ? undefined : findDescriptor(cpu, value & 0xffff);
@@ -102,7 +112,7 @@ function inspect(cpu: Cpu, value: number, systemTypes: ReadonlySet<number>): Des
  */
 export function lar(cpu: Cpu, site: CalloutSite, value: number): number {
   requireProtected(cpu, 'LAR');
-  const d = inspect(cpu, value, withAccessRights);
+  const d = inspect(cpu, value, cpu.state.longMode ? withAccessRightsLong : withAccessRights);
   if (!d) return 0;
   cpu.state.setScratch(d.high & (site.operandSize === 16 ? 0xff00 : 0x00ffff00));
   return 1;
@@ -111,7 +121,7 @@ export function lar(cpu: Cpu, site: CalloutSite, value: number): number {
 /** Limit in bytes to SCRATCH in the instruction's operand size; 1 when the selector may be looked at. */
 export function lsl(cpu: Cpu, site: CalloutSite, value: number): number {
   requireProtected(cpu, 'LSL');
-  const d = inspect(cpu, value, withLimit);
+  const d = inspect(cpu, value, cpu.state.longMode ? withLimitLong : withLimit);
   if (!d) return 0;
   cpu.state.setScratch(site.operandSize === 16 ? d.limit & 0xffff : d.limit);
   return 1;

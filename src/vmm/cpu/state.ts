@@ -4,10 +4,11 @@
  */
 import {
   CONTEXT, COUNTERS, COUNTERS_MAX, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, FPU_ACCESS, FPU_STATUS, FpuAccess, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
-  LAZY_ZERO, MXCSR, PDPTES, PDPTES_END, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, SYSENTER_CS,
-  SYSTEM_FLAGS, X87, XMM,
+  LAZY_ZERO, MXCSR, PDPTES, PDPTES_END, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, STAR, STORED_MSRS, STORED_MSRS_END, SYSENTER_CS,
+  SYSTEM_FLAGS, WIDE_ARGUMENTS, WIDE_RESULT, X87, XMM,
 } from './layout';
-import { Attribute, Cr0, Cr4, Flag } from './bits';
+import { canonicalNumber, highHalf, linearNumber } from '../mmu/types';
+import { Attribute, Cr0, Cr4, Efer, Flag } from './bits';
 import { counterAddress, type CounterId } from './counters';
 
 export interface SegmentState {
@@ -103,6 +104,14 @@ export class CpuState {
     this.u32[(EIP >> 2) + 1] = 0;
   }
   get esp(): number { return this.get32(4); }
+  /** RIP as a number of 48 bits (mmu/types.ts); outside 64-bit code what EIP is. */
+  get rip(): number { return linearNumber(this.u32[EIP >> 2], this.u32[(EIP >> 2) + 1]); }
+  set rip(value: number) { this.set64Slot(EIP, value); }
+  /** A general register as an address: a number of 48 bits, or -1 when it is not canonical. */
+  address64(n: number): number { return canonicalNumber(this.u32[(GPR >> 2) + 2 * n], this.u32[(GPR >> 2) + 2 * n + 1]); }
+  /** A general register gets an address of 48 bits, sign-extended. */
+  setAddress64(n: number, value: number): void { this.set64Slot(GPR + 8 * n, value); }
+  set64(n: number, value: bigint): void { this.u64[(GPR >> 3) + n] = value; }
 
   // EFLAGS.
   get eflags(): number {
@@ -135,7 +144,11 @@ export class CpuState {
   // Segments.
   selector(n: number): number { return this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.selector) >> 2]; }
   attributes(n: number): number { return this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.attributes) >> 2]; }
-  base(n: number): number { return this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.base) >> 2]; }
+  /** A number of 48 bits (mmu/types.ts): FS, GS, LDTR and TR may lie anywhere in long mode. */
+  base(n: number): number {
+    const at = (SEGMENTS + n * SEGMENT_SIZE + F.base) >> 2;
+    return linearNumber(this.u32[at], this.u32[at + 1]);
+  }
   limit(n: number): number { return this.u32[(SEGMENTS + n * SEGMENT_SIZE + F.limit) >> 2]; }
   segment(n: number): SegmentState {
     return { selector: this.selector(n), base: this.base(n), limit: this.limit(n), attributes: this.attributes(n) };
@@ -156,7 +169,7 @@ export class CpuState {
     this.u32[at + (F.selector >> 2)] = selector & 0xffff;
     this.u32[at + (F.attributes >> 2)] = attributes;
     this.u32[at + (F.base >> 2)] = base;
-    this.u32[at + (F.base >> 2) + 1] = 0;
+    this.u32[at + (F.base >> 2) + 1] = highHalf(base);
     this.u32[at + (F.limit >> 2)] = limit;
     this.u32[at + (F.low >> 2)] = low;
     this.u32[at + (F.readQuick >> 2)] = this.isReadable(n) ? count : 0;
@@ -166,26 +179,38 @@ export class CpuState {
   segmentAllows(n: number, offset: number, bytes: number, write: boolean): boolean {
     return (write ? this.isWritable(n) : this.isReadable(n)) && limitAllows(this.attributes(n), this.limit(n), offset >>> 0, bytes);
   }
-  linear(n: number, offset: number): number { return (this.base(n) + offset) >>> 0; }
+  /** Linear address of an offset. In long mode LDTR and TR have 64-bit bases; for the others this is what 16- and 32-bit code does. */
+  linear(n: number, offset: number): number {
+    const sum = this.base(n) + offset;
+    return n < Segment.LDTR ? sum >>> 0 : this.wrap(sum);
+  }
+  /** A sum of addresses of the processor's own structures, wrapped at the end of the address space. */
+  wrap(linear: number): number { return this.longMode ? linear % 2 ** 48 : linear >>> 0; }
   /** SS.B: the stack pointer is ESP, not SP. */
   get bigStack(): boolean { return (this.attributes(Segment.SS) & Attribute.DB) !== 0; }
   /** CS.D. */
   get bigCode(): boolean { return (this.attributes(Segment.CS) & Attribute.DB) !== 0; }
-  /** ESP or SP by the stack's size. */
-  get stackPointer(): number { return this.bigStack ? this.get32(4) : this.get16(4); }
+  /** EFER.LMA: long mode is active, in 64-bit or compatibility code. */
+  get longMode(): boolean { return (this.u32[EFER >> 2] & Efer.LMA) !== 0; }
+  /** 64-bit code is running: CS.L in long mode. */
+  get code64(): boolean { return this.longMode && (this.attributes(Segment.CS) & Attribute.L) !== 0; }
+  get alignmentFlag(): boolean { return (this.u32[SYSTEM_FLAGS >> 2] & Flag.AC) !== 0; }
+  /** RSP (-1 when it is not canonical), ESP or SP by the stack's size. */
+  get stackPointer(): number { return this.code64 ? this.address64(4) : this.bigStack ? this.get32(4) : this.get16(4); }
   set stackPointer(value: number) {
-    if (this.bigStack) this.set32(4, value);
+    if (this.code64) this.setAddress64(4, value);
+    else if (this.bigStack) this.set32(4, value);
     else this.set16(4, value);
   }
 
   // Descriptor tables.
-  get gdtrBase(): number { return this.u32[GDTR_BASE >> 2]; }
+  get gdtrBase(): number { return this.slot(GDTR_BASE); }
   get gdtrLimit(): number { return this.u32[GDTR_LIMIT >> 2]; }
   setGdtr(base: number, limit: number): void {
     this.set64Slot(GDTR_BASE, base);
     this.u32[GDTR_LIMIT >> 2] = limit;
   }
-  get idtrBase(): number { return this.u32[IDTR_BASE >> 2]; }
+  get idtrBase(): number { return this.slot(IDTR_BASE); }
   get idtrLimit(): number { return this.u32[IDTR_LIMIT >> 2]; }
   setIdtr(base: number, limit: number): void {
     this.set64Slot(IDTR_BASE, base);
@@ -198,9 +223,10 @@ export class CpuState {
     this.set64Slot(CR0, value);
     this.updateFpuAccess();
   }
-  get cr2(): number { return this.u32[CR2 >> 2]; }
+  get cr2(): number { return this.slot(CR2); }
   set cr2(value: number) { this.set64Slot(CR2, value); }
-  get cr3(): number { return this.u32[CR3 >> 2]; }
+  /** Below 2^48; what is not an address bit is not extended. */
+  get cr3(): number { return this.slot(CR3); }
   set cr3(value: number) { this.set64Slot(CR3, value); }
   get cr4(): number { return this.u32[CR4 >> 2]; }
   set cr4(value: number) {
@@ -216,7 +242,8 @@ export class CpuState {
   }
   get efer(): number { return this.u32[EFER >> 2]; }
   set efer(value: number) { this.set64Slot(EFER, value); }
-  dr(n: number): number { return this.u32[(DR >> 2) + 2 * n]; }
+  /** DR0–DR3: a number of 48 bits, or -1 when it is not canonical. */
+  dr(n: number): number { return canonicalNumber(this.u32[(DR >> 2) + 2 * n], this.u32[(DR >> 2) + 2 * n + 1]); }
   setDr(n: number, value: number): void { this.set64Slot(DR + 8 * n, value); }
   /** Writing CPL alone does not tell paging; see Cpu.setCpl. */
   get cpl(): number { return this.u32[CPL >> 2]; }
@@ -232,10 +259,21 @@ export class CpuState {
   /** Result of a callout that does not fit its return value. */
   setScratch(value: number): void { this.u32[SCRATCH >> 2] = value; }
 
+  /** A slot that holds an address, as a number of 48 bits. */
+  slot(address: number): number { return linearNumber(this.u32[address >> 2], this.u32[(address >> 2) + 1]); }
   set64Slot(address: number, value: number): void {
     this.u32[address >> 2] = value;
-    this.u32[(address >> 2) + 1] = 0;
+    // 32-bit arithmetic may have made it a signed number.
+    this.u32[(address >> 2) + 1] = value < 0 ? 0 : highHalf(value);
   }
+  /** A 64-bit argument of the callout at work (callouts.ts). */
+  wideArgument(position: number): bigint { return this.u64[(WIDE_ARGUMENTS >> 3) + position]; }
+  /** The same as an address: a number of 48 bits, or -1 when it is not canonical. */
+  wideAddress(position: number): number {
+    const at = (WIDE_ARGUMENTS >> 2) + 2 * position;
+    return canonicalNumber(this.u32[at], this.u32[at + 1]);
+  }
+  setWideResult(value: bigint): void { this.u64[WIDE_RESULT >> 3] = value; }
 
   count(id: CounterId): void {
     const at = COUNTER_SLOTS[id] ??= counterAddress(id);
@@ -250,6 +288,7 @@ export class CpuState {
   get mode(): CpuMode {
     if (!(this.cr0 & Cr0.PE)) return 'real';
     if (this.systemFlags & Flag.VM) return 'vm86';
+    if (this.code64) return 'long';
     return this.bigCode ? 'protected32' : 'protected16';
   }
 
@@ -275,6 +314,8 @@ export class CpuState {
     this.u8.fill(0, GPR, CONTEXT);
     this.u8.fill(0, SYSENTER_CS, COUNTERS);
     this.u8.fill(0, PDPTES, PDPTES_END);
+    this.u8.fill(0, STAR, WIDE_ARGUMENTS);
+    this.u8.fill(0, STORED_MSRS, STORED_MSRS_END);
     this.u8.fill(0, XMM, MXCSR);
     this.u32[MXCSR >> 2] = MXCSR_AT_RESET;
     this.u8.fill(0, X87, FPU_ACCESS);

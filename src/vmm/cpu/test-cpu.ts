@@ -4,6 +4,7 @@ import type { CalloutSite } from './callouts';
 import { Cpu, type CpuHooks } from './cpu';
 import { GuestFault } from './exceptions';
 import { Segment, STATE_END } from './layout';
+import { cpuModels, type CpuModel } from './models/models';
 
 export class FlatMemory implements LinearMemory {
   readonly bytes = new Uint8Array(0x20000);
@@ -44,6 +45,8 @@ export interface DescriptorSpec {
   readonly present?: boolean;
   readonly big?: boolean;
   readonly pages?: boolean;
+  /** L: 64-bit code. */
+  readonly wide?: boolean;
 }
 
 export class TestCpu {
@@ -52,7 +55,7 @@ export class TestCpu {
   now = 0;
   readonly cpu: Cpu;
 
-  constructor() {
+  constructor(model: CpuModel = cpuModels.p6) {
     const hooks: CpuHooks = {
       now: () => this.now,
       portRead: (port, bytes) => { this.events.push(`in ${port.toString(16)} ${bytes}`); return 0x12345678; },
@@ -67,16 +70,16 @@ export class TestCpu {
       nmiUnblocked: () => { this.events.push('nmi unblocked'); },
       coprocessorError: () => { this.events.push('coprocessor error'); return false; },
     };
-    this.cpu = new Cpu({ buffer: new ArrayBuffer(STATE_END) }, this.memory, hooks);
+    this.cpu = new Cpu({ buffer: new ArrayBuffer(STATE_END) }, this.memory, hooks, model);
     this.cpu.reset();
     this.events.length = 0;
   }
 
   descriptor(selector: number, spec: DescriptorSpec): void {
     const at = (selector & 4 ? LDT : GDT) + (selector & 0xfff8);
-    const { base = 0, limit = 0xffff, type, dpl = 0, present = true, big = true, pages = false } = spec;
+    const { base = 0, limit = 0xffff, type, dpl = 0, present = true, big = true, pages = false, wide = false } = spec;
     this.memory.write(at, 4, ((base << 16) | (limit & 0xffff)) >>> 0, false);
-    const high = (base & 0xff000000) | (pages ? 0x800000 : 0) | (big ? 0x400000 : 0) | (limit & 0xf0000) | (present ? 0x8000 : 0)
+    const high = (base & 0xff000000) | (pages ? 0x800000 : 0) | (big ? 0x400000 : 0) | (wide ? 0x200000 : 0) | (limit & 0xf0000) | (present ? 0x8000 : 0)
       | (dpl << 13) | (type << 8) | ((base >>> 16) & 0xff);
     this.memory.write(at + 4, 4, high >>> 0, false);
   }

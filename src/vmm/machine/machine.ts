@@ -5,7 +5,8 @@
 import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen } from '../../protocol/messages';
 import { Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
-import { cpuidLeaf, cpuModels } from '../cpu/cpuid';
+import { modelLeaf } from '../cpu/models/cpuid';
+import { cpuModelNames, cpuModels, DEFAULT_CPU_MODEL, isCpuModelName, type CpuModel } from '../cpu/models/models';
 import { debugFault, enabledBreakpoints, matchingBreakpoints, SINGLE_STEP } from '../cpu/debug';
 import type { DeliveryOutcome } from '../cpu/deliver';
 import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
@@ -76,7 +77,8 @@ export class Machine implements MachineApi {
     } catch {
       throw new MachineError('memory', `The host has no room for a machine with ${configuration.memoryMiB} MiB.`, 'Use a smaller memory size.');
     }
-    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: cpuModels.p6.physicalAddressBits, ...Firmware.memoryMap(romOffset, romBytes) });
+    const model = checkedModel(configuration.cpuModel);
+    this.mmu = new Mmu(memory, { ramBytes, physicalAddressBits: model.physicalAddressBits, gigabytePages: model.has('pages1g'), ...Firmware.memoryMap(romOffset, romBytes) });
     // Code may run from a page that a register has just taken away.
     const forget = this.mmu.physical.onRemap;
     this.mmu.physical.onRemap = () => {
@@ -97,14 +99,15 @@ export class Machine implements MachineApi {
         if (this.processors.current.nmiPending) this.engine.yield();
       },
       stopsAt: (vector) => this.stopsAt(vector),
-    }, { translation: configuration.translation });
+    }, { translation: configuration.translation, model });
+    this.engine.cpu.clearVirtualInterruptFlagOnEntry = configuration.clearVirtualInterruptFlagOnEntry ?? false;
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
     this.clock.onEarlier = () => this.engine.yield();
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, videoMemory: { bytes: new Uint8Array(memory.buffer, RAM + ramBytes, VIDEO_BYTES + TEXT_COPY_BYTES), host: RAM + ramBytes },
       rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
       drives: this.drives, bootDrive: boot.bootDrive,
-      processors: checkedProcessors(configuration.processors), x2apic: false, deadline: false,
+      processors: checkedProcessors(configuration.processors), x2apic: model.has('x2apic'), deadline: model.has('tscDeadline'),
       ...(configuration.vgaBios && { vgaBios: configuration.vgaBios }),
     }, {
       interrupt: (n) => this.processors.interrupt(n),
@@ -139,7 +142,7 @@ export class Machine implements MachineApi {
 
   private tableOptions(): FirmwareTableOptions {
     const { signature } = this.engine.cpu.model;
-    const features = cpuidLeaf(this.engine.cpu.model, 1).edx;
+    const features = modelLeaf(this.engine.cpu.model, 1).edx;
     const serialPorts = this.board.devices.filter((device) => device instanceof Uart).length;
     return { processors: this.processors.all.length, serialPorts, signature, features };
   }
@@ -583,6 +586,13 @@ function checkedBios(bios: Uint8Array | undefined): number | undefined {
     throw new MachineError('bios', `The BIOS image has ${bios.length} bytes; a ROM has a multiple of 64 KiB, from 64 KiB to 16 MiB.`, 'Give the whole image, such as SeaBIOS\'s bios.bin.');
   }
   return bios?.length;
+}
+
+function checkedModel(name: string = DEFAULT_CPU_MODEL): CpuModel {
+  if (!isCpuModelName(name)) {
+    throw new MachineError('cpuModel', `There is no processor model '${name}'.`, `The models are ${cpuModelNames.join(', ')}.`);
+  }
+  return cpuModels[name];
 }
 
 function checkedRate(rate: number | undefined): number {

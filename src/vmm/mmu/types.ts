@@ -11,6 +11,17 @@ export function linearNumber(low: number, high: number): number {
   return (high & 0xffff) * 0x100000000 + (low >>> 0);
 }
 
+/** The number that represents an address, or -1 for one that is not canonical. */
+export function canonicalNumber(low: number, high: number): number {
+  const top = high >> 15;
+  return top === 0 || top === -1 ? linearNumber(low, high) : -1;
+}
+
+/** Upper half of the address that a number represents, bit 47 extended (signed). */
+export function highHalf(linear: number): number {
+  return Math.floor(linear / 0x100000000) << 16 >> 16;
+}
+
 /** A guest access that the guest's page tables forbid (or do not map). Thrown as a plain object: no stack trace is taken. */
 export class PageFault {
   constructor(

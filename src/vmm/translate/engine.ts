@@ -6,7 +6,9 @@
 import { Flag } from '../cpu/bits';
 import { callouts, type Callout, type CalloutName, type CalloutSite } from '../cpu/callouts';
 import { Cpu, type CpuHooks, type ProcessorApic } from '../cpu/cpu';
-import { generalProtection, GuestFault } from '../cpu/exceptions';
+import { hexAddress } from '../cpu/descriptors';
+import { generalProtection, GuestFault, Vector } from '../cpu/exceptions';
+import { cpuModels, DEFAULT_CPU_MODEL, type CpuModel } from '../cpu/models/models';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
   FAULT_VECTOR, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
@@ -15,7 +17,7 @@ import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
 import { table } from '../isa/table';
 import type { Mmu } from '../mmu/mmu';
-import { linearNumber, PageFault, type AccessBytes } from '../mmu/types';
+import { highHalf, linearNumber, PageFault, type AccessBytes } from '../mmu/types';
 import { ContextTable, isLongCode, type Cut, type TranslationContext } from './context';
 import { generateThreadedModule, type ThreadedModule } from './handlers';
 import { AccessSegment, Exit, RecordField, UNIT_CAP } from './record';
@@ -51,6 +53,7 @@ export interface EngineOptions {
   /** Less than the whole translation cache, for tests. */
   readonly cacheBytes?: number;
   readonly translation?: TranslationMode;
+  readonly model?: CpuModel;
 }
 
 const RAN: EngineExit = { kind: 'ran' };
@@ -109,7 +112,8 @@ export class Engine {
   repeating = false;
 
   constructor(
-    private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks, { cacheBytes, translation = 'adaptive' }: EngineOptions = {},
+    private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks,
+    { cacheBytes, translation = 'adaptive', model = cpuModels[DEFAULT_CPU_MODEL] }: EngineOptions = {},
   ) {
     this.u8 = new Uint8Array(memory.buffer);
     this.u16 = new Uint16Array(memory.buffer);
@@ -117,8 +121,11 @@ export class Engine {
     this.i32 = new Int32Array(memory.buffer);
     writeVectorTables(this.u8, VECTOR_TABLES);
     this.decoder = modules.decoder ??= new Decoder(table);
-    this.cpu = new Cpu(memory, mmu, this.cpuHooks());
-    this.translator = new Translator(memory, table, this.decoder, legacyModule().module.forms, () => longModule().module.forms, mmu, cacheBytes);
+    this.cpu = new Cpu(memory, mmu, this.cpuHooks(), model);
+    this.translator = new Translator(memory, table, this.decoder, legacyModule().module.forms, () => longModule().module.forms, mmu, model, cacheBytes);
+    mmu.onMisaligned = (linear, bytes) => {
+      throw new GuestFault(Vector.AC, 0, `access of ${bytes} bytes at ${hexAddress(linear)}, which is not aligned`);
+    };
     mmu.instructionAddress = () => this.instructionLinear();
     const legacy = legacyModule();
     const threaded = this.instantiate(legacy);
@@ -263,9 +270,9 @@ export class Engine {
     const at = (BRANCH_RING + this.u32[BRANCH_RING_NEXT >> 2]) >> 2;
     const to = this.linearOfRip();
     this.u32[at] = from;
-    this.u32[at + 1] = highOf(from);
+    this.u32[at + 1] = highHalf(from);
     this.u32[at + 2] = to;
-    this.u32[at + 3] = highOf(to);
+    this.u32[at + 3] = highHalf(to);
     this.u32[BRANCH_RING_NEXT >> 2] = (this.u32[BRANCH_RING_NEXT >> 2] + 16) % (16 * BRANCH_RING_ENTRIES);
   }
 
@@ -609,9 +616,6 @@ export class Engine {
     };
   }
 }
-
-/** Upper half of the address that a number represents, bit 47 extended. */
-const highOf = (linear: number): number => Math.floor(linear / 0x100000000) << 16 >> 16;
 
 /** Of the upper half of an address that bits 63 to 47 are alike. */
 const isCanonical = (high: number): boolean => high >> 15 === 0 || high >> 15 === -1;

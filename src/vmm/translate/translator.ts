@@ -15,6 +15,7 @@ import {
 import { counterAddress } from '../cpu/counters';
 import type { GuestFault} from '../cpu/exceptions';
 import { undefinedOpcode, generalProtection } from '../cpu/exceptions';
+import type { CpuModel } from '../cpu/models/models';
 import type { Decoder } from '../decode/decoder';
 import { DecodeStatus, Instruction } from '../decode/instruction';
 import type { Encoding, InstructionTable } from '../isa/types';
@@ -128,6 +129,7 @@ export class Translator {
     /** Handlers of 64-bit code; asked for when there is some. */
     private readonly longForms: () => FormIndex,
     private readonly mmu: Mmu,
+    private readonly model: CpuModel,
     /** How much of the translation cache is used: a multiple of the record's size. */
     private readonly cacheBytes: number = CODE_CACHE_SIZE,
   ) {
@@ -465,7 +467,8 @@ export class Translator {
     const last = eip + (status === DecodeStatus.Ok ? instruction.length : 1) - 1;
     if (last > context.csLimit) return generalProtection(0, `instruction fetch at EIP 0x${eip.toString(16)} is beyond the CS limit 0x${context.csLimit.toString(16)}`);
     if (status !== DecodeStatus.Ok) return undefinedOpcode('undefined opcode');
-    return undefined;
+    const { feature } = instruction.encoding.instruction;
+    return feature === undefined || this.model.executes(feature) ? undefined : undefinedOpcode(`the processor model '${this.model.name}' has no ${feature} instructions`);
   }
 
   private decodeStraddling(linear: number, eip: number, hostPage: number, context: TranslationContext): DecodeStatus {
