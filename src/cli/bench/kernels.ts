@@ -304,6 +304,63 @@ batch:  mov eax, [.value]
 .value  dd 0`,
   },
   {
+    name: 'x87', title: 'the Mandelbrot set in 80-bit registers, and a dot product of doubles', iterations: 1_000,
+    source: `prepare:
+        fninit
+        ret
+batch:  fild word [.column]
+        fmul dword [.step]              ; the real part
+        fld qword [.imaginary]
+        fldz
+        fldz                            ; st0 zr, st1 zi, st2 ci, st3 cr
+        mov edx, 24
+.next:  fld st1
+        fmul st0, st2
+        fld st1
+        fmul st0, st2
+        fld st0
+        fadd st0, st2
+        fcomp dword [.four]
+        fnstsw ax
+        sahf
+        ja .outside
+        fsubrp st1
+        fadd st0, st4
+        fxch st1
+        fmul st0, st2
+        fadd st0, st0
+        fadd st0, st3
+        fstp st2
+        dec edx
+        jnz .next
+        jmp .pixel
+.outside:
+        fcompp
+.pixel: fstp qword [DATA + 8 * edx]
+        fstp st0
+        fstp st0
+        fstp st0
+        mov ebx, 16
+        fldz
+.dot:   fld qword [DATA + 8 * ebx]
+        fmul qword [DATA + 0x400 + 8 * ebx]
+        faddp st1
+        dec ebx
+        jnz .dot
+        fdiv dword [.four]
+        fstp qword [DATA + 0x800]
+        mov word [.column], cx
+        dec ecx
+        jnz batch
+        jmp batch_done
+        align 8
+.imaginary dq 0.11
+.four   dd 4.0
+.step   dd -0.002
+.column dw 500
+        times 64 db 0`,
+  },
+  {
     name: 'ports', title: 'port reads (IN AL, 0x61)', iterations: 50_000,
     source: `${nothing}
 batch:  in al, 0x61
