@@ -91,9 +91,9 @@ export class Engine {
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
   private readonly i32: Int32Array;
-  /** Run threaded code of 16- and 32-bit code, and of 64-bit code (once a guest has been there). */
+  /** Runs threaded code of 16- and 32-bit code. */
   private readonly runLegacy: () => void;
-  private runLong: (() => void) | undefined;
+  private longInstance: ThreadedInstance | undefined;
   private readonly regions: Regions;
   private context!: TranslationContext;
   private cut: Cut = 'full';
@@ -127,10 +127,15 @@ export class Engine {
       throw new GuestFault(Vector.AC, 0, `access of ${bytes} bytes at ${hexAddress(linear)}, which is not aligned`);
     };
     mmu.instructionAddress = () => this.instructionLinear();
-    const legacy = legacyModule();
-    const threaded = this.instantiate(legacy);
-    this.runLegacy = threaded.run;
-    this.regions = new Regions(memory, this.translator, legacy.module, threaded, regionPolicies[translation]);
+    const legacy = this.instantiate(legacyModule());
+    this.runLegacy = legacy.run;
+    this.regions = new Regions(memory, this.translator, regionPolicies[translation], (codeSize) => (codeSize === 64
+      ? { module: longModule().module, exports: this.long } : { module: legacyModule().module, exports: legacy }));
+  }
+
+  /** Threaded code of 64-bit code: made when a guest first gets there. */
+  private get long(): ThreadedInstance {
+    return this.longInstance ??= this.instantiate(longModule());
   }
 
   private instantiate({ module, compiled }: CompiledModule): ThreadedInstance {
@@ -179,7 +184,7 @@ export class Engine {
       const fine = cut !== 'full' || left < UNIT_CAP;
       this.useContext(fine && cut === 'full' ? 'single' : cut);
       const slack = fine ? 1 : UNIT_CAP;
-      const stretch = this.regions.plan(Math.min(left, 0x40000000), this.context);
+      const stretch = this.regions.plan(Math.min(left, 0x40000000));
       const budget = stretch.count - slack;
       this.u32[REGION_EXACT >> 2] = stretch.exact ? 1 : 0;
       this.i32[BUDGET >> 2] = budget;
@@ -187,7 +192,7 @@ export class Engine {
       this.u32[EXIT_REASON >> 2] = Exit.None;
       this.yielded = false;
       this.running = true;
-      const run = this.context.codeSize === 64 ? this.runLong ??= this.instantiate(longModule()).run : this.runLegacy;
+      const run = this.context.codeSize === 64 ? this.long.run : this.runLegacy;
       try {
         run();
       } finally {

@@ -6,9 +6,10 @@
  *
  * What must hold: an instruction changes no register and no flag before the last operation of it that may leave (see isa/builder.ts).
  */
-import { EIP, GPR, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, ZERO } from '../cpu/layout';
-import type { Address, ArithmeticFlag, BinaryOperation, Condition, SegmentRef, StringRun, Value, Width } from '../isa/builder';
+import { GPR, LONG_TABLE_ENTRIES, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE } from '../cpu/layout';
+import type { ArithmeticFlag, BinaryOperation, Condition, SegmentRef, StringRun, Value, Width } from '../isa/builder';
 import type { FunctionBody } from '../wasm/module';
+import type { TranslationContext } from './context';
 import type { Form, FormOperand, OperandWidth } from './forms';
 import type { HandlerImports } from './handlers';
 import type { PendingWrite } from './threaded-memory';
@@ -43,11 +44,17 @@ export class RegionState {
   readonly writeTable: number;
   readonly budget: number;
   readonly limit: number;
+  /** 64-bit code: registers are i64. */
+  readonly wide: boolean;
+  /** Bits 63–32 of RIP. */
+  readonly codeHigh: number;
   /** Nesting level of the block behind which the region is left. */
   leaveLevel = 0;
   private readonly operands: Record<'i32' | 'i64', number[]> = { i32: [], i64: [] };
 
-  constructor(readonly body: FunctionBody, readonly u8: Uint8Array, readonly u16: Uint16Array, readonly u32: Uint32Array, readonly wide: boolean) {
+  constructor(readonly body: FunctionBody, readonly u8: Uint8Array, readonly u16: Uint16Array, readonly u32: Uint32Array, { codeSize, codeHigh }: TranslationContext) {
+    this.wide = codeSize === 64;
+    this.codeHigh = codeHigh;
     this.leaveRecord = body.ownLocal('i32');
     this.flagKind = body.ownLocal('i32');
     this.readTable = body.ownLocal('i32');
@@ -125,14 +132,27 @@ export class RegionBuilder extends ThreadedBuilder {
     return node(this.constant(opcode === 'i32.load' ? u32[at >> 2] : opcode === 'i32.load16_u' ? u16[at >> 1] : u8[at]));
   }
 
+  protected override field64(name: keyof typeof RecordField, opcode: 'i64.load' | 'i64.load32_s' | 'i64.load32_u'): Node {
+    const at = (this.record + RecordField[name]) >> 2;
+    const low = this.region.u32[at];
+    if (opcode !== 'i64.load') return node(this.constant(opcode === 'i64.load32_s' ? low | 0 : low, 64));
+    return this.expression('i64', () => { this.body.i64Words(low, this.region.u32[at + 1]); });
+  }
+
+  /** The upper half is the same for all code of a region. */
+  protected override here(low: Value): Value {
+    const known = node(low).constant;
+    return known === undefined ? super.here(low) : this.constant((this.region.codeHigh | 0) * 0x100000000 + known, 64);
+  }
+
   override op(operation: BinaryOperation, a: Value, b: Value): Value {
     const x = node(a).constant, y = node(b).constant;
+    if (y === 0 && neutralZero.has(operation)) return a;
+    if (a.type === b.type && x === 0 && (operation === 'add' || operation === 'or' || operation === 'xor')) return b;
     if (a.type === 'i32' && b.type === 'i32') {
       const fold = foldable[operation];
       if (fold && x !== undefined && y !== undefined) return this.constant(fold(x, y));
-      if (y === 0 && neutralZero.has(operation)) return a;
-      if (x === 0 && (operation === 'add' || operation === 'or' || operation === 'xor')) return b;
-    }
+    } else if (operation === 'add' && x !== undefined && y !== undefined && Number.isSafeInteger(x + y)) return this.constant(x + y, 64);
     return super.op(operation, a, b);
   }
 
@@ -192,8 +212,8 @@ export class RegionBuilder extends ThreadedBuilder {
     region.written.add(n);
     const kept = width === 8 ? ~0xff : ~0xffff;
     const result = width >= 32
-      ? region.wide && width === 32 ? this.extend64(value, false) : value
-      : this.merged(this.op('and', this.low32(n), this.constant(kept)), this.truncate(value, width), n);
+      ? this.inType(region.wide && width === 32 && value.type === 'i32' ? this.extend64(value, false) : value, region.wide ? 64 : 32)
+      : this.merged(this.op('and', this.low32(n), this.constant(kept)), this.truncate(this.narrow(value), width), n);
     node(result).emit();
     this.body.index('local.set', local);
   }
@@ -205,7 +225,7 @@ export class RegionBuilder extends ThreadedBuilder {
   override setHighByte(n: number, value: Value): void {
     this.region.written.add(n);
     const local = this.region.register(n);
-    const byte = this.op('shl', this.truncate(value, 8), this.constant(8));
+    const byte = this.op('shl', this.truncate(this.narrow(value), 8), this.constant(8));
     node(this.merged(this.op('and', this.low32(n), this.constant(~0xff00)), byte, n)).emit();
     this.body.index('local.set', local);
   }
@@ -220,18 +240,11 @@ export class RegionBuilder extends ThreadedBuilder {
 
   // ---- memory ----
 
-  override address(n: number): Address {
-    const known = this.addresses.get(n);
-    if (known) return known;
-    const part = (name: 'base' | 'index'): Value => {
-      const at = node(this.field(name, 'i32.load16_u')).constant!;
-      return at === ZERO ? this.constant(0) : this.low32((at - GPR) >> 3);
-    };
-    const index = this.op('shl', part('index'), this.field('scale', 'i32.load8_u'));
-    const sum = this.op('add', this.op('add', part('base'), index), this.field('displacement'));
-    const address: Address = { segment: 'record', offset: this.let(this.truncate(sum, this.form.addressSize)) };
-    this.addresses.set(n, address);
-    return address;
+  protected override addressPart(name: 'base' | 'index', type: 'i32' | 'i64'): Value {
+    const named = RegionBuilder.registerAt(node(this.field(name, 'i32.load16_u')).constant!);
+    // Without a register the record names eight bytes of zero.
+    if (!named) return this.constant(0, type === 'i64' ? 64 : 32);
+    return type === 'i64' ? this.whole(named.n) : this.low32(named.n);
   }
 
   protected override segmentField(segment: SegmentRef, field: keyof typeof SEGMENT_FIELDS): Node {
@@ -252,7 +265,22 @@ export class RegionBuilder extends ThreadedBuilder {
   protected override lookup(linear: number, width: OperandWidth, table: number, host: number, _slow: () => void, fast: () => void): void {
     const body = this.body;
     const entry = body.local('i32');
-    body.index('local.get', table === READ_TABLE ? this.region.readTable : this.region.writeTable);
+    const tableLocal = table === READ_TABLE ? this.region.readTable : this.region.writeTable;
+    if (this.form.long) {
+      const slot = body.local('i32');
+      body.index('local.get', linear).op('i32.wrap_i64').i32(8).op('i32.shr_u').i32((LONG_TABLE_ENTRIES - 1) << 4).op('i32.and');
+      body.index('local.get', tableLocal).op('i32.add').index('local.tee', slot);
+      body.memory('i64.load', 0).index('local.get', linear).op('i64.xor');
+      if (table === READ_TABLE) body.index('local.get', slot).memory('i32.load', 8).index('local.set', entry);
+      else body.index('local.get', slot).memory('i32.load', 8).index('local.tee', entry).i32(0xfff).op('i32.and').op('i64.extend_i32_u').op('i64.or');
+      body.i64(0x1000 - width / 8).op('i64.gt_u').open('if');
+      this.leaveHere();
+      body.op('end');
+      body.index('local.get', entry).index('local.get', linear).op('i32.wrap_i64').op('i32.xor').index('local.set', host);
+      fast();
+      return;
+    }
+    body.index('local.get', tableLocal);
     body.index('local.get', linear).i32(10).op('i32.shr_u').i32(0x3ffffc).op('i32.and').op('i32.add').memory('i32.load', 0).index('local.tee', entry);
     if (width === 8) body.i32(1).op('i32.and');
     else body.index('local.get', linear).op('i32.or').i32(0xfff).op('i32.and').i32(0x1000 - width / 8).op('i32.gt_u');
@@ -275,11 +303,7 @@ export class RegionBuilder extends ThreadedBuilder {
   private define(kind: FlagKind, ...operands: Value[]): void {
     const { region, body } = this;
     // All are computed before the first is stored: they may be read from the same locals.
-    const wide = kind.width === 64;
-    operands.forEach((value) => {
-      node(value).emit();
-      if (wide && value.type === 'i32') body.op('i64.extend_i32_u');
-    });
+    operands.forEach((value) => this.inType(value, kind.width).emit());
     for (let n = operands.length - 1; n >= 0; n--) body.index('local.set', region.operand(n, kind.width));
     region.flags = [kind];
   }
@@ -459,7 +483,7 @@ export class RegionBuilder extends ThreadedBuilder {
   override if(condition: Value, then: () => void, otherwise?: () => void): void {
     const known = node(condition).constant;
     if (known !== undefined) {
-      if (known) then();
+      if (known !== 0) then();
       else otherwise?.();
       return;
     }
@@ -503,16 +527,17 @@ export class RegionBuilder extends ThreadedBuilder {
   }
 
   override callout(): Value {
-    this.leaveHere();
-    this.ended = true;
+    this.stay();
     return this.constant(0);
   }
 
   override repeatString(once: () => void, _run?: StringRun): void {
-    if (this.form.repeat === 'none') {
-      once();
-      return;
-    }
+    if (this.form.repeat === 'none') once();
+    else this.stay();
+  }
+
+  /** Threaded code does the instruction, and goes on from there. */
+  private stay(): void {
     this.leaveHere();
     this.ended = true;
   }
@@ -523,8 +548,14 @@ export class RegionBuilder extends ThreadedBuilder {
     this.ended = true;
   }
 
-  override jump(): void { this.finish({ kind: 'jump' }); }
-  override jumpIf(condition: Value): void { this.finish({ kind: 'condition', condition: this.let(condition) }); }
+  override jump(): void {
+    if (this.form.distant) this.stay();
+    else this.finish({ kind: 'jump' });
+  }
+  override jumpIf(condition: Value): void {
+    if (this.form.distant) this.stay();
+    else this.finish({ kind: 'condition', condition: this.let(this.truth(condition)) });
+  }
   override jumpTo(offset: Value): void { this.transferTo(offset); }
   protected override transferTo(offset: Value): void { this.finish({ kind: 'indirect', target: this.let(offset) }); }
 
@@ -535,7 +566,7 @@ export class RegionBuilder extends ThreadedBuilder {
 
   override leaveToNext(): void {
     if (this.ended) return;
-    this.setState(EIP, this.nextNode());
+    this.setEip(this.nextNode());
     this.finish({ kind: 'dispatch' });
   }
 }

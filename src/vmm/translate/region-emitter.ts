@@ -8,6 +8,7 @@
 import { counterAddress } from '../cpu/counters';
 import { BUDGET, EIP, EXIT_REASON, GPR, READ_TABLE, REGION_EXACT, WRITE_TABLE } from '../cpu/layout';
 import { FunctionBody } from '../wasm/module';
+import type { TranslationContext } from './context';
 import type { Form } from './forms';
 import type { HandlerImports } from './handlers';
 import { Exit, RECORD_SIZE, RecordField, SpecialHandler } from './record';
@@ -36,6 +37,7 @@ interface Knowledge {
 }
 
 export class RegionEmitter {
+  private readonly context: TranslationContext;
   private readonly state: RegionState;
   private readonly labels = new Map<number, number>();
   private knowledge!: Knowledge;
@@ -45,7 +47,8 @@ export class RegionEmitter {
     private readonly plan: RegionPlan, private readonly source: RecordReader, private readonly imports: RegionImports, private readonly body: FunctionBody,
     private readonly originalHandler: number,
   ) {
-    this.state = new RegionState(body, source.u8, source.u16, source.u32, false);
+    this.context = plan.blocks[plan.graph.order[0]].unit.context;
+    this.state = new RegionState(body, source.u8, source.u16, source.u32, this.context);
   }
 
   /** False, with nothing written, when the region would leave at its first instruction. */
@@ -67,7 +70,7 @@ export class RegionEmitter {
   /** Writes every block for nothing, until it is known which operations may define the flags at each block's entry. */
   private rehearse(): Knowledge {
     const { plan, source } = this;
-    const scratch = new RegionState(new FunctionBody(1), source.u8, source.u16, source.u32, this.state.wide);
+    const scratch = new RegionState(new FunctionBody(1), source.u8, source.u16, source.u32, this.context);
     const entry: FlagState[] = plan.blocks.map(() => []);
     const kinds = new Set<FlagKind>();
     entry[plan.graph.order[0]] = [inMemory];
@@ -179,10 +182,10 @@ export class RegionEmitter {
       }
       case 'indirect': {
         this.charge(unit.instructions);
-        this.search(number, end.target, [...block.targets].sort((a, b) => this.eip(a) - this.eip(b)));
+        this.search(number, end.target, [...block.targets].sort((a, b) => this.plan.blocks[a].unit.linear - this.plan.blocks[b].unit.linear));
         body.i32(0);
         node(end.target).emit();
-        body.memory('i32.store', EIP);
+        body.memory(state.wide ? 'i64.store' : 'i32.store', EIP);
         state.leave(0);
         break;
       }
@@ -193,9 +196,12 @@ export class RegionEmitter {
     }
   }
 
-  private eip(block: number): number {
-    const { linear, context } = this.plan.blocks[block].unit;
-    return (linear - context.csBase) >>> 0;
+  /** A block's address as an instruction pointer. */
+  private pushAddress(block: number): void {
+    const { linear } = this.plan.blocks[block].unit;
+    // Of a canonical address the low 48 bits are known: the others are copies of the highest of them.
+    if (this.state.wide) this.body.i64(linear < 2 ** 47 ? linear : linear - 2 ** 48);
+    else this.body.i32((linear - this.context.csBase) | 0);
   }
 
   /** On with the block that has the target's address, if any of them has: by bisection. */
@@ -205,7 +211,8 @@ export class RegionEmitter {
     const { flags } = state;
     const middle = sorted.length >> 1;
     node(target).emit();
-    body.i32(this.eip(sorted[middle]) | 0).op(sorted.length === 1 ? 'i32.eq' : 'i32.ge_u').open('if');
+    this.pushAddress(sorted[middle]);
+    body.op(`${state.wide ? 'i64' : 'i32'}.${sorted.length === 1 ? 'eq' : 'ge_u'}`).open('if');
     if (sorted.length === 1) this.edge(from, sorted[0]);
     else {
       this.search(from, target, sorted.slice(middle));
@@ -258,8 +265,12 @@ export class RegionEmitter {
     body.index('local.get', state.budget).index('local.get', state.limit).op('i32.lt_s').open('if');
     original();
     body.op('end');
-    for (const { offset, expected } of plan.pages) {
-      body.index('local.get', state.readTable).memory('i32.load', offset).i32(expected).op('i32.ne').open('if');
+    for (const { offset, expected, tag } of plan.pages) {
+      const value = state.wide ? 8 : 0;
+      body.index('local.get', state.readTable).memory('i32.load', offset + value).i32(expected).op('i32.ne');
+      // A hashed table: the entry has to be this page's at all.
+      if (state.wide) body.index('local.get', state.readTable).memory('i64.load', offset).i64(tag).op('i64.ne').op('i32.or');
+      body.open('if');
       original();
       body.op('end');
     }

@@ -19,12 +19,23 @@ export interface RegionBlock {
   targets: number[];
 }
 
+/** A page that has to be mapped as it was. */
+export interface RegionPage {
+  /** Where its entry stands in a lookup table, and the entry. */
+  readonly offset: number;
+  readonly expected: number;
+  /** In hashed tables: the entry's tag, as a signed number. */
+  readonly tag: number;
+}
+
 export interface RegionPlan {
   readonly blocks: readonly RegionBlock[];
   readonly graph: RegionGraph;
-  /** Pages besides the root's: where they stand in a flat lookup table (page number × 4) and the entry they must have. */
-  readonly pages: readonly { readonly offset: number; readonly expected: number }[];
+  /** Pages besides the root's. */
+  readonly pages: readonly RegionPage[];
 }
+
+const pageOf = (linear: number): number => Math.floor(linear / 4096);
 
 const BLOCKS_MAX = 48;
 /** More than any path through a region retires between two looks at the budget. */
@@ -85,7 +96,7 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
   if (!isPlain(root, reader)) return undefined;
   const units: Unit[] = [root];
   const numbers = new Map<Unit, number>([[root, 0]]);
-  const pages = new Map<number, { offset: number; expected: number }>();
+  const pages = new Map<number, RegionPage>();
   const calls: { readonly caller: number; readonly back: number }[] = [];
   const edges: { taken: number; next: number; targets: number[]; control: string | undefined }[] = [];
 
@@ -94,11 +105,12 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
     const known = numbers.get(unit);
     if (known !== undefined) return known;
     if (units.length >= BLOCKS_MAX || unit.context !== root.context || !isPlain(unit, reader)) return -1;
-    const page = unit.linear >>> 12;
-    if (page !== root.linear >>> 12 && !pages.has(page)) {
+    const page = pageOf(unit.linear);
+    if (page !== pageOf(root.linear) && !pages.has(page)) {
       const expected = translator.mappedEntry(unit);
       if (expected === undefined) return -1;
-      pages.set(page, { offset: page * 4, expected });
+      const tag = page * 4096;
+      pages.set(page, { offset: translator.lookupOffset(unit.linear, unit.context), expected, tag: tag < 2 ** 47 ? tag : tag - 2 ** 48 });
     }
     units.push(unit);
     numbers.set(unit, units.length - 1);
@@ -113,20 +125,20 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
     const form = handler < SpecialHandler.Count ? undefined : reader.form(handler).form;
     const control = form?.encoding.instruction.control;
     const ends = !form || form.encoding.instruction.ends === true;
-    const direct = form?.operands.some((operand) => operand.kind === 'target') === true;
+    const direct = form?.operands.some((operand) => operand.kind === 'target') === true && !form.distant;
     const linked = () => unitBehind(reader.u32[(last + RecordField.link) >> 2], translator, reader);
     const edge = { taken: -1, next: -1, targets: [] as number[], control };
     edges.push(edge);
     if (direct) edge.taken = admit(linked());
     else if (form && (control === 'jump' || control === 'call') && !form.operands.some((operand) => operand.kind === 'far')) {
-      const found = new Set(indirectTargets(last, form, unit, translator, reader).map((eip) => admit(translator.find((unit.context.csBase + eip) >>> 0, unit.context))));
+      const found = new Set(indirectTargets(last, form, unit, translator, reader).map((eip) => admit(translator.find(translator.linearOf(eip, unit.context), unit.context))));
       found.delete(-1);
       edge.targets = [...found];
     }
     if (!ends || control === 'condition') edge.next = admit(unitBehind(behind, translator, reader));
     if (control === 'call') {
-      const after = translator.find((unit.linear + unit.bytes) >>> 0, unit.context);
-      if (after && after.linear >>> 12 === unit.linear >>> 12) calls.push({ caller: n, back: admit(after) });
+      const after = translator.find(unit.linear + unit.bytes, unit.context);
+      if (after && pageOf(after.linear) === pageOf(unit.linear)) calls.push({ caller: n, back: admit(after) });
     }
   }
   const backs = [...new Set(calls.map(({ back }) => back).filter((back) => back >= 0))].slice(0, RETURNS_MAX);

@@ -55,10 +55,10 @@ export type TranslationMode = keyof typeof regionPolicies;
 const COOLED = 100;
 
 function canHold(context: TranslationContext): boolean {
-  return context.codeSize === 32 && context.flat && context.cut === 'full';
+  return context.codeSize !== 16 && context.flat && context.cut === 'full';
 }
 
-/** What regions need of the threaded module's instance. */
+/** What regions need of an instance of a threaded module: of the one of 16- and 32-bit code or of the one of 64-bit code. */
 export interface ThreadedExports {
   readonly handlers: WebAssembly.Table;
   readonly go: CallableFunction;
@@ -66,19 +66,13 @@ export interface ThreadedExports {
   readonly dispatch: CallableFunction;
 }
 
-export class Regions {
-  private readonly source: RecordReader;
-  private readonly freeSlots: number[] = [];
-  /** Regions in force, oldest first. */
-  private readonly inForce = new Set<Region>();
-  private readonly u32: Uint32Array;
-  private stretch: number;
-  private die = 0x2545f491;
+/** One of the two modules at work, and its places for regions. */
+class Tier {
+  readonly source: RecordReader;
+  readonly freeSlots: number[] = [];
 
-  constructor(private readonly memory: WebAssembly.Memory, private readonly translator: Translator, module: ThreadedModule, private readonly threaded: ThreadedExports, private readonly policy: RegionPolicy) {
-    this.stretch = policy.shortestStretch;
+  constructor(readonly threaded: ThreadedExports, module: ThreadedModule, memory: WebAssembly.Memory, translator: Translator) {
     const u32 = new Uint32Array(memory.buffer);
-    this.u32 = u32;
     this.source = {
       u8: new Uint8Array(memory.buffer), u16: new Uint16Array(memory.buffer), u32,
       form: (handler) => module.formOf[handler],
@@ -88,6 +82,25 @@ export class Regions {
       },
     };
     for (let slot = REGION_SLOTS - 1; slot >= 0; slot--) this.freeSlots.push(module.firstRegionSlot + slot);
+  }
+}
+
+export class Regions {
+  /** By the context's code size: 32 or 64. */
+  private readonly tiers = new Map<number, Tier>();
+  /** Regions in force, oldest first. */
+  private readonly inForce = new Set<Region>();
+  private readonly u32: Uint32Array;
+  private stretch: number;
+  private die = 0x2545f491;
+
+  constructor(
+    private readonly memory: WebAssembly.Memory, private readonly translator: Translator, private readonly policy: RegionPolicy,
+    /** The instance that runs code of a size, which has run by then. */
+    private readonly threaded: (codeSize: number) => { readonly module: ThreadedModule; readonly exports: ThreadedExports },
+  ) {
+    this.stretch = policy.shortestStretch;
+    this.u32 = new Uint32Array(memory.buffer);
     translator.onDiscard = (unit) => { for (const region of unit.regions ?? []) this.discard(region); };
     translator.onFlush = () => {
       for (const region of [...this.inForce]) this.discard(region);
@@ -95,9 +108,19 @@ export class Regions {
     };
   }
 
+  private tierOf({ codeSize }: TranslationContext): Tier {
+    let tier = this.tiers.get(codeSize);
+    if (!tier) {
+      const { module, exports } = this.threaded(codeSize);
+      tier = new Tier(exports, module, this.memory, this.translator);
+      this.tiers.set(codeSize, tier);
+    }
+    return tier;
+  }
+
   /** Instructions until the next sample, of `left` that may run; and whether the run has to end with exactly so many. */
-  plan(left: number, { codeSize }: TranslationContext): { readonly count: number; readonly exact: boolean } {
-    return codeSize !== 64 && left - this.stretch > 2 * REGION_INSTRUCTIONS_MAX ? { count: this.stretch, exact: false } : { count: left, exact: true };
+  plan(left: number): { readonly count: number; readonly exact: boolean } {
+    return left - this.stretch > 2 * REGION_INSTRUCTIONS_MAX ? { count: this.stretch, exact: false } : { count: left, exact: true };
   }
 
   /** Execution stands at the unit of a linear address. */
@@ -135,7 +158,8 @@ export class Regions {
   }
 
   private make(root: Unit): void {
-    const plan = formRegion(root, this.translator, this.source);
+    const { source, threaded, freeSlots } = this.tierOf(root.context);
+    const plan = formRegion(root, this.translator, source);
     if (!plan) return;
     const original = this.u32[root.record >> 2];
     const module = new ModuleWriter();
@@ -152,14 +176,14 @@ export class Regions {
     };
     const index = module.declare(handlerType);
     const body = module.body(handlerType);
-    if (!new RegionEmitter(plan, this.source, imports, body, original).write()) return;
+    if (!new RegionEmitter(plan, source, imports, body, original).write()) return;
     module.define(index, body);
     module.export('region', index);
     const bytes = module.finish();
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { machine: { memory: this.memory }, threaded: { ...this.threaded } });
-    if (!this.freeSlots.length) this.makeRoom();
-    const slot = this.freeSlots.pop()!;
-    this.threaded.handlers.set(slot, instance.exports.region as CallableFunction);
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { machine: { memory: this.memory }, threaded: { ...threaded } });
+    if (!freeSlots.length) this.makeRoom();
+    const slot = freeSlots.pop()!;
+    threaded.handlers.set(slot, instance.exports.region as CallableFunction);
     const region: Region = { root, units: plan.blocks.map(({ unit }) => unit), slot, original, live: true };
     root.region = region;
     for (const unit of region.units) (unit.regions ??= new Set()).add(region);
@@ -177,19 +201,17 @@ export class Regions {
       unit.regions!.delete(region);
       unit.heat = 0;
     }
-    this.threaded.handlers.set(region.slot, null);
-    this.freeSlots.push(region.slot);
+    const { threaded, freeSlots } = this.tierOf(region.root.context);
+    threaded.handlers.set(region.slot, null);
+    freeSlots.push(region.slot);
     this.inForce.delete(region);
     this.count('regionsDiscarded');
   }
 
-  /** The oldest quarter goes: what is still hot will be found again. */
+  /** The older half goes, of both code sizes: what is still hot will be found again. */
   private makeRoom(): void {
-    let left = REGION_SLOTS / 4;
-    for (const region of [...this.inForce]) {
-      if (left-- === 0) return;
-      this.discard(region);
-    }
+    const regions = [...this.inForce];
+    for (const region of regions.slice(0, regions.length / 2)) this.discard(region);
   }
 
   private count(id: CounterId): void {

@@ -116,14 +116,19 @@ export abstract class ThreadedMemory extends ThreadedValues {
     if (addressing === 'absolute') return this.field64('wide', 'i64.load');
     const type = addressSize === 64 ? 'i64' : 'i32';
     const displacement = addressSize === 64 ? this.field64('displacement', 'i64.load32_s') : this.field('displacement');
-    const at = (name: 'base' | 'index') => this.expression(type, () => {
-      this.field(name, 'i32.load16_u').emit();
-      this.body.memory(`${type}.load`, 0);
-    });
+    const at = (name: 'base' | 'index') => this.addressPart(name, type);
     if (addressing === 'base') return this.op('add', at('base'), displacement);
     if (addressSize === 16) return this.truncate(this.op('add', this.op('add', at('base'), at('index')), displacement), 16);
     const sum = this.op('add', this.op('add', at('base'), this.op('shl', at('index'), this.field('scale', 'i32.load8_u'))), displacement);
     return long ? this.as64(sum) : sum;
+  }
+
+  /** Base or index register of the memory operand; zero when there is none. */
+  protected addressPart(name: 'base' | 'index', type: 'i32' | 'i64'): Value {
+    return this.expression(type, () => {
+      this.field(name, 'i32.load16_u').emit();
+      this.body.memory(`${type}.load`, 0);
+    });
   }
 
   usesStackPointer(): Value {

@@ -489,7 +489,7 @@ export class Translator {
   }
 
   /** Linear address of an EIP (in 64-bit code: of the lower half of RIP). */
-  private linearOf(eip: number, context: TranslationContext): number {
+  linearOf(eip: number, context: TranslationContext): number {
     return context.codeSize === 64 ? linearNumber(eip, context.codeHigh) : (context.csBase + eip) >>> 0;
   }
 
@@ -502,7 +502,8 @@ export class Translator {
   }
 
   /** Where a page's entry stands in the lookup tables. */
-  private lookupOffset(linear: number, context: TranslationContext): number {
+  /** Where a page's entry stands in a lookup table. */
+  lookupOffset(linear: number, context: TranslationContext): number {
     return context.codeSize === 64 ? ((linear >>> 12) & (LONG_TABLE_ENTRIES - 1)) * 16 : (linear >>> 12) * 4;
   }
 

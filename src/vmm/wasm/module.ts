@@ -69,6 +69,13 @@ export class FunctionBody {
     return this;
   }
 
+  /** A 64-bit constant made of two words. */
+  i64Words(low: number, high: number): this {
+    this.code.byte(opcodes['i64.const']);
+    this.code.signedWords(low, high);
+    return this;
+  }
+
   /** A load or store; the address (and value) are on the stack. Alignment is a hint: none is promised. */
   memory(opcode: Opcode, offset: number): this {
     this.opcode(opcode);

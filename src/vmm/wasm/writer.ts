@@ -51,6 +51,21 @@ export class ByteWriter {
     }
   }
 
+  /** Signed LEB128 of a 64-bit number made of two words. */
+  signedWords(low: number, high: number): void {
+    let [bottom, top] = [low | 0, high | 0];
+    for (;;) {
+      const bits = bottom & 0x7f;
+      bottom = (bottom >>> 7) | (top << 25);
+      top >>= 7;
+      if ((bottom === 0 && top === 0 && bits < 64) || (bottom === -1 && top === -1 && bits >= 64)) {
+        this.byte(bits);
+        return;
+      }
+      this.byte(bits | 0x80);
+    }
+  }
+
   name(text: string): void {
     const bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
     this.unsigned(bytes.length);
