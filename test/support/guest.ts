@@ -82,6 +82,8 @@ export function machine(source: string, options: Partial<MachineConfiguration> =
 }
 
 const BARE_RAM = 4 << 20;
+/** Paging structures of 64-bit mode. */
+const PAGE_MAP = 0x300000;
 
 /** An engine over memory, without a board: faults and halts come back to the test. */
 export class BareEngine {
@@ -107,8 +109,8 @@ export class BareEngine {
     return this.engine.cpu.state;
   }
 
-  /** A program in flat 32-bit protected mode (no paging), or in real mode with CS = 0. The engine forgets everything before. */
-  load({ bytes, origin }: Program, mode: 'flat' | 'real' = 'flat'): this {
+  /** A program in flat 32-bit protected mode (no paging), in 64-bit mode, or in real mode with CS = 0. The engine forgets everything before. */
+  load({ bytes, origin }: Program, mode: 'flat' | 'real' | 'long' = 'flat'): this {
     this.engine.reset();
     this.state.clearCounters();
     this.halted = false;
@@ -119,10 +121,21 @@ export class BareEngine {
       cpu.pagingChanged('cr0');
       for (const n of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS]) cpu.setSegment(n, 0x10, 0, 0xffffffff, 0xc093);
       cpu.setSegment(Segment.CS, 0x08, 0, 0xffffffff, 0xc09b);
+    } else if (mode === 'long') {
+      // All of memory one to one, in pages of 2 MiB.
+      const { physical } = this.mmu;
+      [[PAGE_MAP, PAGE_MAP + 0x1003], [PAGE_MAP + 0x1000, PAGE_MAP + 0x2003], [PAGE_MAP + 0x2000, 0x83], [PAGE_MAP + 0x2008, 0x200083]].forEach(([at, entry]) => physical.write32(at, entry));
+      this.state.cr4 = 0x20;
+      this.state.efer = 0x500;
+      this.state.cr3 = PAGE_MAP;
+      this.state.cr0 = 0x80010011;
+      for (const n of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS]) cpu.setSegment(n, 0x10, 0, 0xffffffff, 0xc093);
+      cpu.setSegment(Segment.CS, 0x08, 0, 0xffffffff, 0xa09b);
+      cpu.pagingChanged('cr0');
     } else {
       for (let n = 0; n < 6; n++) cpu.setSegment(n, 0, 0, 0xffff, 0x93);
     }
-    for (let n = 0; n < 8; n++) this.state.set32(n, n === 4 ? 0x9000 : 0);
+    for (let n = 0; n < 16; n++) this.state.set32(n, n === 4 ? 0x9000 : 0);
     this.state.eip = origin;
     this.engine.stateChanged();
     return this;
