@@ -11,6 +11,7 @@ import { Writer, writeOutcome } from '../../test/conformance/support/silicon/out
 import { modeNames, type ModeName } from '../../test/conformance/support/silicon/world';
 import { generateSequences, generateSingles, generateUndefined, type GeneratedShape } from './generator';
 import { compileHarness, runNatively } from './native';
+import { compileLong, generateLong, vectorShapes } from './long';
 import { compileX87, generateX87 } from './x87';
 
 const SHAPES_AT_ONCE = 1000;
@@ -51,6 +52,9 @@ try {
   const x87 = path.join(scratch, 'x87');
   compileX87(path.join(path.dirname(harnessSource), 'x87.c'), x87);
   generateX87(x87, folder, processorName());
+  const long = path.join(scratch, 'long');
+  compileLong(path.join(path.dirname(harnessSource), 'long.c'), long);
+  generateLong(long, path.join(folder, 'vectors.bin.gz'), vectorShapes(), processorName());
 } finally {
   fs.rmSync(scratch, { recursive: true, force: true });
 }

@@ -71,6 +71,7 @@ export class SoftFloat {
   denormalsAreZero = false;
   flushToZero = false;
   underflowMasked = true;
+  overflowMasked = true;
 
   /** Takes the modes from MXCSR and forgets the exceptions. */
   begin(mxcsr: number): void {
@@ -79,6 +80,7 @@ export class SoftFloat {
     this.denormalsAreZero = (mxcsr & Mxcsr.DAZ) !== 0;
     this.flushToZero = (mxcsr & Mxcsr.FTZ) !== 0;
     this.underflowMasked = (mxcsr & (Mxcsr.UE << Mxcsr.MaskShift)) !== 0;
+    this.overflowMasked = (mxcsr & (Mxcsr.OE << Mxcsr.MaskShift)) !== 0;
   }
 
   /** A denormal operand is noted, or with DAZ is a zero. */
@@ -131,14 +133,18 @@ export class SoftFloat {
         this.flags |= Mxcsr.UE | Mxcsr.PE;
         return sign;
       }
+      if (!this.underflowMasked) {
+        // There is no result; it would have been exact or not with an exponent without bounds.
+        this.flags |= Mxcsr.UE | (wide.lost ? Mxcsr.PE : 0);
+        return sign;
+      }
       const denormal = this.shiftRounded(significand, least - f.fraction - exponent, negative);
-      if (denormal.lost) this.flags |= Mxcsr.PE;
-      if (denormal.lost || !this.underflowMasked) this.flags |= Mxcsr.UE;
+      if (denormal.lost) this.flags |= Mxcsr.PE | Mxcsr.UE;
       return sign | denormal.value;
     }
     if (wide.lost) this.flags |= Mxcsr.PE;
     if (top > f.bias) {
-      this.flags |= Mxcsr.OE | Mxcsr.PE;
+      this.flags |= Mxcsr.OE | (this.overflowMasked ? Mxcsr.PE : 0);
       const away = this.rounding === Rounding.Nearest || (this.rounding === Rounding.Up && !negative) || (this.rounding === Rounding.Down && negative);
       return sign | (away ? f.infinity : f.infinity - 1n);
     }
@@ -247,7 +253,7 @@ export class SoftFloat {
   extreme(f: Format, x: bigint, y: bigint, least: boolean): bigint {
     if (isNaN(f, x) || isNaN(f, y)) {
       this.flags |= Mxcsr.IE;
-      return y;
+      return this.flushOperand(f, y);
     }
     const a = this.operand(f, x), b = this.operand(f, y);
     const order = this.compareNumbers(f, a, b);

@@ -61,7 +61,8 @@ function approximate(f: Format, y: bigint, root: boolean): bigint {
   const value = bits.getFloat32(0);
   bits.setFloat32(0, root ? 1 / Math.sqrt(value) : 1 / value);
   const result = BigInt(bits.getUint32(0));
-  return isDenormal(f, result) ? sign : result;
+  // The least normal number is lost as well.
+  return (result & ~f.sign) <= f.fractionMask + 1n ? sign : result;
 }
 
 /** The operands of one instruction's elements by its name: [operation, scalar, format]. */

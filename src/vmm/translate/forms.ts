@@ -127,7 +127,6 @@ export type Load = (typeof loads)[number];
 export function loadOf(encoding: Encoding): number {
   const code = encoding.operands.find((o) => /^[EMWQ]/.test(o) && o !== 'ES') ?? 'Mx';
   const bytes = (code[1] === 'v' ? 32 : letterWidth(code[1], 32)) / 8;
-  // CVTPI2PD is the one instruction with MMX registers whose memory form leaves the x87 unit alone (SDM Vol. 2, CVTPI2PD): its row says so by its codes.
   const mmx = encoding.operands.some((o) => /^[PN]/.test(o));
   const found = loads.findIndex((load) => load.unit === (mmx ? 'mmx' : 'sse') && load.bytes === bytes && (bytes < 16 || load.aligned === !encoding.instruction.unaligned));
   if (found < 0) throw new Error(`instruction table: ${encoding.instruction.mnemonic} '${encoding.text}': nothing loads ${bytes} bytes for it`);

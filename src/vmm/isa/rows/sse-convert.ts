@@ -120,8 +120,10 @@ export const sseConvertRows: readonly InstructionSpec[] = [
   xmmRow('cvtdq2pd', 'Convert doublewords to doubles', 'sse2', ['F3 0F E6 /r : Vx Wq'], (b) => b.writeVector(0, b.operate('f64x2.convert_low_i32x4_s', b.readVector(1))), copies),
   floatRow('cvtpd2dq', 'Convert doubles to doublewords', 'sse2', 'F2 0F E6 /r : Vx Wx', doublesToInteger('cvtpd2dq', false), copies),
   floatRow('cvttpd2dq', 'Convert doubles to doublewords with truncation', 'sse2', '66 0F E6 /r : Vx Wx', doublesToInteger('cvttpd2dq', true), copies),
-  mmxRow('cvtpi2ps', 'Convert MMX doublewords to singles', 'sse', ['0F 2A /r : Vx Qq ; np'], (b) => {
+  mmxRow('cvtpi2ps', 'Convert MMX doublewords to singles', 'sse', ['0F 2A /r : Vx Nq ; np'], (b) => {
     b.requireUnit('sse');
+    // The x87 unit has changed even when an exception follows.
+    b.enterMmx();
     runtime(b, 'cvtpi2ps');
   }),
   mmxRow('cvtpi2pd', 'Convert MMX doublewords to doubles', 'sse2', ['66 0F 2A /r : Vx Nq'], (b) => {
@@ -129,12 +131,14 @@ export const sseConvertRows: readonly InstructionSpec[] = [
     b.writeVector(0, b.operate('f64x2.convert_low_i32x4_s', b.readVector(1)));
   }, copies),
   // From memory no MMX register takes part.
+  xmmRow('cvtpi2ps', 'Convert doublewords to singles', 'sse', ['0F 2A /r : Vx Mq ; np'], (b) => runtime(b, 'cvtpi2ps')),
   xmmRow('cvtpi2pd', 'Convert doublewords to doubles', 'sse2', ['66 0F 2A /r : Vx Mq'],
     (b) => b.writeVector(0, b.operate('f64x2.convert_low_i32x4_s', b.readVector(1))), copies),
   ...([['cvtps2pi', '0F 2D /r : Pq Wq ; np', 'singles', 'sse'], ['cvttps2pi', '0F 2C /r : Pq Wq ; np', 'singles', 'sse'],
     ['cvtpd2pi', '66 0F 2D /r : Pq Wx', 'doubles', 'sse2'], ['cvttpd2pi', '66 0F 2C /r : Pq Wx', 'doubles', 'sse2']] as const)
     .map(([mnemonic, encoding, what, feature]) => mmxRow(mnemonic, `Convert ${what} to MMX doublewords${mnemonic.startsWith('cvtt') ? ' with truncation' : ''}`, feature, [encoding], (b) => {
       b.requireUnit('sse');
+      b.enterMmx();
       runtime(b, mnemonic);
       b.writeVector(0, b.readVector(0));
     }, copies)),

@@ -100,6 +100,8 @@ const test: Semantics = (b) => {
 /** Bytes with a set sign in the mask go to DS:rDI. What stands between them is written back as it was. */
 const storeMasked: Semantics = (b) => {
   const mmx = b.isMmx(0);
+  // The x87 unit has changed even when a page fault follows.
+  if (mmx) b.enterMmx();
   const address = b.implicitAddress('record', b.register(7, b.addressSize as 16 | 32));
   const places = mmx ? [address] : [address, b.offsetBy(address, 8)];
   const before = places.map((place) => b.let(b.loadForWrite(place, 64)));
