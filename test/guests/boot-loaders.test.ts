@@ -82,6 +82,11 @@ describe('SeaBIOS, through the controllers', () => {
     type(guest, 'ls\n').untilText('(hd0)', 3);
   });
 
+  it('boots GRUB from the diskette', function () {
+    const guest = started(this, { floppy: readGuest(this, 'grub-rescue-floppy.img') }).untilText('GNU/Linux', 60);
+    assert.match(guest.logged.join('\n'), /Booting from Floppy/);
+  });
+
   it('boots ISOLINUX from the CD', function () {
     started(this, { cdrom: isolinuxCd(this) }).untilText('Second entry', 20);
   });

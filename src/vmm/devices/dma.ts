@@ -1,6 +1,6 @@
 /**
- * The two 8237A DMA controllers and the page registers of a PC/AT as programs see them: addresses, counts, modes, masks, requests and status. No device of this board
- * asks for a transfer; whoever does reads a channel with {@link Dma.channel}.
+ * The two 8237A DMA controllers and the page registers of a PC/AT as programs see them: addresses, counts, modes, masks, requests and status. A device that
+ * moves data looks at its channel ({@link Dma.channel}) and says how far it came ({@link Dma.advance}).
  */
 import type { Device, DeviceRegister, PortRange } from './device';
 
@@ -43,6 +43,7 @@ function powerOn(): ControllerState {
 /** Page register of each channel; the other ports of 0x80–0x8F are plain storage (0x80 is the POST code). */
 const PAGE_PORTS = [0x87, 0x83, 0x81, 0x82, 0x8f, 0x8b, 0x89, 0x8a] as const;
 
+const MODE_AUTOMATIC = 0x10, MODE_DOWN = 0x20;
 const modeFields = [{ name: 'MODE', bit: 6, width: 2 }, { name: 'DOWN', bit: 5, width: 1 }, { name: 'AUTO', bit: 4, width: 1 }, { name: 'TRANSFER', bit: 2, width: 2 }] as const;
 
 /** A controller's registers behind its channels, by number. */
@@ -87,6 +88,30 @@ export class Dma implements Device {
     const masked = (controller.mask & (1 << (n & 3))) !== 0 || (controller.command & 4) !== 0;
     // The second controller counts words, its pages ignore bit 0.
     return n < 4 ? { address: page << 16 | address, bytes: count + 1, mode, masked } : { address: (page & 0xfe) << 16 | address << 1, bytes: 2 * (count + 1), mode, masked };
+  }
+
+  /**
+   * So many bytes were moved by the device on a channel (a multiple of two on channels 4–7): address and count go on; the address wraps within 64 Ki transfers.
+   * True at terminal count: the channel then starts over (auto-initialize), or is closed.
+   */
+  advance(n: number, bytes: number): boolean {
+    const controller = this.controllers[n >> 2], channel = controller.channels[n & 3];
+    const transfers = n < 4 ? bytes : bytes >> 1;
+    channel.address = (channel.mode & MODE_DOWN ? channel.address - transfers : channel.address + transfers) & 0xffff;
+    const left = channel.count + 1 - transfers;
+    if (left > 0) {
+      channel.count = left - 1;
+      return false;
+    }
+    controller.terminal |= 1 << (n & 3);
+    if (channel.mode & MODE_AUTOMATIC) {
+      channel.address = channel.baseAddress;
+      channel.count = channel.baseCount;
+    } else {
+      channel.count = 0xffff;
+      controller.mask |= 1 << (n & 3);
+    }
+    return true;
   }
 
   private read(n: number, register: number): number {

@@ -6,6 +6,7 @@ import { DebugPort } from '../devices/debug-port';
 import type { Clock, Device, Line, MmioRange, PciFunction, PhysicalBytes } from '../devices/device';
 import { FirmwareConsole } from '../devices/firmware-console';
 import { Dma } from '../devices/dma';
+import { FloppyController } from '../devices/floppy';
 import { Hpet } from '../devices/hpet';
 import { IoApic } from '../devices/io-apic';
 import { KeyboardController } from '../devices/keyboard';
@@ -159,6 +160,7 @@ export class Board {
     this.devices = [
       this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.uart, this.keyboard, this.vga, this.dma,
       new DebugPort((bytes) => hooks.debugPort(bytes)), new FirmwareConsole((line) => hooks.firmwareLog(line)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
+      new FloppyController({ clock, memory, dma: this.dma, irq: this.isaInterrupt(6), ...options.drives.floppy }),
       this.pci, ...functions.map((owner) => owner.device),
     ];
     for (const device of this.devices) {
