@@ -42,7 +42,15 @@ const ownRanges: readonly (readonly [number, number])[] = [...sharedWords, { fir
   return ranges;
 }, [[0, STATE_END]]);
 
-/** Copies what belongs to a processor between the live page and its own copy, both of STATE_END bytes. */
-export function copyProcessorState(from: Uint8Array, to: Uint8Array): void {
-  for (const [first, end] of ownRanges) to.set(from.subarray(first, end), first);
+/** What belongs to a processor in a page of STATE_END bytes, ready to be copied often. */
+export class ProcessorPage {
+  private readonly parts: readonly Uint8Array[];
+
+  constructor(page: Uint8Array) {
+    this.parts = ownRanges.map(([first, end]) => page.subarray(first, end));
+  }
+
+  copyFrom({ parts }: ProcessorPage): void {
+    for (let n = 0; n < parts.length; n++) this.parts[n].set(parts[n]);
+  }
 }

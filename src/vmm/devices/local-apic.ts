@@ -3,7 +3,8 @@
  * commands, the timer. Registers are read and written by offset in the page; x2APIC MSRs map to the same offsets.
  *
  * Differences from the manual: LINT0 of the boot processor takes ExtINT from power-on (firmware that knows no APIC still gets the 8259A's
- * interrupts), and system management interrupts are ignored, since there is no system management mode.
+ * interrupts), a page that is moved over RAM stays behind it, and system management interrupts are ignored, since there is no system
+ * management mode.
  */
 import { ApicTimer, TimerMode } from './apic-timer';
 import { BROADCAST, Delivery, wideDestination, type ApicBus, type ApicReceiver, type InterruptMessage } from './apic-bus';
@@ -145,6 +146,7 @@ export class LocalApic implements Device, ApicReceiver {
     this.state = this.afterReset(base, this.state.lines);
     this.timer.reset();
     this.update();
+    this.onBase();
   }
 
   // ---- state that others ask for ----
@@ -525,7 +527,7 @@ export class LocalApic implements Device, ApicReceiver {
     return true;
   }
 
-  /** Called after IA32_APIC_BASE was written: the page may be elsewhere. */
+  /** Called after IA32_APIC_BASE may have changed: the page may be elsewhere. */
   onBase: () => void = () => { /* nobody maps it yet */ };
 
   /** The processor's time-stamp counter was written. */
@@ -547,6 +549,7 @@ export class LocalApic implements Device, ApicReceiver {
     this.state = { ...state, lvt: { ...state.lvt }, isr: [...state.isr], tmr: [...state.tmr], irr: [...state.irr], lines: [...state.lines] };
     this.timer.restore(timer);
     this.update();
+    this.onBase();
   }
 }
 

@@ -77,7 +77,11 @@ describe('guests of the local APIC', () => {
   rdmsr
   or ah, 8
   wrmsr
-  mov eax, [0xfee00030]
+  mov eax, 0xfd001900
+  wrmsr
+  cmp dword [0xfee00030], -1
+  jne .bad
+  mov eax, [0xfd001030]
   exit al
 .bad:
   exit 0x7f`))), 0x14);

@@ -82,6 +82,21 @@ function bootOrder(first: BootDrive | undefined): BootDrive[] {
   return first === undefined ? [...usual] : [first, ...usual.filter((drive) => drive !== first)];
 }
 
+/** Where each processor sees its own local APIC, if it has it there. */
+function localApicWindow(page: number, current: () => LocalApic): MmioRange {
+  return {
+    first: page, last: page + LOCAL_APIC_BYTES - 1,
+    read: (address, size) => {
+      const apic = current();
+      return apic.page === page ? apic.read(address - page, size) : 0xffffffff;
+    },
+    write: (address, value, size) => {
+      const apic = current();
+      if (apic.page === page) apic.write(address - page, value, size);
+    },
+  };
+}
+
 export class Board {
   readonly pic: PicPair;
   readonly pit: Pit;
@@ -99,6 +114,7 @@ export class Board {
   readonly pci: PciBus;
   readonly devices: readonly Device[];
   private readonly isaLines: readonly WiredOr[];
+  private readonly movedApics = new Map<number, MmioRange>();
   private readonly atPowerOn: string;
 
   constructor(options: BoardOptions, hooks: BoardHooks) {
@@ -167,7 +183,9 @@ export class Board {
       this.ports.add(device);
       for (const range of device.mmio ?? []) memory.mapMmio(range);
     }
-    memory.mapMmio(this.localApicWindow(() => this.localApics[hooks.currentProcessor()]));
+    const current = (): LocalApic => this.localApics[hooks.currentProcessor()];
+    memory.mapMmio(localApicWindow(LOCAL_APIC_BASE, current));
+    for (const apic of this.localApics) apic.onBase = () => this.placeLocalApics(memory, current);
     this.atPowerOn = JSON.stringify(this.devices.map((device) => device.save()));
   }
 
@@ -186,19 +204,20 @@ export class Board {
     this.pci.onMessage = (address, data) => this.apicBus.message(address, data);
   }
 
-  /** Each processor sees its own local APIC at the same address. */
-  private localApicWindow(current: () => LocalApic): MmioRange {
-    return {
-      first: LOCAL_APIC_BASE, last: LOCAL_APIC_BASE + LOCAL_APIC_BYTES - 1,
-      read: (address, size) => {
-        const apic = current();
-        return apic.page === LOCAL_APIC_BASE ? apic.read(address - LOCAL_APIC_BASE, size) : 0xffffffff;
-      },
-      write: (address, value, size) => {
-        const apic = current();
-        if (apic.page === LOCAL_APIC_BASE) apic.write(address - LOCAL_APIC_BASE, value, size);
-      },
-    };
+  /** The page of power-on always is the local APICs'; those to which software has moved one are windows besides. */
+  private placeLocalApics(memory: BoardMemory, current: () => LocalApic): void {
+    const wanted = new Set(this.localApics.flatMap(({ page }) => (page === undefined || page === LOCAL_APIC_BASE ? [] : [page])));
+    for (const [page, window] of this.movedApics) {
+      if (wanted.has(page)) continue;
+      memory.unmapWindow(window);
+      this.movedApics.delete(page);
+    }
+    for (const page of wanted) {
+      if (this.movedApics.has(page)) continue;
+      const window = localApicWindow(page, current);
+      memory.mapWindow(window);
+      this.movedApics.set(page, window);
+    }
   }
 
   /** What a reset leaves alone (the battery-backed clock and its memory) is as it was when the board was made, so that runs repeat. */

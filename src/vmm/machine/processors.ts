@@ -9,7 +9,7 @@ import { Flag } from '../cpu/bits';
 import type { Cpu } from '../cpu/cpu';
 import { STATE_END, TSC_OFFSET } from '../cpu/layout';
 import { CpuState } from '../cpu/state';
-import { copyProcessorState } from '../cpu/state-page';
+import { ProcessorPage } from '../cpu/state-page';
 import type { LocalApic } from '../devices/local-apic';
 
 /** Instructions of a turn while others wait. */
@@ -37,8 +37,8 @@ export class Processor {
   /** DR6 bits of a debug trap that was reported as a stop and is still to be delivered. */
   heldTrap: number | undefined;
   /** The state page, while another processor has its turn. */
-  readonly page = new Uint8Array(STATE_END);
-  readonly saved = new CpuState(this.page);
+  readonly saved = new CpuState(new Uint8Array(STATE_END));
+  readonly page = new ProcessorPage(this.saved.u8);
   /** What the processor and the engine keep outside the page, likewise. */
   kept = { pendingDebug: 0, nmiBlocked: false, repeating: false };
 
@@ -58,6 +58,7 @@ export class Processors {
   readonly all: readonly Processor[];
   /** The one in the state page. */
   current: Processor;
+  private readonly live: ProcessorPage;
   private quantumEnd = QUANTUM;
   /** Who has something to attend to and goes next. */
   private next: Processor | undefined;
@@ -68,14 +69,14 @@ export class Processors {
   constructor(apics: readonly LocalApic[], private readonly engine: ProcessorEngine, private readonly switched: (debugRegisters: boolean) => void) {
     this.all = apics.map((apic, index) => new Processor(index, apic));
     this.current = this.all[0];
+    this.live = new ProcessorPage(engine.cpu.state.u8);
   }
 
   /** After a reset of the processor in the page: all are as after RESET, and the first one runs. */
   reset(): void {
-    const live = this.engine.cpu.state;
     for (const processor of this.all) {
       processor.reset();
-      copyProcessorState(live.u8, processor.page);
+      processor.page.copyFrom(this.live);
     }
     this.current = this.all[0];
     this.next = this.scheduled = undefined;
@@ -182,9 +183,9 @@ export class Processors {
     if (processor === current) return;
     const { cpu } = engine;
     const debugged = cpu.state.dr(7) & 0xff;
-    copyProcessorState(cpu.state.u8, current.page);
+    current.page.copyFrom(this.live);
     current.kept = { pendingDebug: cpu.pendingDebug, nmiBlocked: cpu.nmiBlocked, repeating: engine.repeating };
-    copyProcessorState(processor.page, cpu.state.u8);
+    this.live.copyFrom(processor.page);
     ({ pendingDebug: cpu.pendingDebug, nmiBlocked: cpu.nmiBlocked, repeating: engine.repeating } = processor.kept);
     this.current = processor;
     cpu.pagingChanged('processor');

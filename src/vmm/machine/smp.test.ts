@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { machine } from '../../../test/support/guest';
 import { smpGuest } from '../../../test/support/smp-guest';
-import { copyProcessorState, sharedWords } from '../cpu/state-page';
+import { ProcessorPage, sharedWords } from '../cpu/state-page';
 import { STATE_END } from '../cpu/layout';
 
 /** Runs to the end and returns the value that the guest wrote to the exit port. */
@@ -16,7 +16,7 @@ describe('the state page of several processors', () => {
   it('leaves the engine\'s words alone and takes every other one', () => {
     const from = new Uint8Array(STATE_END).fill(1);
     const to = new Uint8Array(STATE_END).fill(2);
-    copyProcessorState(from, to);
+    new ProcessorPage(to).copyFrom(new ProcessorPage(from));
     const shared = new Set(sharedWords.flatMap(({ first, bytes }) => Array.from({ length: bytes }, (_, n) => first + n)));
     to.forEach((byte, at) => assert.equal(byte, shared.has(at) ? 2 : 1, `byte ${at.toString(16)}`));
   });
