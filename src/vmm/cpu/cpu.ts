@@ -25,6 +25,8 @@ export interface ProcessorApic {
   /** IA32_APIC_BASE.EN: CPUID shows an APIC. */
   readonly globallyEnabled: boolean;
   readonly apicId: number;
+  /** Processors of the machine, for CPUID. */
+  readonly processors: number;
   /** The time-stamp counter was written. */
   timeStampChanged(): void;
 }

@@ -1,7 +1,7 @@
 /** For unit tests: a processor over a flat array, and helpers that write descriptor tables into it. */
 import { PageFault, type LinearMemory } from '../mmu/types';
 import type { CalloutSite } from './callouts';
-import { Cpu, type CpuHooks } from './cpu';
+import { Cpu, type CpuHooks, type ProcessorApic } from './cpu';
 import { GuestFault } from './exceptions';
 import { Segment, STATE_END } from './layout';
 import { cpuModels, type CpuModel } from './models/models';
@@ -53,6 +53,7 @@ export class TestCpu {
   readonly memory = new FlatMemory();
   readonly events: string[] = [];
   now = 0;
+  apic: ProcessorApic | undefined;
   readonly cpu: Cpu;
 
   constructor(model: CpuModel = cpuModels.p6) {
@@ -66,7 +67,7 @@ export class TestCpu {
       contextChanged: () => { this.events.push('context'); },
       debugRegistersChanged: () => { this.events.push('debug'); },
       halt: () => { this.events.push('halt'); },
-      apic: () => undefined,
+      apic: () => this.apic,
       nmiUnblocked: () => { this.events.push('nmi unblocked'); },
       coprocessorError: () => { this.events.push('coprocessor error'); return false; },
     };

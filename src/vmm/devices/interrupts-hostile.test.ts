@@ -18,7 +18,7 @@ describe('interrupt controllers and timers under random accesses', () => {
       const bus = new ApicBus();
       let taken = 0;
       const apics = [0, 1].map((id) => new LocalApic({
-        clock, bus, id, x2apic: true, deadline: true,
+        clock, bus, id, processors: 1, x2apic: true, deadline: true,
         hooks: { interrupt: silent, nmi: silent, init: () => apics[id].init(), startUp: silent, externalVector: () => 0x20, timeStamp: () => BigInt(clock.now()) },
       }));
       const ioApic = new IoApic(bus, 2);

@@ -19,7 +19,7 @@ class Bench {
   constructor(count = 1, x2apic = true) {
     this.bus.addIoApic({ endOfInterrupt: (vector) => this.ended.push(vector) });
     this.apics = Array.from({ length: count }, (_, id) => new LocalApic({
-      clock: this.clock, bus: this.bus, id, x2apic, deadline: true,
+      clock: this.clock, bus: this.bus, id, processors: 1, x2apic, deadline: true,
       hooks: {
         interrupt: () => this.events.push(`interrupt ${id}`), nmi: () => this.events.push(`nmi ${id}`), init: () => this.events.push(`init ${id}`),
         startUp: (page) => this.events.push(`start ${id} ${page.toString(16)}`), externalVector: () => this.externalVector, timeStamp: () => BigInt(this.clock.now()) + 1000n,

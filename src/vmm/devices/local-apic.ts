@@ -57,6 +57,8 @@ export interface LocalApicOptions {
   readonly bus: ApicBus;
   /** APIC ID, 0 for the bootstrap processor. */
   readonly id: number;
+  /** Processors of the machine. */
+  readonly processors: number;
   /** What the processor model has (CPUID.1:ECX 21 and 24). */
   readonly x2apic: boolean;
   readonly deadline: boolean;
@@ -167,6 +169,10 @@ export class LocalApic implements Device, ApicReceiver {
   /** Guest-physical page of the registers, or undefined while they are not memory-mapped. */
   get page(): number | undefined {
     return this.globallyEnabled && !this.x2 ? Math.floor(this.state.base / 0x1000) * 0x1000 : undefined;
+  }
+
+  get processors(): number {
+    return this.options.processors;
   }
 
   get apicId(): number {

@@ -122,7 +122,7 @@ export class Board {
     // Its identifier follows those of the processors.
     this.ioApic = new IoApic(this.apicBus, options.processors);
     this.localApics = Array.from({ length: options.processors }, (_, id) => new LocalApic({
-      clock, bus: this.apicBus, id, x2apic: options.x2apic, deadline: options.deadline,
+      clock, bus: this.apicBus, id, processors: options.processors, x2apic: options.x2apic, deadline: options.deadline,
       hooks: {
         interrupt: () => hooks.interrupt(id), nmi: () => hooks.nmi(id), init: () => hooks.init(id), startUp: (page) => hooks.startUp(id, page),
         externalVector: () => this.pic.acknowledge(), timeStamp: () => hooks.timeStamp(id),

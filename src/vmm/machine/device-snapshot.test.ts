@@ -24,7 +24,7 @@ function everyDevice(clock: TestClock): Device[] {
     new Dma(), new Power(silent), new IoApic(new ApicBus(), 1), new AcpiPm({ clock, sci: silent, powerOff: silent, mapPorts: silent, unmapPorts: silent }),
     new Hpet({ clock, pins: [], legacy: [silent, silent], legacyReplacement: silent, message: silent }),
     new LocalApic({
-      clock, bus: new ApicBus(), id: 0, x2apic: true, deadline: true,
+      clock, bus: new ApicBus(), id: 0, processors: 1, x2apic: true, deadline: true,
       hooks: { interrupt: silent, nmi: silent, init: silent, startUp: silent, externalVector: () => 0, timeStamp: () => 0n },
     }),
   ];

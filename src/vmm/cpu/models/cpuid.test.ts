@@ -95,3 +95,33 @@ describe('CPUID', () => {
     assert.equal(t.cpu.state.get32(2) & 0x200, 0, 'this board has none');
   });
 });
+
+describe('topology', () => {
+  const seen = (name: 'p6' | 'core' | 'max', apicId: number, processors: number) => {
+    const t = new TestCpu(cpuModels[name]);
+    t.apic = { apicId, processors, globallyEnabled: true, taskPriority: 0, readMsr: () => undefined, writeMsr: () => false, timeStampChanged: () => undefined };
+    return (leaf: number, subleaf = 0): readonly number[] => {
+      t.cpu.state.set32(0, leaf);
+      t.cpu.state.set32(1, subleaf);
+      callouts.cpuid(t.cpu);
+      return [0, 3, 1, 2].map((n) => t.cpu.state.get32(n));
+    };
+  };
+  it('shows cores of one package', () => {
+    const cpuid = seen('max', 2, 3);
+    const [, ebx, , edx] = cpuid(1);
+    assert.deepEqual([ebx >>> 24, (ebx >>> 16) & 0xff, (edx >>> 28) & 1, (edx >>> 9) & 1], [2, 4, 1, 1]);
+    assert.equal(cpuid(4)[0] >>> 26, 3);
+    assert.equal(cpuid(4, 2)[0], 0);
+    assert.deepEqual([cpuid(0xb, 0), cpuid(0xb, 1), cpuid(0xb, 2)], [[0, 1, 0x100, 2], [2, 3, 0x201, 2], [0, 0, 2, 2]]);
+  });
+  it('shows one processor as one', () => {
+    const cpuid = seen('max', 0, 1);
+    assert.equal((cpuid(1)[3] >>> 28) & 1, 0);
+    assert.deepEqual([cpuid(0xb, 0), cpuid(0xb, 1)], [[0, 1, 0x100, 0], [0, 1, 0x201, 0]]);
+  });
+  it('makes older processors packages of their own', () => {
+    const [, ebx, , edx] = seen('p6', 1, 2)(1);
+    assert.deepEqual([ebx >>> 24, (ebx >>> 16) & 0xff, (edx >>> 28) & 1], [1, 0, 0]);
+  });
+});

@@ -2,6 +2,7 @@
 import type { Cpu } from '../cpu';
 import { featureRows, type CpuidRegister } from './features';
 import type { CpuModel } from './models';
+import { packageLeaf, topologyLeaf, type Topology } from './topology';
 
 export type CpuidLeaf = Readonly<Record<CpuidRegister, number>>;
 
@@ -11,6 +12,7 @@ const LINEAR_BITS_LONG = 48, LINEAR_BITS = 32;
 /** CLFLUSH line in units of eight bytes, as leaf 1 has it. */
 const CLFLUSH_SIZE = 8 << 8;
 const APIC_BIT = 1 << 9;
+const ALONE: Topology = { apicId: 0, processors: 1 };
 
 /** Four characters as a register holds them. */
 function word(text: string, at: number): number {
@@ -68,14 +70,13 @@ export function modelLeaf(model: CpuModel, leaf: number, subleaf = 0): CpuidLeaf
   return leafOf(model, existing(model, leaf), subleaf);
 }
 
-/** The processor's answer: CPUID.1 shows its APIC's number, and no APIC while there is none or it is turned off. */
+/** The processor's answer: CPUID.1 shows no APIC while there is none or it is turned off; other leaves show the processors around it. */
 export function cpuidLeaf(cpu: Cpu, leaf: number, subleaf: number): CpuidLeaf {
   const answer = modelLeaf(cpu.model, leaf, subleaf);
-  if (existing(cpu.model, leaf) !== 1) return answer;
+  const number = existing(cpu.model, leaf);
   const apic = cpu.hooks.apic();
-  return {
-    ...answer,
-    ebx: answer.ebx | ((apic?.apicId ?? 0) << 24),
-    edx: apic?.globallyEnabled ? answer.edx : answer.edx & ~APIC_BIT,
-  };
+  const topology = apic ?? ALONE;
+  if (number !== 1) return topologyLeaf(number, subleaf, topology) ?? answer;
+  const { edx, ...rest } = packageLeaf(answer, cpu.model.lastLeaf, topology);
+  return { ...rest, edx: apic?.globallyEnabled ? edx : edx & ~APIC_BIT };
 }

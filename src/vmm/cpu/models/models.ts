@@ -68,7 +68,7 @@ const specs = {
   },
   'max': {
     title: 'Everything that Ringside has', signature: 0x906ec, vendor: 'GenuineIntel', brand: 'Ringside processor', features: maxFeatures,
-    generations: p6, physicalAddressBits: 40, cr4: Cr4.PCE, lastLeaf: 7, lastExtendedLeaf: 0x80000008,
+    generations: p6, physicalAddressBits: 40, cr4: Cr4.PCE, lastLeaf: 0xb, lastExtendedLeaf: 0x80000008,
   },
 } as const satisfies Record<CpuModelName, ModelSpec>;
 
