@@ -63,6 +63,8 @@ export interface CpuHooks {
    * the processor goes on.
    */
   coprocessorError(): boolean;
+  /** No x87 exception is pending any more: FERR# is withdrawn. */
+  coprocessorErrorCleared(): void;
 }
 
 /** The model-specific registers and the time stamp; x87 and vector registers. */
@@ -89,7 +91,7 @@ export class Cpu {
     readonly model: CpuModel = cpuModels[DEFAULT_CPU_MODEL],
   ) {
     this.state = new CpuState(wasmMemory);
-    this.fpu = new Fpu(this.state);
+    this.fpu = new Fpu(this.state, () => { if (!(this.state.cr0 & Cr0.NE)) this.hooks.coprocessorErrorCleared(); });
   }
 
   /** CR0.PE = 1 and not virtual-8086 mode: segments come from descriptors. */

@@ -70,6 +70,7 @@ export class TestCpu {
       apic: () => this.apic,
       nmiUnblocked: () => { this.events.push('nmi unblocked'); },
       coprocessorError: () => { this.events.push('coprocessor error'); return false; },
+      coprocessorErrorCleared: () => { this.events.push('coprocessor error cleared'); },
     };
     this.cpu = new Cpu({ buffer: new ArrayBuffer(STATE_END) }, this.memory, hooks, model);
     this.cpu.reset();

@@ -28,7 +28,8 @@ export interface X87Builder {
   x87Word(word: 'control' | 'status'): Value;
   /** FLDCW. */
   setX87Control(value: Value): void;
-  /** Which segment register a memory operand uses, as callouts want to know it. */
+  /** Where an image in memory is, as the callouts that write and read images want to know it: offset, in 64-bit code linear address, and segment register. */
+  imageAddress(n: number): Value;
   segmentEntry(n: number): Value;
 
   /** ST(0) and the STi operand, by the /digit of the memory form's opcode; the result goes to ST(0) or ST(i). */

@@ -5,6 +5,7 @@ import { DebugExit } from '../devices/debug-exit';
 import { DebugPort } from '../devices/debug-port';
 import type { Clock, Device, Line, MmioRange, PciFunction, PhysicalBytes } from '../devices/device';
 import { FirmwareConsole } from '../devices/firmware-console';
+import { Coprocessor } from '../devices/coprocessor';
 import { Dma } from '../devices/dma';
 import { FloppyController } from '../devices/floppy';
 import { Hpet } from '../devices/hpet';
@@ -103,6 +104,7 @@ export class Board {
   readonly rtc: Rtc;
   readonly uart: Uart;
   readonly keyboard: KeyboardController;
+  readonly coprocessor: Coprocessor;
   readonly vga: Vga;
   readonly dma = new Dma();
   readonly apicBus = new ApicBus();
@@ -173,8 +175,9 @@ export class Board {
     ];
     for (const owner of [...functions, this.vga.pci]) this.pci.add(owner);
     this.connectPciInterrupts();
+    this.coprocessor = new Coprocessor(this.isaInterrupt(13));
     this.devices = [
-      this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.uart, this.keyboard, this.vga, this.dma,
+      this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.uart, this.keyboard, this.vga, this.dma, this.coprocessor,
       new DebugPort((bytes) => hooks.debugPort(bytes)), new FirmwareConsole((line) => hooks.firmwareLog(line)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
       new FloppyController({ clock, memory, dma: this.dma, irq: this.isaInterrupt(6), ...options.drives.floppy }),
       this.pci, ...functions.map((owner) => owner.device),

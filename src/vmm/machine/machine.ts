@@ -92,6 +92,8 @@ export class Machine implements MachineApi {
         this.processors.current.activity = 'halted';
         this.engine.yield();
       },
+      coprocessorError: () => this.board.coprocessor.error(),
+      coprocessorErrorCleared: () => this.board.coprocessor.errorCleared(),
       debugRegistersChanged: () => this.updateWatches(),
       interruptRequested: () => this.processors.current.apic.interruptRequested,
       apic: () => this.processors.current.apic,

@@ -40,6 +40,7 @@ export interface EngineHooks {
   halt(): void;
   /** See CpuHooks.coprocessorError; absent: nobody answers. */
   coprocessorError?(): boolean;
+  coprocessorErrorCleared?(): void;
   debugRegistersChanged(): void;
   /** An external interrupt is waiting at the processor. */
   interruptRequested(): boolean;
@@ -618,6 +619,7 @@ export class Engine {
       apic: () => this.hooks.apic?.(),
       nmiUnblocked: () => this.hooks.nmiUnblocked?.(),
       coprocessorError: () => this.hooks.coprocessorError?.() ?? false,
+      coprocessorErrorCleared: () => this.hooks.coprocessorErrorCleared?.(),
     };
   }
 }

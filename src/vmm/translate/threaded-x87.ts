@@ -81,6 +81,7 @@ export abstract class ThreadedX87 extends ThreadedFlags implements X87Builder {
       () => this.setState(FPU_CONTROL, this.op('or', this.op('and', control, this.constant(CONTROL_WRITABLE)), this.constant(CONTROL_ONE))));
   }
 
+  imageAddress(n: number): Value { return this.form.long ? this.linear(this.address(n)) : this.address(n).offset; }
   segmentEntry(): Value { return this.let(this.field('segment', 'i32.load16_u')); }
 
   // ---- the stack ----

@@ -4,8 +4,9 @@
  */
 import type { CalloutSite } from '../callouts';
 import type { Cpu } from '../cpu';
+import { Attribute, Cr4 } from '../bits';
 import { generalProtection, GuestFault, Vector } from '../exceptions';
-import { FPU_CS, FPU_DP, FPU_DS, FPU_IP, FPU_OPCODE, Segment, SEGMENTS, SEGMENT_SIZE } from '../layout';
+import { FPU_CS, FPU_DP, FPU_DS, FPU_IP, FPU_OPCODE, MXCSR, Segment, SEGMENTS, SEGMENT_SIZE, XMM } from '../layout';
 import { fromExtended, toExtended } from './convert';
 import { Kind, kindOf, type Float80 } from './format';
 import type { Fpu } from './fpu';
@@ -13,10 +14,21 @@ import { Fault } from './round';
 
 const segmentNames = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
 
-/** Linear address of `bytes` bytes at an offset in a segment (given as its entry in the state page) after the segment's checks. */
+const inLongCode = (cpu: Cpu): boolean => cpu.state.longMode && (cpu.state.attributes(Segment.CS) & Attribute.L) !== 0;
+
+/**
+ * Linear address of `bytes` bytes at an offset in a segment (given as its entry in the state page) after the segment's checks. In 64-bit code the
+ * first argument of the callout is the linear address itself.
+ */
 function area(cpu: Cpu, offset: number, segmentEntry: number, bytes: number, write: boolean): number {
   const segment = (segmentEntry - SEGMENTS) / SEGMENT_SIZE;
   const { state } = cpu;
+  if (inLongCode(cpu)) {
+    const linear = state.wideAddress(0);
+    if (linear >= 0) return linear;
+    const reason = 'the address is not canonical';
+    throw segment === Segment.SS as number ? new GuestFault(Vector.SS, 0, reason) : generalProtection(0, reason);
+  }
   if (!state.segmentAllows(segment, offset >>> 0, bytes, write)) {
     const reason = `${bytes} bytes at ${segmentNames[segment]}:0x${(offset >>> 0).toString(16)} are not within the segment's limit and rights`;
     throw segment === Segment.SS as number ? new GuestFault(Vector.SS, 0, reason) : generalProtection(0, reason);
@@ -29,37 +41,42 @@ class MemoryImage {
   readonly view: DataView;
   private readonly bytes: Uint8Array;
 
+  /** Addresses of 32 bits wrap. */
+  private readonly wraps: boolean;
+
   constructor(private readonly cpu: Cpu, private readonly linear: number, length: number) {
+    this.wraps = !inLongCode(cpu);
     this.bytes = new Uint8Array(length);
     this.view = new DataView(this.bytes.buffer);
   }
 
   private get user(): boolean { return this.cpu.state.cpl === 3; }
+  private at(offset: number): number { return this.wraps ? (this.linear + offset) >>> 0 : this.linear + offset; }
 
   load(): this {
     const { memory } = this.cpu;
-    const { bytes, linear, view } = this;
+    const { bytes, view } = this;
     let at = 0;
-    for (; at + 4 <= bytes.length; at += 4) view.setUint32(at, memory.read((linear + at) >>> 0, 4, this.user), true);
-    for (; at < bytes.length; at += 2) view.setUint16(at, memory.read((linear + at) >>> 0, 2, this.user), true);
+    for (; at + 4 <= bytes.length; at += 4) view.setUint32(at, memory.read(this.at(at), 4, this.user), true);
+    for (; at < bytes.length; at += 2) view.setUint16(at, memory.read(this.at(at), 2, this.user), true);
     return this;
   }
 
   /** Throws what a store would, for a part of the image. */
   probe(from: number, to: number): void {
     for (let at = from; at < to;) {
-      const length = Math.min(to - at, 4096 - ((this.linear + at) & 0xfff));
-      this.cpu.memory.probeWrite((this.linear + at) >>> 0, length, this.user);
+      const length = Math.min(to - at, 4096 - (this.at(at) % 4096));
+      this.cpu.memory.probeWrite(this.at(at), length, this.user);
       at += length;
     }
   }
 
   store(from: number, to: number): void {
     const { memory } = this.cpu;
-    const { linear, view } = this;
+    const { view } = this;
     let at = from;
-    for (; at + 4 <= to; at += 4) memory.write((linear + at) >>> 0, 4, view.getUint32(at, true), this.user);
-    for (; at < to; at += 2) memory.write((linear + at) >>> 0, 2, view.getUint16(at, true), this.user);
+    for (; at + 4 <= to; at += 4) memory.write(this.at(at), 4, view.getUint32(at, true), this.user);
+    for (; at < to; at += 2) memory.write(this.at(at), 2, view.getUint16(at, true), this.user);
   }
 }
 
@@ -192,9 +209,9 @@ export function fpuRestore(cpu: Cpu, site: CalloutSite, offset: number, segmentE
 // ---- FXSAVE, FXRSTOR ----
 
 const FX_BYTES = 512, FX_ALIGNMENT = 16;
-const FX_REGISTERS = 32;
-/** Where the x87's and the SSE part end that FXSAVE writes; the rest is the operating system's. */
-const FX_X87_END = 160;
+const FX_MXCSR = 24, FX_MXCSR_MASK = 28, FX_REGISTERS = 32, FX_XMM = 160;
+/** Bits of MXCSR that can be set. */
+const MXCSR_MASK = 0xffff;
 
 function fxArea(cpu: Cpu, offset: number, segmentEntry: number, write: boolean): MemoryImage {
   const linear = area(cpu, offset, segmentEntry, FX_BYTES, write);
@@ -202,8 +219,15 @@ function fxArea(cpu: Cpu, offset: number, segmentEntry: number, write: boolean):
   return new MemoryImage(cpu, linear, FX_BYTES);
 }
 
-export function fpuFxSave(cpu: Cpu, _site: CalloutSite, offset: number, segmentEntry: number): number {
+/** SSE registers in an image: none unless the operating system has said that it saves them. */
+function xmmCount(cpu: Cpu): number {
+  return !(cpu.state.cr4 & Cr4.OSFXSR) ? 0 : inLongCode(cpu) ? 16 : 8;
+}
+
+export function fpuFxSave(cpu: Cpu, site: CalloutSite, offset: number, segmentEntry: number): number {
   const image = fxArea(cpu, offset, segmentEntry, true);
+  const registers = xmmCount(cpu);
+  const end = FX_XMM + 16 * registers;
   image.probe(0, FX_BYTES);
   const { fpu, state } = cpu;
   const { view } = image;
@@ -211,26 +235,38 @@ export function fpuFxSave(cpu: Cpu, _site: CalloutSite, offset: number, segmentE
   view.setUint16(2, fpu.status, true);
   view.setUint8(4, ~fpu.emptyRegisters & 0xff);
   view.setUint16(6, state.u32[FPU_OPCODE >> 2] & 0x7ff, true);
-  view.setUint32(8, state.u32[FPU_IP >> 2], true);
-  view.setUint16(12, state.u32[FPU_CS >> 2], true);
-  view.setUint32(16, state.u32[FPU_DP >> 2], true);
-  view.setUint16(20, state.u32[FPU_DS >> 2], true);
+  view.setBigUint64(8, state.u64[FPU_IP >> 3], true);
+  view.setBigUint64(16, state.u64[FPU_DP >> 3], true);
+  // REX.W asks for whole pointers; otherwise their selectors stand above their low halves.
+  if (site.operandSize !== 64) {
+    view.setUint32(12, state.u32[FPU_CS >> 2], true);
+    view.setUint32(20, state.u32[FPU_DS >> 2], true);
+  }
+  if (registers) view.setUint32(FX_MXCSR, state.u32[MXCSR >> 2], true);
+  view.setUint32(FX_MXCSR_MASK, MXCSR_MASK, true);
   for (let i = 0; i < 8; i++) writeExtended(view, FX_REGISTERS + 16 * i, fpu.get(i));
-  image.store(0, FX_X87_END);
+  for (let n = 0; n < 2 * registers; n++) view.setBigUint64(FX_XMM + 8 * n, state.u64[(XMM >> 3) + n], true);
+  image.store(0, end);
   return 0;
 }
 
-export function fpuFxRestore(cpu: Cpu, _site: CalloutSite, offset: number, segmentEntry: number): number {
+export function fpuFxRestore(cpu: Cpu, site: CalloutSite, offset: number, segmentEntry: number): number {
   const { view } = fxArea(cpu, offset, segmentEntry, false).load();
   const { fpu, state } = cpu;
+  const registers = xmmCount(cpu);
+  const mxcsr = view.getUint32(FX_MXCSR, true);
+  if (registers && mxcsr & ~MXCSR_MASK) throw generalProtection(0, `the image has 0x${mxcsr.toString(16)} for MXCSR, with reserved bits`);
+  const wide = site.operandSize === 64;
   fpu.control = view.getUint16(0, true);
   fpu.emptyRegisters = ~view.getUint8(4);
   fpu.status = view.getUint16(2, true);
   state.u32[FPU_OPCODE >> 2] = view.getUint16(6, true) & 0x7ff;
-  state.set64Slot(FPU_IP, view.getUint32(8, true));
-  state.u32[FPU_CS >> 2] = view.getUint16(12, true);
-  state.set64Slot(FPU_DP, view.getUint32(16, true));
-  state.u32[FPU_DS >> 2] = view.getUint16(20, true);
+  state.u64[FPU_IP >> 3] = wide ? view.getBigUint64(8, true) : BigInt(view.getUint32(8, true));
+  state.u64[FPU_DP >> 3] = wide ? view.getBigUint64(16, true) : BigInt(view.getUint32(16, true));
+  state.u32[FPU_CS >> 2] = wide ? 0 : view.getUint16(12, true);
+  state.u32[FPU_DS >> 2] = wide ? 0 : view.getUint16(20, true);
   for (let i = 0; i < 8; i++) fpu.setPhysical((fpu.top + i) & 7, readExtended(view, FX_REGISTERS + 16 * i));
+  if (registers) state.u32[MXCSR >> 2] = mxcsr;
+  for (let n = 0; n < 2 * registers; n++) state.u64[(XMM >> 3) + n] = view.getBigUint64(FX_XMM + 8 * n, true);
   return 0;
 }

@@ -24,7 +24,7 @@ const CONTROL_DEFAULT = 0x37f;
 export const CONTROL_RESET = 0x40;
 
 export class Fpu {
-  constructor(private readonly state: CpuState) {}
+  constructor(private readonly state: CpuState, private readonly errorCleared: () => void) {}
 
   // ---- words ----
 
@@ -52,6 +52,7 @@ export class Fpu {
     const pending = (status & ~this.control & Fault.All) !== 0;
     this.state.u32[FPU_STATUS >> 2] = pending ? status | Status.ES | Status.B : status & ~(Status.ES | Status.B);
     this.state.updateFpuAccess();
+    if (!pending && status & Status.ES) this.errorCleared();
   }
 
   get exceptionPending(): boolean { return (this.state.u32[FPU_STATUS >> 2] & Status.ES) !== 0; }
@@ -66,14 +67,14 @@ export class Fpu {
   }
 
   clearExceptions(): void {
-    this.state.u32[FPU_STATUS >> 2] &= ~(Fault.All | Fault.Stack | Status.ES | Status.B);
-    this.state.updateFpuAccess();
+    this.state.u32[FPU_STATUS >> 2] &= ~(Fault.All | Fault.Stack | Status.B);
+    this.summarize();
   }
 
   /** FNINIT: the registers keep their bits. */
   initialize(): void {
     const { u32, u64 } = this.state;
-    u32[FPU_STATUS >> 2] = 0;
+    u32[FPU_STATUS >> 2] &= Status.ES;
     u32[FPU_TOP >> 2] = 0;
     u32[FPU_EMPTY >> 2] = 0xff;
     u32[FPU_OPCODE >> 2] = 0;

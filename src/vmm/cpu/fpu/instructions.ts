@@ -25,7 +25,7 @@ export function fpuReady(cpu: Cpu, site: CalloutSite, waiting: number, isWait: n
     throw new GuestFault(Vector.NM, undefined, `${isWait ? 'WAIT' : 'an x87 instruction'} with CR0.TS${cr0 & Cr0.EM ? ' or CR0.EM' : ''} set`);
   }
   if (!waiting || !cpu.fpu.exceptionPending) return 1;
-  if (cr0 & Cr0.NE) throw new GuestFault(Vector.MF, undefined, 'an unmasked x87 exception is pending');
+  if (cr0 & Cr0.NE || cpu.state.longMode) throw new GuestFault(Vector.MF, undefined, 'an unmasked x87 exception is pending');
   // MS-DOS compatible reporting: the PC's board turns FERR# into IRQ 13, and its handler answers with IGNNE#.
   if (cpu.hooks.coprocessorError()) return 1;
   cpu.state.eip = site.eip;

@@ -38,7 +38,7 @@ const controls = (how: 'waiting' | 'notWaiting', body: Semantics): Semantics => 
   body(b);
 };
 /** An image in memory: the callout does it all. */
-const image = (how: 'waiting' | 'notWaiting', name: string): Semantics => controls(how, (b) => { b.callout(name, b.address(0).offset, b.segmentEntry(0)); });
+const image = (how: 'waiting' | 'notWaiting', name: string): Semantics => controls(how, (b) => { b.callout(name, b.imageAddress(0), b.segmentEntry(0)); });
 
 const feature = 'fpu';
 const PENDING = '#MF if an unmasked x87 exception is pending', UNAVAILABLE = '#NM if CR0.EM or CR0.TS is set';
@@ -200,6 +200,12 @@ const controlRows: readonly InstructionSpec[] = [
   memoryRow('fnsave', 'Save floating-point state', 'DD /6 : M', 'w', image('notWaiting', 'fpuSave'), { waiting: 'fsave', ...control }),
   memoryRow('fxsave', 'Save x87 and SSE state', '0F AE /0 : M ; np', 'w', image('notWaiting', 'fpuFxSave'), {
     feature: 'fxsr', exceptions: [UNAVAILABLE, '#GP(0) if the address is not a multiple of 16'],
+  }),
+  memoryRow('fxsave64', 'Save x87 and SSE state, 64-bit pointers', '0F AE /0 : M ; o64 np', 'w', image('notWaiting', 'fpuFxSave'), {
+    feature: 'fxsr', exceptions: [UNAVAILABLE, '#GP(0) if the address is not a multiple of 16'],
+  }),
+  memoryRow('fxrstor64', 'Restore x87 and SSE state, 64-bit pointers', '0F AE /1 : M ; o64 np', 'r', image('notWaiting', 'fpuFxRestore'), {
+    feature: 'fxsr', exceptions: [UNAVAILABLE, '#GP(0) if the address is not a multiple of 16, or the image has reserved bits of MXCSR set'],
   }),
   memoryRow('fxrstor', 'Restore x87 and SSE state', '0F AE /1 : M ; np', 'r', image('notWaiting', 'fpuFxRestore'), {
     feature: 'fxsr', exceptions: [UNAVAILABLE, '#GP(0) if the address is not a multiple of 16, or the image has reserved bits of MXCSR set'],

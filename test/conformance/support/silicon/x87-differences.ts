@@ -6,6 +6,7 @@ import type { X87State } from './x87-cases';
 export const notComparable: ReadonlyMap<string, string> = new Map([
   ['wait', 'does nothing unless an exception is pending, which the unit tests cover'],
   ['fxsave', 'the layout differs in 64-bit code, which made the data'], ['fxrstor', 'the layout differs in 64-bit code, which made the data'],
+  ['fxsave64', 'see fxsave'], ['fxrstor64', 'see fxrstor'],
   ['fneni', 'no operation'], ['fndisi', 'no operation'], ['fsetpm', 'no operation'],
 ]);
 
