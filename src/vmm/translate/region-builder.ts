@@ -272,7 +272,7 @@ export class RegionBuilder extends ThreadedBuilder {
       body.index('local.get', tableLocal).op('i32.add').index('local.tee', slot);
       body.memory('i64.load', 0).index('local.get', linear).op('i64.xor');
       if (table === READ_TABLE) body.index('local.get', slot).memory('i32.load', 8).index('local.set', entry);
-      else body.index('local.get', slot).memory('i32.load', 8).index('local.tee', entry).i32(0xfff).op('i32.and').op('i64.extend_i32_u').op('i64.or');
+      else body.index('local.get', slot).memory('i32.load', 8).index('local.tee', entry).i32(1).op('i32.and').i32(12).op('i32.shl').op('i64.extend_i32_u').op('i64.or');
       body.i64(0x1000 - width / 8).op('i64.gt_u').open('if');
       this.leaveHere();
       body.op('end');

@@ -208,7 +208,8 @@ export abstract class ThreadedMemory extends ThreadedValues {
       body.i32(0).memory('i32.load', table).op('i32.add').index('local.tee', slot);
       // In the entry's page: a number below 1000h, the offset in the page.
       body.memory('i64.load', 0).index('local.get', linear).op('i64.xor');
-      if (table === WRITE_TABLE) body.index('local.get', slot).memory('i64.load32_u', 8).i64(0xfff).op('i64.and').op('i64.or');
+      // A guarded entry counts as another page, for bytes too.
+      if (table === WRITE_TABLE) body.index('local.get', slot).memory('i64.load32_u', 8).i64(1).op('i64.and').i64(12).op('i64.shl').op('i64.or');
       body.i64(0x1000 - width / 8).op('i64.gt_u').open('if');
       slow();
       body.op('else');
