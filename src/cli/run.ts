@@ -21,6 +21,9 @@ import { runMachine, type RunEnd } from './run-loop';
 export interface RunOptions extends Omit<GuestOptions, 'pace'> {
   readonly pace?: 'realtime' | 'max';
   readonly serial: string;
+  readonly com2?: string;
+  readonly com3?: string;
+  readonly com4?: string;
   readonly timeout?: number;
   readonly counters?: 'table' | 'json';
   readonly registers?: boolean;
@@ -42,7 +45,7 @@ export async function run(file: string | undefined, options: RunOptions): Promis
   const scancodes = keysOf(options.type);
   const writable = options.writeBack ? writableFiles(file, options, configuration) : [];
   const output = new Output(process.stdout);
-  const serial = serialOutput(options.serial, output);
+  const serial = [serialOutput('serial', options.serial, output), ...(['com2', 'com3', 'com4'] as const).map((name) => serialOutput(name, options[name] ?? 'null', output))];
   const bell = new Bell();
   let stopped: RunEnd | undefined;
   const stop = (end: RunEnd): void => {
@@ -50,7 +53,7 @@ export async function run(file: string | undefined, options: RunOptions): Promis
     bell.ring();
   };
   const machine = createMachine(configuration, {
-    serial: (_port, bytes) => serial.write(bytes),
+    serial: (port, bytes) => serial[port]?.write(bytes),
     debugPort: (bytes) => output.write(bytes),
     log: (text) => console.error(`ringside: ${text}`),
   });
@@ -74,7 +77,7 @@ export async function run(file: string | undefined, options: RunOptions): Promis
     return statusOf(end);
   } finally {
     input?.close();
-    serial.close();
+    for (const port of serial) port.close();
     machine.dispose();
     process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate);
   }
@@ -96,10 +99,10 @@ function keysOf(text: string | undefined): readonly number[] {
   return scancodes;
 }
 
-function serialOutput(where: string, output: Output): { write(bytes: Uint8Array): void; close(): void } {
+function serialOutput(option: string, where: string, output: Output): { write(bytes: Uint8Array): void; close(): void } {
   if (where === 'stdio') return { write: (bytes) => output.write(bytes), close: () => undefined };
   if (where === 'null') return { write: () => undefined, close: () => undefined };
-  const failed = (error: unknown): CliError => new CliError(`--serial: ${where} cannot be written: ${fileReason(error)}`);
+  const failed = (error: unknown): CliError => new CliError(`--${option}: ${where} cannot be written: ${fileReason(error)}`);
   let file: number;
   try {
     file = fs.openSync(where, 'w');

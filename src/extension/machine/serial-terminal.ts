@@ -1,4 +1,4 @@
-/** The guest's first serial port (COM1) as a VS Code terminal. */
+/** The guest's serial ports as VS Code terminals: COM1 always has one, the others when the guest writes to them. */
 import * as vscode from 'vscode';
 import { SerialText, typedText } from './serial-text';
 import type { MachineSession } from './session';
@@ -18,13 +18,10 @@ export class SerialTerminal implements vscode.Disposable {
   private readonly serial = new SerialText({ write: (text) => this.write(text), schedule: (callback, milliseconds) => setTimeout(callback, milliseconds) });
   private readonly subscription: vscode.Disposable;
 
-  constructor(private readonly machine: MachineSession) {
+  constructor(private readonly machine: MachineSession, private readonly port: number) {
     this.subscription = vscode.Disposable.from(
-      machine.onDidTransmit(({ port, bytes }) => {
-        if (port !== 0) return;
-        this.serial.receive(bytes);
-        const reveal = vscode.workspace.getConfiguration('ringside').get<string>('serial.reveal');
-        if (!this.terminal && reveal === 'onOutput') this.show(true);
+      machine.onDidTransmit(({ port: from, bytes }) => {
+        if (from === port) this.receive(bytes);
       }),
       machine.onDidChange(() => {
         if (machine.runState === 'ended' && this.terminal) {
@@ -34,6 +31,13 @@ export class SerialTerminal implements vscode.Disposable {
         }
       }),
     );
+  }
+
+  /** Output; the first of it may open the terminal. */
+  receive(bytes: Uint8Array): void {
+    this.serial.receive(bytes);
+    const reveal = vscode.workspace.getConfiguration('ringside').get<string>('serial.reveal');
+    if (!this.terminal && reveal === 'onOutput') this.show(true);
   }
 
   show(preserveFocus: boolean): void {
@@ -58,10 +62,10 @@ export class SerialTerminal implements vscode.Disposable {
       },
       handleInput: (data) => {
         if (!this.machine.live) return;
-        this.machine.typeSerial(typedText(data)).then(undefined, (error: Error) => this.write(`\r\n[not sent: ${error.message}]\r\n`));
+        this.machine.typeSerial(typedText(data), this.port).then(undefined, (error: Error) => this.write(`\r\n[not sent: ${error.message}]\r\n`));
       },
     };
-    return vscode.window.createTerminal({ name: `Serial: ${this.machine.program}`, pty, iconPath: new vscode.ThemeIcon('plug'), isTransient: true });
+    return vscode.window.createTerminal({ name: `Serial${this.port === 0 ? '' : ` COM${this.port + 1}`}: ${this.machine.program}`, pty, iconPath: new vscode.ThemeIcon('plug'), isTransient: true });
   }
 
   private write(text: string): void {
@@ -79,25 +83,34 @@ export class SerialTerminal implements vscode.Disposable {
   }
 }
 
-/** One terminal for each machine; those of ended machines go when the next one starts. */
+/** Terminals of each machine by port; those of ended machines go when the next one starts. */
 export class SerialTerminals implements vscode.Disposable {
-  private readonly terminals = new Map<MachineSession, SerialTerminal>();
+  private readonly terminals = new Map<MachineSession, Map<number, SerialTerminal>>();
   private readonly subscription: vscode.Disposable;
 
   constructor(private readonly sessions: MachineSessions) {
     this.subscription = sessions.onDidStart((machine) => {
-      for (const [old, terminal] of this.terminals) {
+      for (const [old, ports] of this.terminals) {
         if (old.runState !== 'ended') continue;
-        terminal.dispose();
+        for (const terminal of ports.values()) terminal.dispose();
         this.terminals.delete(old);
       }
-      this.terminals.set(machine, new SerialTerminal(machine));
+      const ports = new Map([[0, new SerialTerminal(machine, 0)]]);
+      this.terminals.set(machine, ports);
+      // The subscription goes with the machine's emitter.
+      machine.onDidTransmit(({ port, bytes }) => {
+        if (ports.has(port) || this.terminals.get(machine) !== ports) return;
+        const terminal = new SerialTerminal(machine, port);
+        ports.set(port, terminal);
+        terminal.receive(bytes);
+      });
       if (vscode.workspace.getConfiguration('ringside').get<string>('serial.reveal') === 'onStart') this.show(true);
     });
   }
 
+  /** COM1's. */
   get current(): SerialTerminal | undefined {
-    return this.sessions.current && this.terminals.get(this.sessions.current);
+    return this.sessions.current && this.terminals.get(this.sessions.current)?.get(0);
   }
 
   show(preserveFocus = false): void {
@@ -106,6 +119,6 @@ export class SerialTerminals implements vscode.Disposable {
 
   dispose(): void {
     this.subscription.dispose();
-    for (const terminal of this.terminals.values()) terminal.dispose();
+    for (const ports of this.terminals.values()) for (const terminal of ports.values()) terminal.dispose();
   }
 }

@@ -84,8 +84,8 @@ export class MachineSession implements vscode.Disposable {
     return this.debugSession.customRequest(name, args);
   }
 
-  async typeSerial(text: string): Promise<void> {
-    await this.request('ringside/serialInput', { port: 0, data: toBase64(new TextEncoder().encode(text)) });
+  async typeSerial(text: string, port = 0): Promise<void> {
+    await this.request('ringside/serialInput', { port, data: toBase64(new TextEncoder().encode(text)) });
   }
 
   async sendKeys(scancodes: readonly number[]): Promise<void> {

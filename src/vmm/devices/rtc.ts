@@ -12,6 +12,8 @@ export const CMOS = {
   a: 0x0a, b: 0x0b, c: 0x0c, d: 0x0d, shutdown: 0x0f, floppyTypes: 0x10, diskTypes: 0x12, equipment: 0x14, baseLow: 0x15, baseHigh: 0x16,
   extendedLow: 0x17, extendedHigh: 0x18, checksumHigh: 0x2e, checksumLow: 0x2f, extendedLow2: 0x30, extendedHigh2: 0x31, century: 0x32,
   above16Low: 0x34, above16High: 0x35, bootOrder2: 0x38, bootOrder1: 0x3d,
+  /** Memory from 4 GiB on in 64 KiB, three bytes: this board has none. */
+  above4G: 0x5b, processors: 0x5f,
 } as const;
 
 /** Register B. */
@@ -40,6 +42,11 @@ const cmosRows: readonly (readonly [index: number, name: string, description: st
   [CMOS.d, 'D', 'Battery', [bit('VRT', 7)]],
   [CMOS.shutdown, 'Shutdown', 'What the BIOS does after a reset'], [CMOS.floppyTypes, 'Floppy types', 'Drives A and B', [bit('A', 4, 4), bit('B', 0, 4)]],
   [CMOS.diskTypes, 'Disk types', 'Drives C and D', [bit('C', 4, 4), bit('D', 0, 4)]], [CMOS.equipment, 'Equipment', 'As INT 11h'],
+  [CMOS.extendedLow2, 'Memory from 1 MiB, low', 'KiB'], [CMOS.extendedHigh2, 'Memory from 1 MiB, high', 'KiB'],
+  [CMOS.above16Low, 'Memory from 16 MiB, low', '64 KiB'], [CMOS.above16High, 'Memory from 16 MiB, high', '64 KiB'],
+  [CMOS.above4G, 'Memory from 4 GiB, low', '64 KiB'], [CMOS.processors, 'Processors', 'Less one'],
+  [CMOS.bootOrder1, 'Boot order', 'First two devices: 1 floppy, 2 hard disk, 3 CD', [bit('SECOND', 4, 4), bit('FIRST', 0, 4)]],
+  [CMOS.bootOrder2, 'Boot order, third', 'Third device', [bit('THIRD', 4, 4)]],
 ];
 
 export interface RtcOptions {
@@ -54,6 +61,8 @@ export interface RtcOptions {
   /** CMOS type of drive A: 4 is 1.44 MB, 0 none. */
   readonly floppyType?: number;
   readonly hasHardDisk?: boolean;
+  /** 1 unless given. */
+  readonly processors?: number;
 }
 
 interface RtcState {
@@ -105,7 +114,7 @@ export class Rtc implements Device {
   /** What the set-up program of a PC would have left in the battery-backed bytes. */
   private configure(): void {
     const { ram } = this.state;
-    const { ramBytes, floppyType = 0, hasHardDisk = false, bootOrder = ['floppy', 'hardDisk', 'cdrom'] } = this.options;
+    const { ramBytes, floppyType = 0, hasHardDisk = false, processors = 1, bootOrder = ['floppy', 'hardDisk', 'cdrom'] } = this.options;
     const word = (low: number, high: number, value: number): void => { ram[low] = value & 0xff; ram[high] = (value >> 8) & 0xff; };
     ram[CMOS.a] = 0x26;
     ram[CMOS.b] = HOURS24;
@@ -120,6 +129,7 @@ export class Rtc implements Device {
     const codes = bootOrder.map((drive) => BOOT_CODES[drive]);
     ram[CMOS.bootOrder1] = (codes[0] ?? 0) | (codes[1] ?? 0) << 4;
     ram[CMOS.bootOrder2] = (codes[2] ?? 0) << 4;
+    ram[CMOS.processors] = processors - 1;
     let sum = 0;
     for (let i = 0x10; i <= 0x2d; i++) sum += ram[i];
     word(CMOS.checksumLow, CMOS.checksumHigh, sum);

@@ -4,6 +4,7 @@ import { ApicBus } from '../devices/apic-bus';
 import { DebugExit } from '../devices/debug-exit';
 import { DebugPort } from '../devices/debug-port';
 import type { Clock, Device, Line, MmioRange, PciFunction, PhysicalBytes } from '../devices/device';
+import { FirmwareConfiguration } from '../devices/fw-cfg';
 import { FirmwareConsole } from '../devices/firmware-console';
 import { Coprocessor } from '../devices/coprocessor';
 import { Dma } from '../devices/dma';
@@ -27,6 +28,7 @@ import { Switched, WiredOr } from '../devices/wired-or';
 import type { Drives } from './drives';
 import { ioApicInput, PCI_INPUT, SCI_IRQ } from './interrupt-routing';
 import type { BootDrive } from './loaders/boot-state';
+import { firmwareFiles, firmwareItems } from './firmware-items';
 import { PortMap } from './port-map';
 
 /** What the board does to the machine. */
@@ -98,11 +100,15 @@ function localApicWindow(page: number, current: () => LocalApic): MmioRange {
   };
 }
 
+/** COM1 to COM4: two share an interrupt. */
+const serialPorts = [{ base: 0x3f8, irq: 4 }, { base: 0x2f8, irq: 3 }, { base: 0x3e8, irq: 4 }, { base: 0x2e8, irq: 3 }] as const;
+
 export class Board {
   readonly pic: PicPair;
   readonly pit: Pit;
   readonly rtc: Rtc;
-  readonly uart: Uart;
+  /** COM1 to COM4. */
+  readonly uarts: readonly Uart[];
   readonly keyboard: KeyboardController;
   readonly coprocessor: Coprocessor;
   readonly vga: Vga;
@@ -143,7 +149,7 @@ export class Board {
     this.pit = new Pit({ clock, irq: timer.line });
     this.rtc = new Rtc({
       clock, irq: rtc.line, startSeconds: options.rtcSeconds, ramBytes: memory.ramBytes,
-      floppyType: options.drives.floppy?.cmosType, hasHardDisk: options.drives.hasHardDisk, bootOrder: bootOrder(options.bootDrive),
+      floppyType: options.drives.floppy?.cmosType, hasHardDisk: options.drives.hasHardDisk, bootOrder: bootOrder(options.bootDrive), processors: options.processors,
     });
     this.hpet = new Hpet({
       clock, pins: this.ioApic.pins, legacy: [this.isaInterrupt(0), this.isaInterrupt(8)],
@@ -156,7 +162,7 @@ export class Board {
     this.pm = new AcpiPm({
       clock, sci: this.isaInterrupt(SCI_IRQ), powerOff: () => hooks.powerOff(), mapPorts: (range) => this.ports.map(range), unmapPorts: (range) => this.ports.unmap(range),
     });
-    this.uart = new Uart({ clock, irq: this.isaInterrupt(4), base: 0x3f8, output: (bytes) => hooks.serial(0, bytes) });
+    this.uarts = serialPorts.map(({ base, irq }, index) => new Uart({ clock, irq: this.isaInterrupt(irq), base, index, output: (bytes) => hooks.serial(index, bytes) }));
     this.keyboard = new KeyboardController({
       clock, keyboardIrq: this.isaInterrupt(1), mouseIrq: this.isaInterrupt(12), a20: (level) => hooks.a20(level), resetRequested: () => hooks.reset(),
     });
@@ -177,9 +183,10 @@ export class Board {
     this.connectPciInterrupts();
     this.coprocessor = new Coprocessor(this.isaInterrupt(13));
     this.devices = [
-      this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, this.uart, this.keyboard, this.vga, this.dma, this.coprocessor,
+      this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, ...this.uarts, this.keyboard, this.vga, this.dma, this.coprocessor,
       new DebugPort((bytes) => hooks.debugPort(bytes)), new FirmwareConsole((line) => hooks.firmwareLog(line)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
       new FloppyController({ clock, memory, dma: this.dma, irq: this.isaInterrupt(6), ...options.drives.floppy }),
+      new FirmwareConfiguration({ memory, items: firmwareItems(memory.ramBytes, options.processors), files: firmwareFiles(memory.ramBytes, bootOrder(options.bootDrive)) }),
       this.pci, ...functions.map((owner) => owner.device),
     ];
     for (const device of this.devices) {

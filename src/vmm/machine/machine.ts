@@ -556,7 +556,7 @@ export class Machine implements MachineApi {
   }
 
   serialInput(port: number, bytes: Uint8Array): number {
-    return port === 0 ? this.board.uart.receive(bytes) : bytes.length;
+    return this.board.uarts[port]?.receive(bytes) ?? bytes.length;
   }
 
   mouse(movement: MouseMovement): void {

@@ -22,15 +22,13 @@ import { SECTOR_BYTES } from '../images/disk-file';
 import { CONVENTIONAL_END, EBDA, EBDA_BYTES } from '../loaders/memory-map';
 
 /**
- * Port writes that bring the chips into the state that programs find: timer at 18.2 Hz; 8259 vectors 08h and 70h, IRQ 0, 1, 2 and 6 open; DMA cascade open;
- * COM1 at 115,200 bits a second, 8N1, since most programs write to it without programming it first.
+ * Port writes that bring the chips into the state that programs find: timer at 18.2 Hz; 8259 vectors 08h and 70h, IRQ 0, 1, 2 and 6 open; DMA cascade open.
  * The timer comes first: ICW1 forgets the edge that programming it makes.
  */
 const chipSetUp: readonly (readonly [number, number])[] = [
   [0x43, 0x34], [0x40, 0], [0x40, 0], [0x43, 0x54], [0x41, 0x12], [0x43, 0xb6], [0x42, 0], [0x42, 0], [0x61, 0],
   [0x20, 0x11], [0xa0, 0x11], [0x21, 0x08], [0xa1, 0x70], [0x21, 0x04], [0xa1, 0x02], [0x21, 0x01], [0xa1, 0x01], [0x21, 0xb8], [0xa1, 0xff],
   [0x0d, 0], [0xda, 0], [0xd6, 0xc0], [0xd4, 0],
-  [0x3fb, 0x83], [0x3f8, 1], [0x3f9, 0], [0x3fb, 0x03], [0x3fc, 0x03],
 ];
 
 /** Boot devices by their code in CMOS; without a number it is the CD drive. */
@@ -39,6 +37,8 @@ const bootDevices: Readonly<Record<number, { readonly name: string; readonly num
 };
 /** Below are the interrupt vectors and the BIOS data area. */
 const BOOT_LOWEST = 0x600;
+
+const serialBases = [0x3f8, 0x2f8, 0x3e8, 0x2e8];
 
 /** AH of the PCI functions of INT 1Ah. */
 const PCI_BIOS = 0xb1;
@@ -129,12 +129,13 @@ export class Bios {
     memory.write16(BDA.warmBoot, warmBoot);
     memory.writeBytes(EBDA, new Uint8Array(EBDA_BYTES));
     memory.write8(EBDA, EBDA_BYTES >> 10);
-    memory.write16(BDA.comPorts, 0x3f8);
+    const serial = this.setUpSerialPorts();
+    serial.forEach((base, n) => memory.write16(BDA.comPorts + 2 * n, base));
     memory.write16(BDA.ebdaSegment, EBDA >> 4);
     memory.write16(BDA.memoryKiB, CONVENTIONAL_END >> 10);
     const floppy = host.drives.has(0) ? 1 : 0;
-    // Equipment: diskette drive, coprocessor, 80×25 colour, one serial port.
-    memory.write16(BDA.equipment, floppy | 0x02 | 0x20 | 1 << 9);
+    // Equipment: diskette drive, coprocessor, 80×25 colour, serial ports.
+    memory.write16(BDA.equipment, floppy | 0x02 | 0x20 | serial.length << 9);
     memory.write8(BDA.diskCount, this.drives.hardDisks);
     memory.writeBytes(BDA.lptTimeouts, Uint8Array.of(0x14, 0x14, 0x14, 0x14, 1, 1, 1, 1));
     this.keys.initialize();
@@ -142,6 +143,17 @@ export class Bios {
     this.diskTable();
     this.video.setMode(3);
     this.reported.clear();
+  }
+
+  /** The ports that are there (their scratch register keeps a byte), at 115,200 bits a second, 8N1: most programs write to them without programming them first. */
+  private setUpSerialPorts(): number[] {
+    const { host } = this;
+    return serialBases.filter((base) => {
+      host.writePort(base + 7, 0x5a);
+      if (host.readPort(base + 7) !== 0x5a) return false;
+      for (const [register, value] of [[3, 0x83], [0, 1], [1, 0], [3, 0x03], [4, 0x03], [7, 0]]) host.writePort(base + register, value);
+      return true;
+    });
   }
 
   /** A restart may find the keyboard controller in any state. */
