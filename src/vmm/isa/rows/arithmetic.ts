@@ -240,9 +240,9 @@ export const arithmetic: readonly InstructionSpec[] = [
       const accumulator = b.register(0, b.width);
       const result = b.let(b.truncate(b.op('sub', accumulator, destination), b.width));
       b.flagsSub(accumulator, destination, result, b.width);
-      // The destination is written in either case: the bus cycle is always a read-modify-write.
       b.if(b.isZero(result), () => b.write(0, source), () => {
-        b.write(0, destination);
+        // Memory is written in either case: the bus cycle is always a read-modify-write. A register is left alone, its upper half too.
+        if (b.isMemory(0)) b.write(0, destination);
         b.setRegister(0, b.width, destination);
       });
     },

@@ -7,6 +7,8 @@ export const notComparable: readonly { readonly mnemonics: readonly string[]; re
   { mnemonics: ['rdtsc'], why: 'reads the time' },
   { mnemonics: ['cpuid'], why: 'names the processor' },
   { mnemonics: ['rdpmc'], why: 'depends on CR4.PCE and on counters' },
+  { mnemonics: ['syscall', 'sysret', 'rdtscp', 'invpcid'], why: 'belong to the operating system, or read the time' },
+  { mnemonics: ['popcnt', 'movbe', 'movnti', 'lfence', 'mfence', 'sfence', 'clflush', 'prefetchw'], why: 'joined the table after the data was recorded' },
   { mnemonics: ['sysenter', 'sysexit'], why: 'are other instructions when the operating system runs in long mode' },
   { mnemonics: ['sgdt', 'sidt', 'sldt', 'str', 'smsw'], why: 'read the operating system\'s tables, or fault, or are emulated (CR4.UMIP)' },
 ];
@@ -16,6 +18,8 @@ const reasons = new Map(notComparable.flatMap(({ mnemonics, why }) => mnemonics.
 const usesX87 = ({ mnemonic, semantics }: InstructionSpec): boolean => x87Rows.some((row) => row.semantics === semantics && row.mnemonic === mnemonic);
 
 const vectors: ReadonlySet<InstructionSpec> = new Set(vectorRows);
+/** Parsed as the table does: what 16- and 32-bit code cannot say. */
+const only64 = (instruction: InstructionSpec): boolean => instruction.encodings.every((text) => /\b(o64|a64|only64)\b/.test(text));
 
 export const skipReason = (instruction: InstructionSpec): string | undefined =>
-  reasons.get(instruction.mnemonic) ?? (usesX87(instruction) ? 'x87' : vectors.has(instruction) ? 'vectors' : undefined);
+  reasons.get(instruction.mnemonic) ?? (usesX87(instruction) ? 'x87' : vectors.has(instruction) ? 'vectors' : only64(instruction) ? '64-bit code' : undefined);
