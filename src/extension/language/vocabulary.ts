@@ -1,5 +1,5 @@
 /** The words of NASM-syntax assembly besides mnemonics, with one line about each: the rows behind grammar, completion and hovers. */
-import { registers } from '../../vmm/asm/registers';
+import { registers, type Register } from '../../vmm/asm/registers';
 
 export interface Word {
   readonly name: string;
@@ -71,7 +71,8 @@ export const prefixes: readonly Word[] = [
   { name: 'rep', help: 'Repeats a string instruction rCX times.' }, { name: 'repe', help: 'Repeats while equal (ZF=1), at most rCX times.' }, { name: 'repz', help: 'The same as repe.' },
   { name: 'repne', help: 'Repeats while not equal (ZF=0), at most rCX times.' }, { name: 'repnz', help: 'The same as repne.' },
   { name: 'lock', help: 'Makes a read-modify-write of memory atomic.' },
-  { name: 'o16', help: 'Operand size of 16 bits.' }, { name: 'o32', help: 'Operand size of 32 bits.' }, { name: 'a16', help: 'Address size of 16 bits.' }, { name: 'a32', help: 'Address size of 32 bits.' },
+  { name: 'o16', help: 'Operand size of 16 bits.' }, { name: 'o32', help: 'Operand size of 32 bits.' }, { name: 'o64', help: 'Operand size of 64 bits.' },
+  { name: 'a16', help: 'Address size of 16 bits.' }, { name: 'a32', help: 'Address size of 32 bits.' }, { name: 'a64', help: 'Address size of 64 bits.' },
 ];
 
 /** Names of registers that the assembler takes, and those of later processors so that the grammar does not show them as labels. */
@@ -100,9 +101,19 @@ export function registerHelp(name: string): string | undefined {
   if (register.kind === 'x87') return `x87 stack register ${register.number}${register.number === 0 ? ': the top of the stack' : ''}`;
   if (register.kind === 'mmx') return `MMX register ${register.number}: the significand of an x87 register`;
   if (register.kind === 'xmm') return `SSE register ${register.number}`;
+  if (register.only64) return titleOf64(register);
   const stem = lower.replace(/^e(?=..$)/, '');
   const title = registerTitles[stem] ?? registerTitles[stem[0]];
   const part = { 8: lower.endsWith('h') ? 'bits 8–15 of' : 'low byte of', 16: 'low half of', 32: '' }[register.size as 8 | 16 | 32];
   const whole = register.size === 8 ? `E${stem[0].toUpperCase()}X` : `E${stem.toUpperCase()}`;
   return part ? `${part[0].toUpperCase()}${part.slice(1)} ${whole} (${title})` : `General register: ${title}`;
+}
+
+/** Registers of 64-bit code: RAX to R15, their parts, and the low bytes that need a REX prefix. */
+function titleOf64({ number, size }: Register): string {
+  const stem = ['a', 'c', 'd', 'b', 'sp', 'bp', 'si', 'di'][number];
+  const whole = number < 8 ? `R${number < 4 ? `${stem.toUpperCase()}X` : stem.toUpperCase()}` : `R${number}`;
+  const title = number < 8 ? registerTitles[stem] ?? registerTitles[`${stem}x`] ?? stem.toUpperCase() : `general register ${number}`;
+  const part = { 8: 'Low byte of', 16: 'Bits 0–15 of', 32: 'Low half of', 64: '' }[size as 8 | 16 | 32 | 64];
+  return part ? `${part} ${whole} (${title})` : `General register, 64 bits: ${title}`;
 }

@@ -41,7 +41,7 @@ describe('assembler: messages', () => {
     ['wants a number for org', 'org a\na:', /org needs a number, not an address/],
     ['sees overlapping sections', 'section .text\ntimes 20 nop\nsection b start=10\nnop', /sections .text and b overlap at 0xa/],
     ['needs an ELF output for extern', 'extern x', /a flat binary has no symbols of other files/],
-    ['rejects 64-bit code', 'bits 64', /64-bit code is not assembled/],
+    ['refuses 64-bit registers elsewhere', 'mov rax, 5', /register rax exists only in 64-bit code|mov: /],
     ['points at the operand left over', 'mov ax, 5 6', /1:11-12: error: `6` is left over/],
   ];
   for (const [name, text, expected] of cases) it(name, () => onlyError(text, expected));

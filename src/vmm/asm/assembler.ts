@@ -39,7 +39,7 @@ export interface LineEntry {
   readonly call?: LineOrigin;
   readonly kind: 'code' | 'data';
   /** Code size in force, for disassembly. */
-  readonly bits: 16 | 32;
+  readonly bits: 16 | 32 | 64;
 }
 
 export interface AssembledSymbol {

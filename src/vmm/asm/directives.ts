@@ -23,9 +23,16 @@ function wordOf(rest: readonly Token[], span: Span, what: string): Token {
 
 function setBits({ pass, rest, span }: DirectiveCall): void {
   const value = rest[0]?.kind === 'number' ? Number(rest[0].value) : 0;
-  if (value === 64) throw new Problem('64-bit code is not assembled by the built-in assembler: choose `nasm` in the settings', rest[0]);
-  if (value !== 16 && value !== 32) throw new Problem('bits is followed by 16 or 32', rest[0] ?? span);
+  if (value !== 16 && value !== 32 && value !== 64) throw new Problem('bits is followed by 16, 32 or 64', rest[0] ?? span);
   pass.bits = value;
+}
+
+/** `default rel`: addresses without registers count from the next instruction. */
+function setDefault({ pass, rest }: DirectiveCall): void {
+  for (const token of rest) {
+    const word = token.text.toLowerCase();
+    if (word === 'rel' || word === 'abs') pass.relative = word === 'rel';
+  }
 }
 
 function section({ pass, rest, span }: DirectiveCall): void {
@@ -49,7 +56,7 @@ function section({ pass, rest, span }: DirectiveCall): void {
     code: () => { attributes.exec = true; },
     data: () => { attributes.write = true; },
     bss: () => { attributes.nobits = true; },
-    public: () => undefined, private: () => undefined, use16: () => { pass.bits = 16; }, use32: () => { pass.bits = 32; },
+    public: () => undefined, private: () => undefined, use16: () => { pass.bits = 16; }, use32: () => { pass.bits = 32; }, use64: () => { pass.bits = 64; },
   };
   while (!cursor.end) {
     const word = cursor.word;
@@ -263,12 +270,12 @@ export const directives: Readonly<Record<string, (call: DirectiveCall) => void>>
   bits: setBits,
   use16: ({ pass }) => { pass.bits = 16; },
   use32: ({ pass }) => { pass.bits = 32; },
-  use64: ({ span }) => { throw new Problem('64-bit code is not assembled by the built-in assembler: choose `nasm` in the settings', span); },
+  use64: ({ pass }) => { pass.bits = 64; },
   org, section, segment: section, absolute,
   align: (call) => align(call, false),
   alignb: (call) => align(call, true),
   sectalign: accepted,
   struc, endstruc, istruc, at, iend,
   global, static: accepted, extern, required: extern, common,
-  cpu: accepted, default: accepted, warning: accepted, debug: accepted, list: accepted, float: accepted,
+  cpu: accepted, default: setDefault, warning: accepted, debug: accepted, list: accepted, float: accepted,
 };

@@ -5,6 +5,9 @@
 import type { Encoding, InstructionTable, OperandCode } from '../isa/types';
 import { effectiveAddress, type EffectiveAddress } from './address';
 import { Problem, type Span } from './diagnostics';
+import {
+  bitsOf, dependsOnOperandSize, immediateBytes, operandSizes, prefixBytes, readPrefixes, sameSize, segmentNames, sizing, tellsSize, defaultSize, type CodeSize, type Prefixes, type Sizing,
+} from './encoder-sizes';
 import { baseOf, evaluate, type Environment, type Node, type Value } from './expression';
 import { registers } from './registers';
 import { overflows } from './sections';
@@ -34,7 +37,9 @@ export interface EncodeRequest {
   readonly prefixes: readonly string[];
   readonly operands: readonly Operand[];
   readonly span: Span;
-  readonly bits: 16 | 32;
+  readonly bits: CodeSize;
+  /** Addresses without registers count from the next instruction (`default rel`). */
+  readonly relative: boolean;
   readonly environment: Environment;
   /** Base of the current section and position in it, for the reach of short jumps. */
   readonly base: number;
@@ -43,21 +48,22 @@ export interface EncodeRequest {
   readonly longJumps: boolean;
 }
 
-type Evaluated =
+export type Evaluated =
   | { readonly kind: 'register'; readonly operand: Operand & { kind: 'register' } }
   | { readonly kind: 'immediate'; readonly operand: Operand & { kind: 'immediate' }; readonly value: Value }
   | { readonly kind: 'far'; readonly operand: Operand & { kind: 'far' }; readonly selector: Value; readonly offset: Value }
   | { readonly kind: 'memory'; readonly operand: Operand & { kind: 'memory' }; readonly address: EffectiveAddress };
 
-const segmentPrefixes = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
-const segmentNames = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
-const repeatPrefixes: Record<string, number> = { rep: 0xf3, repe: 0xf3, repz: 0xf3, repne: 0xf2, repnz: 0xf2 };
 const accumulators: Partial<Record<OperandCode, string>> = { AL: 'al', AH: 'ah', AX: 'ax', CL: 'cl', DX: 'dx' };
-const counterJumps = new Set(['loop', 'loope', 'loopz', 'loopne', 'loopnz', 'jcxz', 'jecxz']);
+const counterJumps = new Set(['loop', 'loope', 'loopz', 'loopne', 'loopnz', 'jcxz', 'jecxz', 'jrcxz']);
 /** Instructions that NASM takes with the operands in either order. */
 const commutative = new Set(['xchg', 'test']);
 /** Word operands of these may be named by their 32-bit register: only the low half counts. */
 const wideSources = new Set(['lar', 'lsl', 'mov']);
+/** Memory that one row in every size of the other operand has in one size. */
+/** Take `dword 5` beside 64-bit operands. */
+const dwordImmediates = new Set(['push', 'imul', 'mov']);
+const narrowSources = new Set(['movsxd']);
 /** The size of the source shows in no register; `movzx ax, [x]` can only be meant for a byte. */
 const extensions = new Set(['movzx', 'movsx']);
 /** The count's size says nothing about the operand's. */
@@ -70,8 +76,9 @@ const floatingMemory = /^M[wdqt]$/;
 
 interface Candidate {
   readonly encoding: Encoding;
-  readonly operandSize: 16 | 32;
+  readonly operandSize: CodeSize;
   readonly operands: readonly Evaluated[];
+  readonly form: Form;
   readonly length: number;
   readonly rank: number;
   /** Nothing in the source tells the size that an unsized memory operand has under this row. */
@@ -84,13 +91,15 @@ export class Encoder {
   encode(request: EncodeRequest): Encoded {
     const written = readPrefixes(request);
     const prefixes = this.table.byMnemonic.get(request.mnemonic)?.[0].instruction.waiting === request.mnemonic ? { ...written, wait: true } : written;
-    if (!request.mnemonic) return { bytes: prefixBytes(prefixes, request.bits, undefined, undefined), fields: [], encoding: undefined, warnings: [] };
-    const rows = (this.table.byMnemonic.get(request.mnemonic) ?? []).filter((row) => row.assemble && !row.only64 && row.operandSize !== 64 && row.addressSize !== 64);
+    if (!request.mnemonic) return { bytes: prefixBytes(prefixes, request.bits, (prefixes.operandSize ?? request.bits) !== request.bits, undefined), fields: [], encoding: undefined, warnings: [] };
+    const rows = (this.table.byMnemonic.get(request.mnemonic) ?? []).filter((row) => row.assemble && existsIn(row, request.bits));
     const given = this.evaluated(request, prefixes);
     const operands = given.operands;
     const candidates: Candidate[] = [];
     const orders: (readonly Evaluated[])[] = [operands];
     if (commutative.has(request.mnemonic) && operands.length === 2) orders.push([operands[1], operands[0]]);
+    const narrowed = narrowMove(request, operands);
+    if (narrowed) orders.push(narrowed);
     orders.forEach((order, orderIndex) => {
       rows.forEach((row, rowIndex) => {
         for (const size of operandSizes(row, request.bits)) {
@@ -110,13 +119,14 @@ export class Encoder {
     return this.emit(best, request, prefixes, given.addressSize);
   }
 
-  private evaluated(request: EncodeRequest, prefixes: Prefixes): { operands: readonly Evaluated[]; addressSize: 16 | 32 | undefined } {
+  private evaluated(request: EncodeRequest, prefixes: Prefixes): { operands: readonly Evaluated[]; addressSize: CodeSize | undefined } {
     let source = request.operands;
     let addressSize = prefixes.addressSize;
     if (counterJumps.has(request.mnemonic) && source.length === 2 && source[1].kind === 'register') {
       const { name } = registers[source[1].index];
-      if (name !== 'cx' && name !== 'ecx') throw new Problem(`${request.mnemonic} counts in cx or ecx, not in ${name}`, source[1]);
-      addressSize = name === 'cx' ? 16 : 32;
+      const counters: Partial<Record<string, CodeSize>> = request.bits === 64 ? { ecx: 32, rcx: 64 } : { cx: 16, ecx: 32 };
+      addressSize = counters[name];
+      if (!addressSize) throw new Problem(`${request.mnemonic} counts in ${Object.keys(counters).join(' or ')}, not in ${name}`, source[1]);
       source = source.slice(0, 1);
     }
     // imul eax, 5 is imul eax, eax, 5; aam is aam 10.
@@ -133,7 +143,7 @@ export class Encoder {
           if (prefixes.segment !== undefined && operand.segment !== undefined && prefixes.segment !== operand.segment) {
             throw new Problem(`${segmentNames[prefixes.segment]} stands before the instruction and ${segmentNames[operand.segment]} in its operand`, operand);
           }
-          return { kind: 'memory', operand, address: effectiveAddress(operand, evaluate(operand.node, request.environment), request.bits, prefixes.addressSize) };
+          return { kind: 'memory', operand, address: effectiveAddress(operand, evaluate(operand.node, request.environment), request.bits, prefixes.addressSize, request.relative) };
         }
       }
     });
@@ -141,61 +151,63 @@ export class Encoder {
   }
 
   private match(
-    row: Encoding, rowIndex: number, size: 16 | 32, operands: readonly Evaluated[], orderIndex: number, request: EncodeRequest, prefixes: Prefixes, addressSize: 16 | 32 | undefined,
+    row: Encoding, rowIndex: number, size: CodeSize, operands: readonly Evaluated[], orderIndex: number, request: EncodeRequest, prefixes: Prefixes, addressSize: CodeSize | undefined,
   ): Candidate | undefined {
     if (row.operands.length !== operands.length) return undefined;
-    const sized = dependsOnOperandSize(row);
+    const sized = dependsOnOperandSize(row, request.bits);
     if (sized && row.operandSize === undefined && !operands.some((operand, i) => tellsSize(row.operands[i], operand))
-      && size !== (prefixes.operandSize ?? request.bits)) return undefined;
+      && size !== (prefixes.operandSize ?? defaultSize(row, request.bits))) return undefined;
     let guessed = false;
     for (const [i, operand] of operands.entries()) {
       const code = row.operands[i];
       if (!this.accepts(code, size, operand, request)) return undefined;
       if (operand.kind === 'memory' && operand.operand.size === undefined) guessed ||= this.guesses(row, i, size, operands, request);
     }
-    if (withoutSyntax(row, size)) return undefined;
+    if (withoutSyntax(row, size, operands, request.bits)) return undefined;
+    const form = formOf(row, size, operands, request.bits, prefixes);
+    if (!form) return undefined;
     if (row.mod === 'reg' && operands.some((operand, i) => operand.kind === 'memory' && /^[EMWQ]/.test(row.operands[i]))) return undefined;
-    const length = this.length(row, size, operands, request, prefixes, addressSize);
+    const length = this.length(row, size, operands, form, request, addressSize);
     // NASM prefers the sign-extended byte to the accumulator's form; xchg of two registers names the first one in modrm.reg.
     const swapped = request.mnemonic === 'xchg' && row.operands[0].startsWith('E') && operands.every((operand) => operand.kind === 'register');
     const rank = rowIndex * 2 + (swapped ? 1 - orderIndex : orderIndex) - (row.operands.includes('Ibs') ? 1000 : 0);
-    return { encoding: row, operandSize: size, operands, length, rank, guessed };
+    return { encoding: row, operandSize: size, operands, form, length, rank, guessed };
   }
 
   /** True when nothing tells the size that unsized memory has under this row, and another row or prefix could give it another one. */
-  private guesses(row: Encoding, position: number, size: 16 | 32, operands: readonly Evaluated[], request: EncodeRequest): boolean {
+  private guesses(row: Encoding, position: number, size: CodeSize, operands: readonly Evaluated[], request: EncodeRequest): boolean {
     const code = row.operands[position];
     if (extensions.has(request.mnemonic)) return size !== 16;
     if (floatingMemory.test(code)) return this.table.byMnemonic.get(request.mnemonic)!.some((other) => other.operands[position] !== code && floatingMemory.test(other.operands[position]));
     // A vector register beside it, and the mnemonic, leave no choice.
     if (row.operands.some((other) => /^[VPUN]/.test(other))) return false;
-    if (!/^E[bvdy]$/.test(code) || defaultSized.has(request.mnemonic)) return false;
+    if (!/^E[bvdy]$/.test(code) || defaultSized.has(request.mnemonic) || narrowSources.has(request.mnemonic)) return false;
     const rows = this.table.byMnemonic.get(request.mnemonic) ?? [];
     if (code === 'Eb' && rows.every((other) => other.operands[position] === 'Eb')) return false;
     return !operands.some((other, n) => n !== position && !(shifts.has(request.mnemonic) && other.kind === 'immediate') && sameSize(code, row.operands[n], other));
   }
 
-  private accepts(code: OperandCode, size: 16 | 32, operand: Evaluated, request: EncodeRequest): boolean {
-    const wanted = bitsOf(code, size);
+  private accepts(code: OperandCode, size: CodeSize, operand: Evaluated, request: EncodeRequest): boolean {
+    const wanted = bitsOf(code, size, request.bits);
     const given = operand.operand.size;
     switch (operand.kind) {
       case 'register': {
         const register = registers[operand.operand.index];
-        const fixed = accumulators[code] ?? (code === 'eAX' || code === 'rAX' ? (size === 16 ? 'ax' : 'eax') : undefined);
+        const fixed = accumulators[code] ?? (code === 'eAX' || code === 'rAX' ? ({ 16: 'ax', 32: 'eax', 64: 'rax' } as const)[wanted as CodeSize] : undefined);
         if (fixed) return register.name === fixed;
         if (/^[ECSFDG]S$/.test(code)) return register.name === code.toLowerCase();
         if (given !== undefined && given !== register.size) return false;
         if (code === 'XMM0') return register.name === 'xmm0';
         if (code === 'ST0' || code === 'STi') return code === 'STi' ? register.kind === 'x87' : register.name === 'st0';
         switch (code[0]) {
-          case 'C': return register.kind === 'control';
+          case 'C': return register.kind === 'control' && (!register.only64 || request.bits === 64);
           case 'D': return register.kind === 'debug';
           case 'S': return register.kind === 'segment';
-          case 'V': case 'W': case 'U': return register.kind === 'xmm';
+          case 'V': case 'W': case 'U': return register.kind === 'xmm' && (!register.only64 || request.bits === 64);
           case 'P': case 'Q': case 'N': return register.kind === 'mmx';
           case 'E': case 'G': case 'R': case 'Z': {
-            if (register.kind !== 'r8' && register.kind !== 'r16' && register.kind !== 'r32') return false;
-            return register.size === wanted || (code === 'Ew' && register.size === 32 && wideSources.has(request.mnemonic))
+            if (!/^r\d/.test(register.kind) || (register.only64 && request.bits !== 64)) return false;
+            return register.size === wanted || (code === 'Ew' && (register.size === 32 || register.size === 64) && wideSources.has(request.mnemonic))
               || (code === 'Ed' && register.size === 16 && request.mnemonic === 'pinsrw');
           }
           default: return false;
@@ -204,11 +216,12 @@ export class Encoder {
       case 'immediate': return this.acceptsImmediate(code, size, operand, request);
       case 'far': return code === 'Ap' && (given === undefined || given === size);
       case 'memory': {
-        if (code === 'Ob' || code === 'Ov') return operand.address.direct && (given === undefined || given === wanted) && operand.operand.displacementSize !== 8;
+        if (code === 'Ob' || code === 'Ov') return operand.address.direct && (request.bits !== 64 || operand.operand.displacementSize === 64) && (given === undefined || given === wanted) && operand.operand.displacementSize !== 8;
+        if (operand.operand.displacementSize === 64) return false;
         if (!/^(?:E[bwdqvy]|M[bwdqtpsavyx]?|[WQ][wdqx])$/.test(code)) return false;
         if (code === 'Mp') {
           const far = operand.operand.distance === 'far';
-          if (defaultSized.has(request.mnemonic)) return far && (given === undefined || given === size);
+          if (defaultSized.has(request.mnemonic)) return far && (given === undefined ? request.bits !== 64 || size === 64 : given === size);
           return operand.operand.distance === undefined && given === undefined;
         }
         if (operand.operand.distance === 'far' || operand.operand.distance === 'short') return false;
@@ -219,7 +232,7 @@ export class Encoder {
     }
   }
 
-  private acceptsImmediate(code: OperandCode, size: 16 | 32, operand: Evaluated & { kind: 'immediate' }, request: EncodeRequest): boolean {
+  private acceptsImmediate(code: OperandCode, size: CodeSize, operand: Evaluated & { kind: 'immediate' }, request: EncodeRequest): boolean {
     const { strict, distance, size: given } = operand.operand;
     const known = !operand.value.terms && !operand.value.unknown;
     switch (code) {
@@ -227,13 +240,18 @@ export class Encoder {
       case '3': return known && operand.value.number === 3n;
       case 'Ib': return given === undefined || given === 8;
       case 'Iw': return given === undefined || given === 16;
-      case 'Iz': case 'Iv': return given === undefined || given === size;
+      case 'Iz':
+        // What does not fit into 32 bits with a sign needs another form, where there is one.
+        if (size === 64 && request.mnemonic === 'mov' && request.operands[0].kind === 'register'
+          && (!(known && fitsSigned32(operand.value.number)) || (strict && given !== 32))) return false;
+        return given === undefined || given === size || (size === 64 && given === 32 && dwordImmediates.has(request.mnemonic));
+      case 'Iv': return given === undefined || given === size;
       case 'Ibs': {
         if (given === 8) return true;
-        if (given !== undefined && given !== size) return false;
+        if (given !== undefined && given !== size && !(size === 64 && given === 32 && request.mnemonic === 'push')) return false;
         if (strict) return false;
         if (!known) return false;
-        const number = BigInt.asIntN(size, operand.value.number);
+        const number = BigInt.asIntN(Math.min(size, 32), operand.value.number);
         return number >= -128n && number <= 127n;
       }
       case 'Jb': {
@@ -252,9 +270,10 @@ export class Encoder {
     }
   }
 
-  private length(row: Encoding, size: 16 | 32, operands: readonly Evaluated[], request: EncodeRequest, prefixes: Prefixes, addressSize: 16 | 32 | undefined): number {
+  private length(row: Encoding, size: CodeSize, operands: readonly Evaluated[], form: Form, request: EncodeRequest, addressSize: CodeSize | undefined): number {
     let length = (row.map === 0 ? 1 : row.map === 1 ? 2 : 3) + (row.mandatoryPrefix ? 1 : 0) + (row.modrmByte !== undefined ? 1 : 0);
-    if (effectiveOperandSize(row, size, request.bits, prefixes) !== request.bits) length += 1;
+    if (form.sizing.prefix) length += 1;
+    if (form.rex) length += 1;
     const memory = operands.find((operand) => operand.kind === 'memory');
     const direct = row.operands.some((code) => code[0] === 'O');
     if ((memory?.address.size ?? row.addressSize ?? addressSize ?? request.bits) !== request.bits) length += 1;
@@ -264,8 +283,8 @@ export class Encoder {
     return length;
   }
 
-  private emit(candidate: Candidate, request: EncodeRequest, prefixes: Prefixes, addressSize: 16 | 32 | undefined): Encoded {
-    const { encoding: row, operandSize: size, operands } = candidate;
+  private emit(candidate: Candidate, request: EncodeRequest, prefixes: Prefixes, addressSize: CodeSize | undefined): Encoded {
+    const { encoding: row, operandSize: size, operands, form } = candidate;
     const memory = operands.find((operand) => operand.kind === 'memory');
     const warnings: string[] = [];
     const memoryFirst = operands[0]?.kind === 'memory' || (request.mnemonic === 'xchg' && memory !== undefined);
@@ -276,7 +295,7 @@ export class Encoder {
     const address = memory?.address.size ?? row.addressSize ?? addressSize;
     const bytes = prefixBytes(
       memory?.operand.segment === undefined ? prefixes : { ...prefixes, segment: memory.operand.segment },
-      request.bits, effectiveOperandSize(row, size, request.bits, prefixes), address,
+      request.bits, form.sizing.prefix, address,
     );
     const fields: Field[] = [];
     const field = (width: Field['bytes'], value: Value, span: Span, options: { relative?: boolean; signed?: boolean } = {}) => {
@@ -284,31 +303,24 @@ export class Encoder {
       for (let i = 0; i < width; i += 1) bytes.push(0);
     };
     if (row.mandatoryPrefix) bytes.push(row.mandatoryPrefix);
+    if (form.rex) bytes.push(form.rex);
     if (row.map === 1) bytes.push(0x0f);
     else if (row.map === 2) bytes.push(0x0f, 0x38);
     else if (row.map === 3) bytes.push(0x0f, 0x3a);
-    let opcode = row.opcode;
-    let reg = typeof row.modrm === 'number' ? row.modrm : 0;
-    let rm = 0;
-    for (const [i, operand] of operands.entries()) {
-      if (operand.kind !== 'register') continue;
-      const { number } = registers[operand.operand.index];
-      const letter = row.operands[i][0];
-      if (letter === 'Z' && row.operands[i].length === 2) opcode |= number;
-      else if (row.operands[i].length > 1 && /^(?:[CDGS][bvwdyz]|[VP][xq])$/.test(row.operands[i])) reg = number;
-      else if ('ERWUQN'.includes(letter) || row.operands[i] === 'STi') rm = number;
-    }
-    bytes.push(opcode);
+    const { reg, rm } = form;
+    bytes.push(row.opcode | (form.opcodeRegister & 7));
     if (row.modrmByte !== undefined) bytes.push(row.modrmByte);
     const direct = row.operands.some((code) => code[0] === 'O');
-    if (memory && direct) field(memory.address.size === 16 ? 2 : 4, memory.address.displacement, memory.operand);
+    if (memory && direct) field((memory.address.size / 8) as 2 | 4 | 8, memory.address.displacement, memory.operand);
     else if (memory) {
       const [modrm, ...rest] = memory.address.bytes;
-      bytes.push(modrm | (reg << 3), ...rest);
+      bytes.push(modrm | ((reg & 7) << 3), ...rest);
       if (memory.address.displacementSize) {
-        field(memory.address.displacementSize, wrap(memory.address), memory.operand, { signed: memory.address.displacementSize === 1 });
+        field(memory.address.displacementSize, wrap(memory.address), memory.operand, {
+          signed: memory.address.displacementSize === 1 || request.bits === 64, relative: memory.address.relative,
+        });
       }
-    } else if (row.modrm !== 'none') bytes.push(0xc0 | (reg << 3) | rm);
+    } else if (row.modrm !== 'none') bytes.push(0xc0 | ((reg & 7) << 3) | (rm & 7));
     for (const [i, operand] of operands.entries()) {
       const code = row.operands[i];
       const width = immediateBytes(code, size);
@@ -317,9 +329,10 @@ export class Encoder {
         field(2, operand.selector, operand.operand);
       } else if (operand.kind === 'immediate' && width) {
         const short = code === 'Ibs' && !operand.value.terms;
-        if (short && operand.operand.size !== 8 && overflows(operand.value.number, size / 8, false)) warnings.push(`value ${operand.value.number} does not fit into ${size} bits: the upper bits are cut off`);
-        const number = short ? { ...operand.value, number: BigInt.asIntN(size, operand.value.number) } : operand.value;
-        field(width as 1 | 2 | 4, number, operand.operand, { relative: code[0] === 'J', signed: code === 'Ibs' || code === 'Jb' });
+        const wide = Math.min(size, 32);
+        if (short && operand.operand.size !== 8 && overflows(operand.value.number, wide / 8, size === 64)) warnings.push(`value ${operand.value.number} does not fit into ${wide} bits: the upper bits are cut off`);
+        const number = short ? { ...operand.value, number: BigInt.asIntN(wide, operand.value.number) } : operand.value;
+        field(width as 1 | 2 | 4 | 8, number, operand.operand, { relative: code[0] === 'J', signed: code === 'Ibs' || code === 'Jb' || (code === 'Iz' && size === 64) });
       }
     }
     return { bytes, fields, encoding: row, warnings };
@@ -328,7 +341,7 @@ export class Encoder {
   private mismatch(request: EncodeRequest, rows: readonly Encoding[], operands: readonly Evaluated[]): Problem {
     // Forms that share most with what was written come first.
     const likeness = (row: Encoding) => (row.operands.length === operands.length ? 1 : 0)
-      + operands.filter((operand, i) => row.operands[i] !== undefined && ([16, 32] as const).some((size) => this.accepts(row.operands[i], size, operand, request))).length * 2;
+      + operands.filter((operand, i) => row.operands[i] !== undefined && ([16, 32, 64] as const).some((size) => this.accepts(row.operands[i], size, operand, request))).length * 2;
     const forms = [...new Set([...rows].sort((a, b) => likeness(b) - likeness(a)).map((row) => row.operands.map(describeCode).join(', ') || 'no operands'))];
     const shown = forms.slice(0, 8).join(' | ') + (forms.length > 8 ? ' | …' : '');
     const sameCount = rows.some((row) => row.operands.length === operands.length);
@@ -348,9 +361,76 @@ function plainValue(node: Node, environment: Environment): Value {
   return value;
 }
 
-/** Forms that the processor decodes but that no one means: movzx from word to word, bswap of a word (its result is undefined). */
-function withoutSyntax(row: Encoding, size: 16 | 32): boolean {
+/** A row's place for each operand, once sizes are chosen. */
+interface Form {
+  readonly sizing: Sizing;
+  /** The REX prefix, or 0. */
+  readonly rex: number;
+  /** Register numbers 0–15. */
+  readonly reg: number;
+  readonly rm: number;
+  readonly opcodeRegister: number;
+}
+
+/** Undefined when AH, CH, DH or BH would need a REX prefix beside them. */
+function formOf(row: Encoding, size: CodeSize, operands: readonly Evaluated[], bits: CodeSize, prefixes: Prefixes): Form | undefined {
+  const select = sizing(row, size, bits, prefixes);
+  let reg = typeof row.modrm === 'number' ? row.modrm : 0;
+  let rm = 0;
+  let opcodeRegister = 0;
+  let rex = select.wide ? 0x48 : 0;
+  let forbidden = false;
+  for (const [i, operand] of operands.entries()) {
+    if (operand.kind === 'memory') {
+      if (operand.address.rex) rex |= 0x40 | operand.address.rex;
+      continue;
+    }
+    if (operand.kind !== 'register') continue;
+    const register = registers[operand.operand.index];
+    const { number } = register;
+    const code = row.operands[i];
+    const letter = code[0];
+    if (register.rex === 'never') forbidden = true;
+    if (register.rex === 'always') rex |= 0x40;
+    if (letter === 'Z' && code.length === 2) {
+      opcodeRegister = number;
+      if (number > 7) rex |= 0x41;
+    } else if (code.length > 1 && /^(?:[CDGS][bvwdyz]|[VP][xq])$/.test(code)) {
+      reg = number;
+      if (number > 7) rex |= 0x44;
+    } else if ('ERWUQN'.includes(letter) || code === 'STi') {
+      rm = number;
+      if (number > 7) rex |= 0x41;
+    }
+  }
+  return forbidden && rex ? undefined : { sizing: select, rex, reg, rm, opcodeRegister };
+}
+
+/** Whether a row can be met in code of a size. */
+function existsIn(row: Encoding, bits: CodeSize): boolean {
+  return bits === 64 ? !row.invalid64 && row.addressSize !== 16 : !row.only64 && row.operandSize !== 64 && row.addressSize !== 64;
+}
+
+const fitsSigned32 = (number: bigint): boolean => BigInt.asIntN(64, number) === BigInt.asIntN(32, number);
+
+/** mov rax, 5 is mov eax, 5, which is shorter: the upper half is cleared. */
+function narrowMove(request: EncodeRequest, operands: readonly Evaluated[]): readonly Evaluated[] | undefined {
+  const [to, from] = operands;
+  if (request.bits !== 64 || request.mnemonic !== 'mov' || operands.length !== 2 || to.kind !== 'register' || from.kind !== 'immediate') return undefined;
+  const register = registers[to.operand.index];
+  if (register.kind !== 'r64' || to.operand.size !== undefined || from.operand.strict || (from.operand.size ?? 64) !== 64 || from.value.terms || from.value.unknown) return undefined;
+  if (from.value.number < 0n || from.value.number > 0xffffffffn) return undefined;
+  const index = registers.findIndex(({ kind, number }) => kind === 'r32' && number === register.number);
+  return [{ kind: 'register', operand: { ...to.operand, index } }, { ...from, operand: { ...from.operand, size: undefined } }];
+}
+
+/**
+ * Forms that the processor decodes but that no one means: movzx from word to word, bswap of a word (its result is undefined); and the exchange
+ * of EAX with itself, which is NOP in 64-bit code.
+ */
+function withoutSyntax(row: Encoding, size: CodeSize, operands: readonly Evaluated[], bits: CodeSize): boolean {
   const { mnemonic } = row.instruction;
+  if (bits === 64 && mnemonic === 'xchg' && size === 32 && row.operands[0] === 'Zv' && operands.every((o) => o.kind === 'register' && registers[o.operand.index].name === 'eax')) return true;
   return size === 16 && ((extensions.has(mnemonic) && row.operands[1] === 'Ew') || mnemonic === 'bswap');
 }
 
@@ -364,112 +444,6 @@ function wrap(address: EffectiveAddress): Value {
   if (displacement.terms || address.displacementSize !== 1) return displacement;
   const number = BigInt.asIntN(address.size, displacement.number);
   return number >= -128n && number <= 127n ? { ...displacement, number } : displacement;
-}
-
-interface Prefixes {
-  readonly repeat: number | undefined;
-  readonly lock: boolean;
-  readonly segment: number | undefined;
-  readonly operandSize: 16 | 32 | undefined;
-  readonly addressSize: 16 | 32 | undefined;
-  readonly wait: boolean;
-}
-
-function readPrefixes(request: EncodeRequest): Prefixes {
-  const result = { repeat: undefined as number | undefined, lock: false, segment: undefined as number | undefined, operandSize: undefined as 16 | 32 | undefined, addressSize: undefined as 16 | 32 | undefined, wait: false };
-  for (const prefix of request.prefixes) {
-    if (prefix in repeatPrefixes) {
-      if (result.repeat !== undefined) throw new Problem('two repeat prefixes', request.span);
-      result.repeat = repeatPrefixes[prefix];
-    } else if (prefix === 'lock') result.lock = true;
-    else if (prefix === 'wait') result.wait = true;
-    else if (prefix === 'o16' || prefix === 'o32') {
-      if (result.operandSize !== undefined) throw new Problem('two operand-size prefixes', request.span);
-      result.operandSize = prefix === 'o16' ? 16 : 32;
-    } else if (prefix === 'a16' || prefix === 'a32') {
-      if (result.addressSize !== undefined) throw new Problem('two address-size prefixes', request.span);
-      result.addressSize = prefix === 'a16' ? 16 : 32;
-    }
-    else {
-      if (result.segment !== undefined) throw new Problem('two segment prefixes', request.span);
-      result.segment = segmentNames.indexOf(prefix);
-    }
-  }
-  return result;
-}
-
-/** In NASM's order. */
-function prefixBytes(prefixes: Prefixes, bits: 16 | 32, operandSize: number | undefined, addressSize: number | undefined): number[] {
-  const bytes: number[] = [];
-  if (prefixes.wait) bytes.push(0x9b);
-  if (prefixes.repeat !== undefined) bytes.push(prefixes.repeat);
-  if (prefixes.lock) bytes.push(0xf0);
-  if (prefixes.segment !== undefined) bytes.push(segmentPrefixes[prefixes.segment]);
-  if ((operandSize ?? prefixes.operandSize ?? bits) !== bits) bytes.push(0x66);
-  if ((addressSize ?? prefixes.addressSize ?? bits) !== bits) bytes.push(0x67);
-  return bytes;
-}
-
-function dependsOnOperandSize(row: Encoding): boolean {
-  return row.operandSize !== undefined || row.operands.some((code) => /^(?:[EGRZOIJXYM][vz]|Ap|Mp|Ma|eAX|rAX|Ibs)$/.test(code));
-}
-
-function operandSizes(row: Encoding, bits: 16 | 32): readonly (16 | 32)[] {
-  if (row.operandSize === 16 || row.operandSize === 32) return [row.operandSize];
-  return dependsOnOperandSize(row) ? (bits === 16 ? [16, 32] : [32, 16]) : [bits];
-}
-
-/** Size that the bytes must select by prefix. */
-function effectiveOperandSize(row: Encoding, size: 16 | 32, bits: 16 | 32, prefixes: Prefixes): 16 | 32 {
-  // `o32 movsw` becomes movsd, with a warning, as in NASM: the prefix is what the author wrote.
-  if (row.operandSize !== undefined) return prefixes.operandSize ?? size;
-  return dependsOnOperandSize(row) ? size : prefixes.operandSize ?? bits;
-}
-
-function bitsOf(code: OperandCode, size: 16 | 32): number | undefined {
-  switch (code) {
-    case 'AL': case 'AH': case 'CL': return 8;
-    case 'AX': case 'DX': return 16;
-    case 'eAX': case 'rAX': return size;
-    case 'M': case 'Ms': case 'Ma': case '1': case '3': return undefined;
-    case 'Mp': return size + 16;
-  }
-  switch (code[1]) {
-    case 'b': return code === 'Ibs' ? size : 8;
-    case 'w': return 16;
-    case 'd': return 32;
-    case 'q': return 64;
-    case 't': return 80;
-    case 'x': return 128;
-    case 'y': return 32;
-    case 'v': case 'z': return size;
-    default: return undefined;
-  }
-}
-
-/** True when the operand, as written, fixes the operand size of a row. */
-function tellsSize(code: OperandCode, operand: Evaluated): boolean {
-  if (!/^(?:[EGRZOIJM][vz]|Ap|Mp|eAX|rAX|Ibs)$/.test(code)) return false;
-  if (operand.kind === 'register') return true;
-  return operand.operand.size !== undefined && !(code === 'Ibs' && operand.operand.size === 8);
-}
-
-/** True when another operand, by its own size, tells the size of memory under `memoryCode`. */
-function sameSize(memoryCode: OperandCode, code: OperandCode, operand: Evaluated): boolean {
-  const family = (text: string) => (text === 'AL' ? 'b' : text === 'eAX' || text === 'rAX' || text[1] === 'z' ? 'v' : text === 'Ibs' ? 'v' : text[1]);
-  if (family(code) !== family(memoryCode)) return false;
-  if (operand.kind === 'register') return code !== 'CL';
-  return operand.kind === 'immediate' && operand.operand.size !== undefined && !(code === 'Ibs' && operand.operand.size === 8);
-}
-
-function immediateBytes(code: OperandCode, size: 16 | 32): number {
-  switch (code) {
-    case 'Ib': case 'Ibs': case 'Jb': return 1;
-    case 'Iw': return 2;
-    case 'Iz': case 'Iv': case 'Jz': return size / 8;
-    case 'Ap': return size / 8 + 2;
-    default: return 0;
-  }
 }
 
 const codeNames: Partial<Record<OperandCode, string>> = { Ap: 'selector:offset', M: 'mem', Ms: 'mem', Ma: 'mem', Mp: 'far mem', Mq: 'mem64', Mw: 'mem16', Md: 'mem32', Mb: 'mem8', Mx: 'mem128', Ey: 'r/m32', Gy: 'r32', Mt: 'mem80', ST0: 'st0', STi: 'st(i)', Sw: 'sreg', '1': '1', '3': '3' };

@@ -29,7 +29,9 @@ interface Structure {
 }
 
 export class Pass implements Environment {
-  bits: 16 | 32;
+  bits: 16 | 32 | 64;
+  /** `default rel` is in force. */
+  relative = false;
   readonly sections = new Map<string, Section>();
   section: Section;
   /** Position in an `absolute` segment, while one is open: labels are plain numbers there. */
@@ -178,7 +180,7 @@ export class Pass implements Environment {
   private instruction(body: Body & { kind: 'instruction' }, copies: number): void {
     for (let left = copies; left > 0;) {
       const encoded = this.encoder.encode({
-        mnemonic: body.mnemonic, prefixes: body.prefixes, operands: body.operands, span: body.span, bits: this.bits, environment: this,
+        mnemonic: body.mnemonic, prefixes: body.prefixes, operands: body.operands, span: body.span, bits: this.bits, relative: this.relative, environment: this,
         base: this.absolute === undefined ? this.section.id : 0, position: this.section.position, longJumps: this.options.longJumps,
       });
       for (const warning of encoded.warnings) this.warn(warning, body.span);

@@ -29,7 +29,7 @@ export interface EmittedLine {
   length: number;
   readonly origin: LineOrigin;
   readonly kind: 'code' | 'data';
-  readonly bits: 16 | 32;
+  readonly bits: 16 | 32 | 64;
 }
 
 /** Bytes that one pass may still emit. */
@@ -92,7 +92,7 @@ export class Section {
     this.fields.push(field);
   }
 
-  line(offset: number, length: number, origin: LineOrigin, kind: EmittedLine['kind'], bits: 16 | 32): void {
+  line(offset: number, length: number, origin: LineOrigin, kind: EmittedLine['kind'], bits: 16 | 32 | 64): void {
     if (!length) return;
     const last = this.lines[this.lines.length - 1];
     // Items of one data line are one entry.

@@ -16,7 +16,10 @@ export type Operand =
   | OperandBase & { readonly kind: 'register'; readonly index: number }
   | OperandBase & { readonly kind: 'immediate'; readonly node: Node }
   | OperandBase & { readonly kind: 'far'; readonly selector: Node; readonly offset: Node }
-  | OperandBase & { readonly kind: 'memory'; readonly node: Node; readonly segment: number | undefined; readonly displacementSize: 8 | 16 | 32 | undefined; readonly noSplit: boolean };
+  | OperandBase & { readonly kind: 'memory'; readonly node: Node; readonly segment: number | undefined; readonly displacementSize: 8 | 16 | 32 | 64 | undefined; readonly noSplit: boolean;
+    /** `rel` (true) or `abs` (false) is written. */
+    readonly relative: boolean | undefined;
+  };
 
 export type DataItem =
   | { readonly kind: 'string'; readonly bytes: Uint8Array }
@@ -48,7 +51,7 @@ const dataUnits: Record<string, number> = { db: 1, dw: 2, dd: 4, dq: 8, dt: 10 }
 const reserveUnits: Record<string, number> = { resb: 1, resw: 2, resd: 4, resq: 8, rest: 10 };
 const sizes: Record<string, OperandSize> = { byte: 8, word: 16, dword: 32, qword: 64, tword: 80, oword: 128 };
 const prefixNames: ReadonlySet<string> = new Set([
-  'rep', 'repe', 'repz', 'repne', 'repnz', 'lock', 'o16', 'o32', 'a16', 'a32', 'es', 'cs', 'ss', 'ds', 'fs', 'gs', 'wait',
+  'rep', 'repe', 'repz', 'repne', 'repnz', 'lock', 'o16', 'o32', 'o64', 'a16', 'a32', 'a64', 'es', 'cs', 'ss', 'ds', 'fs', 'gs', 'wait',
 ]);
 export const directiveNames: ReadonlySet<string> = new Set([
   'bits', 'use16', 'use32', 'use64', 'org', 'section', 'segment', 'absolute', 'global', 'extern', 'common', 'static', 'align', 'alignb', 'sectalign',
@@ -256,16 +259,17 @@ function parseOperand(cursor: Cursor): Operand {
 }
 
 function parseMemory(cursor: Cursor, base: () => OperandBase, outerSegment: number | undefined): Operand {
-  let displacementSize: 8 | 16 | 32 | undefined;
+  let displacementSize: 8 | 16 | 32 | 64 | undefined;
+  let relative: boolean | undefined;
   let noSplit = false;
   let segment = outerSegment;
   for (;;) {
     const word = cursor.word;
     const next = cursor.tokens[cursor.at + 1];
-    if (word === 'byte' || word === 'word' || word === 'dword') displacementSize = sizes[word] as 8 | 16 | 32;
+    if (word === 'byte' || word === 'word' || word === 'dword' || word === 'qword') displacementSize = sizes[word] as 8 | 16 | 32 | 64;
     else if (word === 'nosplit') noSplit = true;
-    else if (word === 'rel') throw new Problem('`rel` addressing exists only in 64-bit code', cursor.span());
-    else if (word !== 'abs') {
+    else if (word === 'rel' || word === 'abs') relative = word === 'rel';
+    else {
       const index = word === undefined ? undefined : registerIndex(word);
       if (index === undefined || next?.kind !== 'operator' || next.text !== ':') break;
       if (registers[index].kind !== 'segment') throw new Problem(`${word} is no segment register`, cursor.span());
@@ -278,5 +282,5 @@ function parseMemory(cursor: Cursor, base: () => OperandBase, outerSegment: numb
   if (cursor.is(']')) throw new Problem('no address between the brackets', cursor.span());
   const node = parseExpression(cursor);
   if (!cursor.accept(']')) throw new Problem('expected `]`', cursor.span());
-  return { kind: 'memory', node, segment, displacementSize, noSplit, ...base() };
+  return { kind: 'memory', node, segment, displacementSize, noSplit, relative, ...base() };
 }

@@ -88,10 +88,10 @@ export const dataRows: readonly InstructionSpec[] = [
     },
   },
   { mnemonic: 'movzx', title: 'Move with zero-extension', encodings: ['0F B6 /r : Gv Eb', '0F B7 /r : Gv Ew'], feature: '386', access: ['w', 'r'], semantics: extend(false) },
-  { mnemonic: 'movsx', title: 'Move with sign-extension', encodings: ['0F BE /r : Gv Eb', '0F BF /r : Gv Ew'], feature: '386', access: ['w', 'r'], semantics: extend(true) },
+  { mnemonic: 'movsx', title: 'Move with sign-extension', encodings: ['0F BE /r : Gv Eb', '0F BF /r : Gv Ew', '63 /r : Gv Ed ; o64 only64 syntax'], feature: '386', access: ['w', 'r'], semantics: extend(true) },
   {
     mnemonic: 'movsxd', title: 'Move doubleword with sign-extension', feature: 'x64', access: ['w', 'r'], semantics: extend(true),
-    encodings: ['63 /r : Gv Ew ; o16 only64', '63 /r : Gv Ed ; o32 only64', '63 /r : Gv Ed ; o64 only64'],
+    encodings: ['63 /r : Gv Ew ; o16 only64 asm-', '63 /r : Gv Ed ; o32 only64 asm-', '63 /r : Gv Ed ; o64 only64'],
   },
   { mnemonic: 'movnti', title: 'Move without caching', encodings: ['0F C3 /r : My Gy ; np'], feature: 'sse2', access: ['w', 'r'], semantics: move },
   { mnemonic: 'movbe', title: 'Move with the bytes reversed', encodings: ['0F 38 F0 /r : Gv Mv ; nrep', '0F 38 F1 /r : Mv Gv ; nrep'], feature: 'movbe', access: ['w', 'r'], semantics: moveReversed },
