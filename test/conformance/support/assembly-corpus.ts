@@ -62,19 +62,19 @@ function texts(code: OperandCode, size: Size, many: boolean, long: boolean): rea
     case 'Iz': case 'Iv': return long ? [...immediates, ...immediates64] : immediates;
     case 'Jb': case 'Jz': return targets;
     case 'Mp': return [...memory, ...few.flatMap((text) => [`far ${text}`, `word far ${text}`, `dword far ${text}`, `far dword ${text}`, ...(long ? [`far qword ${text}`] : [])])];
-    case 'M': case 'Ms': case 'Ma': case 'Mq': case 'Mw': case 'Mb': case 'Md': case 'Mv': case 'My': case 'Mx': return [...memory, ...few.map((text) => `${keyword[width]} ${text}`)];
+    case 'M': case 'Ms': case 'Ma': case 'Mq': case 'Mw': case 'Mb': case 'Md': case 'Mv': case 'My': return [...memory, ...few.map((text) => `${keyword[width]} ${text}`)];
     case 'Ob': case 'Ov': if (long) return ['[qword 0x1234]', '[qword 0x123456789abcdef0]', '[gs:qword 8]', '[0x1234]', `${keyword[width]} [qword 6]`];
       return ['[0x1234]', '[es:5]', '[dword 5]', '[word 5]', '[0x12345678]', `${keyword[width]} [6]`, '[byte 5]'];
     case 'Cd': return ['cr0', 'cr2', 'cr3', 'cr4', ...(long ? ['cr8'] : [])];
     case 'Dd': return ['dr0', 'dr3', 'dr6', 'dr7'];
-    case 'Mx': return [...memory, ...someAddresses.map((text) => `oword ${text}`)];
-    case 'Vx': case 'Ux': return vectors.map((n) => `xmm${n}`);
+    case 'Mx': return [...memory, ...few.map((text) => `oword ${text}`)];
+    case 'Vx': case 'Ux': return [...vectors, ...(long ? [8, 15] : [])].map((n) => `xmm${n}`);
     case 'Pq': case 'Nq': return vectors.map((n) => `mm${n}`);
     case 'XMM0': return ['xmm0', 'xmm1'];
     case 'Sw': return ['es', 'ss', 'ds', 'fs', 'gs'];
   }
   switch (code[0]) {
-    case 'W': case 'Q': return [...vectors.map((n) => `${code[0] === 'W' ? 'xmm' : 'mm'}${n}`), ...memory.map((text) => `${keyword[width]} ${text}`), ...few, 'eax'];
+    case 'W': case 'Q': return [...[...vectors, ...(long && code[0] === 'W' ? [9, 12] : [])].map((n) => `${code[0] === 'W' ? 'xmm' : 'mm'}${n}`), ...memory.map((text) => `${keyword[width]} ${text}`), ...few, 'eax'];
     case 'E': return [...registers[width], ...memory.map((text) => `${keyword[width]} ${text}`), ...few, ...(width === 16 ? ['eax'] : width === 32 ? ['ax'] : ['bx'])];
     case 'G': case 'R': case 'Z': return code === 'Rd' && long ? registers[64] : registers[width];
     default: return [];
