@@ -7,6 +7,7 @@ import { bindSymbols } from '../protocol/expression';
 import type { CounterDefinition, Events, RegisterSnapshot, Requests, RunState, StopReason } from '../protocol/messages';
 import { findRegister, linearEip } from '../protocol/registers';
 import { AdapterError } from './adapter-error';
+import { kernelSymbols } from './kernel-symbols';
 import type { SourceMap } from './source-map';
 
 /** How a run came to its end. */
@@ -94,6 +95,20 @@ export class Debuggee {
     const registers = await this.client.request('setRegister', { name, value });
     if (this.state !== 'running') this.snapshot = registers;
     return registers;
+  }
+
+  private searched: SourceMap | undefined;
+
+  /**
+   * Looks for the symbols that a Linux kernel keeps for itself, once for every stop in its half of the address space until they are there.
+   * Another source map (a restart) begins anew.
+   */
+  async findKernelSymbols(): Promise<void> {
+    const { sourceMap } = this;
+    if (this.searched === sourceMap) return;
+    const symbols = await kernelSymbols(this.client, await this.registers());
+    if (!symbols || this.sourceMap !== sourceMap) return;
+    this.searched = this.sourceMap = sourceMap.withSymbols(symbols);
   }
 
   /** An expression without symbols, for the worker. @throws ExpressionError */

@@ -11,6 +11,8 @@ export interface LaunchConfig {
   readonly stopOnEntry: boolean;
   readonly stopOnEnd: boolean;
   readonly kernelCommandLine: string | undefined;
+  readonly initrd: string | undefined;
+  readonly symbols: string | undefined;
   readonly modules: readonly string[];
   readonly fda: string | undefined;
   readonly hda: string | undefined;
@@ -42,12 +44,14 @@ export interface LaunchAttribute {
 }
 
 export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
-  program: { type: 'string', description: 'What the machine starts: an .asm file, a multiboot kernel (ELF), a disk image or a flat binary. What it is gets detected.' },
+  program: { type: 'string', description: 'What the machine starts: an .asm file, a Linux kernel (bzImage), a multiboot or PVH kernel (ELF), a disk image or a flat binary. What it is gets detected.' },
   memory: { type: 'integer', description: 'Guest memory in MiB.', default: 32, minimum: 1, maximum: 2048 },
   mmu: { type: 'string', description: 'How guest memory is virtualized.', default: 'shadow', enum: ['shadow'] },
   stopOnEntry: { type: 'boolean', description: 'Stop before the first instruction.', default: false },
   stopOnEnd: { type: 'boolean', description: 'Keep the machine for inspection when the guest has ended, until the session is stopped.', default: false },
-  kernelCommandLine: { type: 'string', description: 'Command line of a multiboot kernel.' },
+  kernelCommandLine: { type: 'string', description: 'Command line of a Linux or multiboot kernel.' },
+  initrd: { type: 'string', description: 'Initial ramdisk of a Linux kernel; a multiboot kernel gets it as its first module.' },
+  symbols: { type: 'string', description: 'Symbols of the kernel: a System.map, or an ELF file with symbols (vmlinux). Those of a running Linux kernel are also found without it.' },
   modules: { type: 'array', description: 'Files that a multiboot kernel gets as modules.', items: { type: 'string' }, default: [] },
   fda: { type: 'string', description: 'Floppy image in drive A.' },
   hda: { type: 'string', description: 'Image of the first hard disk.' },

@@ -11,7 +11,9 @@ import { assembleBuiltin } from './builtin-assembler';
 import type { LaunchConfig } from './launch-config';
 import type { AdapterServices, Assembly } from './services';
 import { emptySourceMap, SourceMap } from './source-map';
-import type { LineRow } from './source-map';
+import type { LineRow, SymbolRow } from './source-map';
+import { readSystemMap } from '../symbols/system-map';
+import { symbolRows } from './kernel-symbols';
 import { baseName } from './sources';
 
 export interface Program {
@@ -50,6 +52,7 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
     ...(config.kernelCommandLine !== undefined && { commandLine: config.kernelCommandLine }),
     ...(config.instructionsPerSecond !== undefined && { instructionsPerSecond: config.instructionsPerSecond }),
     ...(config.maxInstructions !== undefined && { maxInstructions: config.maxInstructions }),
+    ...(config.initrd !== undefined && { initrd: await file('initrd', config.initrd) }),
     ...(config.modules.length > 0 && { modules: await Promise.all(config.modules.map(async (path) => ({ name: path, bytes: await file('modules', path) }))) }),
     ...(config.fda !== undefined && { floppy: await file('fda', config.fda) }),
     ...(config.bios !== undefined && { bios: await file('bios', config.bios) }),
@@ -65,14 +68,23 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
   }
   const image = await file('program', config.program);
   if (image.length === 0) throw new AdapterError(`launch.json: "program": ${config.program} is empty`);
+  const symbols = config.symbols === undefined ? [] : symbolsOf(config.symbols, await file('symbols', config.symbols));
   if (isElf(image)) {
-    return { configuration: { ...rest, image, boot: 'multiboot' }, sourceMap: new SourceMap(besideProgram(readDwarfLines(image), config.program), readElfSymbols(image)), diagnostics: [] };
+    const sourceMap = new SourceMap(besideProgram(readDwarfLines(image), config.program), readElfSymbols(image));
+    return { configuration: { ...rest, image, boot: 'auto' }, sourceMap: sourceMap.withSymbols(symbols), diagnostics: [] };
   }
   const flat = config.loadAddress !== undefined;
   return {
     configuration: { ...rest, image, boot: flat ? 'flat' : 'auto', ...(flat && { loadAddress: config.loadAddress, entry: config.entry ?? config.loadAddress }) },
-    sourceMap: emptySourceMap, diagnostics: [],
+    sourceMap: emptySourceMap.withSymbols(symbols), diagnostics: [],
   };
+}
+
+/** A System.map or an ELF file. */
+function symbolsOf(path: string, bytes: Uint8Array): readonly SymbolRow[] {
+  const symbols = isElf(bytes) ? readElfSymbols(bytes) : symbolRows(readSystemMap(bytes) ?? []);
+  if (symbols.length > 0) return symbols;
+  throw new AdapterError(`launch.json: "symbols": ${path} has no symbols`, 'Name a System.map (address, type and name on each line) or an ELF file that is not stripped.');
 }
 
 async function assemble(config: LaunchConfig, services: AdapterServices): Promise<Assembly> {

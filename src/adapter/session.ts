@@ -90,6 +90,7 @@ export class RingsideDebugSession extends DebugSession {
     stackTrace: async (args: DebugProtocol.StackTraceArguments) => {
       const debuggee = this.halted();
       await debuggee.select(args.threadId - 1);
+      await debuggee.findKernelSymbols();
       return new StackWalker(debuggee).frames(args);
     },
     scopes: async (args: DebugProtocol.ScopesArguments) => {

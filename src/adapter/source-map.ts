@@ -36,7 +36,8 @@ export class SourceMap {
   private readonly byName = new Map<string, number>();
   private readonly symbols: readonly SymbolRow[];
 
-  constructor(rows: readonly LineRow[], symbols: readonly SymbolRow[]) {
+  constructor(private readonly allRows: readonly LineRow[], private readonly allSymbols: readonly SymbolRow[]) {
+    const rows = allRows, symbols = allSymbols;
     const sorted = [...rows].filter((row) => row.length > 0).sort((a, b) => a.linear - b.linear);
     this.rows = sorted.filter((row) => row.caller !== true);
     for (const row of sorted) {
@@ -49,6 +50,11 @@ export class SourceMap {
     }
     this.symbols = symbols.filter((symbol) => symbol.number !== true).sort((a, b) => a.linear - b.linear);
     for (const { name, linear } of symbols) if (!this.byName.has(name)) this.byName.set(name, linear);
+  }
+
+  /** The same lines, with more symbols. */
+  withSymbols(more: readonly SymbolRow[]): SourceMap {
+    return new SourceMap(this.allRows, [...this.allSymbols, ...more]);
   }
 
   get sources(): string[] {

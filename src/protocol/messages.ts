@@ -231,6 +231,34 @@ export type Screen = ScreenText | ScreenGraphics;
 
 export type AddressSpace = 'linear' | 'physical';
 
+/** Rights that the page tables grant. */
+export interface PageRights {
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly executable: boolean;
+  /** A page of more than 4 KiB. */
+  readonly large: boolean;
+}
+
+/** A walk of the guest's page tables, as a person follows it: nothing is set, nothing faults. Without paging there are no levels. */
+export interface Translation extends PageRights {
+  /** Undefined when the address is not mapped. */
+  readonly physical?: number;
+  /** Outermost first; the last one decided. */
+  readonly levels: readonly { readonly name: string; readonly address: number; readonly entry: bigint }[];
+  readonly accessed: boolean;
+  readonly dirty: boolean;
+  readonly problem?: 'not present' | 'reserved bits';
+}
+
+export interface MappedRange extends PageRights {
+  readonly first: number;
+  readonly last: number;
+  /** Guest-physical address of the first byte, and whether the rest follows it. */
+  readonly physical: number;
+  readonly contiguous: boolean;
+}
+
 /**
  * Requests: name → [arguments, result]. After `create` and `restart` the machine stands still until `continue`, `step` or `runTo`;
  * those three are answered at once, and a `stopped` or `ended` event tells how they went. An ended machine can still be inspected
@@ -260,6 +288,12 @@ export interface Requests {
   setRegister: [{ name: RegisterName; value: bigint }, RegisterSnapshot];
   /** Reads what is readable: `bytes` may be shorter than asked, then `unreadable` says how many bytes follow. */
   readMemory: [{ space: AddressSpace; address: number; count: number }, { bytes: Uint8Array; unreadable: number }];
+  /** Guest-physical addresses in RAM where the bytes stand, from an address on, at most so many. */
+  findBytes: [{ pattern: Uint8Array; from: number; most: number }, readonly number[]];
+  /** The guest's page tables for one linear address. */
+  translate: [{ linear: number }, Translation];
+  /** What the guest's page tables map from a linear address on; `next` is where to go on when there is more. */
+  addressSpace: [{ from: number; most: number }, { readonly ranges: readonly MappedRange[]; readonly next?: number }];
   writeMemory: [{ space: AddressSpace; address: number; bytes: Uint8Array }, { written: number }];
   /** Replaces all breakpoints. */
   setBreakpoints: [{ breakpoints: readonly BreakpointSpec[] }, void];

@@ -1,5 +1,5 @@
 /**
- * Symbols of an ELF32 file (System V ABI, chapter 4): names and addresses of functions and labels. The file may be anything that
+ * Symbols of an ELF file (System V ABI, chapter 4), 32 or 64 bits: names and addresses of functions and labels. The file may be anything that
  * calls itself ELF: every offset is checked, and what lies outside the file is left out.
  */
 
@@ -8,8 +8,25 @@ export interface ElfSymbol {
   readonly linear: number;
 }
 
-const sectionHeaderSize = 40;
-const symbolSize = 16;
+/** Where the fields of the two classes lie. */
+interface ElfClass {
+  readonly headerBytes: number;
+  /** e_shoff; e_shentsize, e_shnum and e_shstrndx follow each other. */
+  readonly table: number;
+  readonly tableCounts: number;
+  readonly sectionHeaderBytes: number;
+  readonly section: { readonly offset: number; readonly size: number; readonly link: number };
+  readonly symbolBytes: number;
+  readonly symbol: { readonly value: number; readonly info: number; readonly section: number };
+}
+const classes: Readonly<Record<number, ElfClass>> = {
+  1: {
+    headerBytes: 52, table: 32, tableCounts: 46, sectionHeaderBytes: 40, section: { offset: 16, size: 20, link: 24 }, symbolBytes: 16, symbol: { value: 4, info: 12, section: 14 },
+  },
+  2: {
+    headerBytes: 64, table: 40, tableCounts: 58, sectionHeaderBytes: 64, section: { offset: 24, size: 32, link: 40 }, symbolBytes: 24, symbol: { value: 8, info: 4, section: 6 },
+  },
+};
 const symbolTableType = 2;
 /** STT_NOTYPE, STT_OBJECT, STT_FUNC; sections and file names are no places. */
 const placeTypes = new Set([0, 1, 2]);
@@ -30,22 +47,35 @@ export interface ElfSection {
   readonly link: number;
 }
 
-/** Section headers that lie inside the file; none for a file that is not ELF32 little-endian. */
+/** The class of a little-endian file; undefined for everything else. */
+function classOf(bytes: Uint8Array): ElfClass | undefined {
+  const format = isElf(bytes) && bytes[5] === 1 ? classes[bytes[4]] : undefined;
+  return format && bytes.length >= format.headerBytes ? format : undefined;
+}
+
+/** 64-bit values beyond 2^53 are rounded: far beyond every file. */
+function word(view: DataView, at: number, wide: boolean): number {
+  return view.getUint32(at, true) + (wide ? view.getUint32(at + 4, true) * 2 ** 32 : 0);
+}
+
+/** Section headers that lie inside the file; none for a file that is not little-endian ELF. */
 export function readElfSections(bytes: Uint8Array): ElfSection[] {
-  if (!isElf(bytes) || bytes.length < 52 || bytes[4] !== 1 || bytes[5] !== 1) return [];
+  const format = classOf(bytes);
+  if (!format) return [];
+  const wide = format === classes[2];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const table = view.getUint32(32, true);
-  const entrySize = view.getUint16(46, true);
-  const count = view.getUint16(48, true);
-  const nameSection = view.getUint16(50, true);
-  if (entrySize < sectionHeaderSize) return [];
+  const table = word(view, format.table, wide);
+  const entrySize = view.getUint16(format.tableCounts, true);
+  const count = view.getUint16(format.tableCounts + 2, true);
+  const nameSection = view.getUint16(format.tableCounts + 4, true);
+  if (entrySize < format.sectionHeaderBytes) return [];
   const raw: (Omit<ElfSection, 'name'> & { nameAt: number })[] = [];
   for (let n = 0; n < count; n++) {
     const at = table + n * entrySize;
-    if (at + sectionHeaderSize > bytes.length) break;
+    if (at + format.sectionHeaderBytes > bytes.length) break;
     raw.push({
-      nameAt: view.getUint32(at, true), type: view.getUint32(at + 4, true), offset: view.getUint32(at + 16, true), size: view.getUint32(at + 20, true),
-      link: view.getUint32(at + 24, true),
+      nameAt: view.getUint32(at, true), type: view.getUint32(at + 4, true), offset: word(view, at + format.section.offset, wide), size: word(view, at + format.section.size, wide),
+      link: view.getUint32(at + format.section.link, true),
     });
   }
   const names = raw[nameSection];
@@ -53,6 +83,8 @@ export function readElfSections(bytes: Uint8Array): ElfSection[] {
 }
 
 export function readElfSymbols(bytes: Uint8Array): ElfSymbol[] {
+  const format = classOf(bytes);
+  if (!format) return [];
   const sections = readElfSections(bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const symbols: ElfSymbol[] = [];
@@ -60,11 +92,13 @@ export function readElfSymbols(bytes: Uint8Array): ElfSymbol[] {
     const strings = sections[section.link];
     if (section.type !== symbolTableType || !strings) continue;
     const end = Math.min(section.offset + section.size, bytes.length);
-    for (let at = section.offset; at + symbolSize <= end && symbols.length < maximumSymbols; at += symbolSize) {
-      const home = view.getUint16(at + 14, true);
-      if (!placeTypes.has(view.getUint8(at + 12) & 15) || home === undefinedSection || home === absoluteSection) continue;
+    for (let at = section.offset; at + format.symbolBytes <= end && symbols.length < maximumSymbols; at += format.symbolBytes) {
+      const home = view.getUint16(at + format.symbol.section, true);
+      if (!placeTypes.has(view.getUint8(at + format.symbol.info) & 15) || home === undefinedSection || home === absoluteSection) continue;
       const name = textAt(bytes, strings, view.getUint32(at, true));
-      if (name) symbols.push({ name, linear: view.getUint32(at + 4, true) });
+      const low = view.getUint32(at + format.symbol.value, true);
+      // A canonical address is represented by its low 48 bits.
+      if (name) symbols.push({ name, linear: format === classes[2] ? view.getUint16(at + format.symbol.value + 4, true) * 2 ** 32 + low : low });
     }
   }
   return symbols;

@@ -54,6 +54,11 @@ export function readKallsyms(image: KallsymsImage): KernelSymbol[] | undefined {
   return undefined;
 }
 
+/** Whether the pattern stands in a token table: a look at a few hundred bytes on either side. */
+export function hasTokens(image: KallsymsImage): boolean {
+  return readTokens(image, new DataView(image.bytes.buffer, image.bytes.byteOffset, image.bytes.length)) !== undefined;
+}
+
 /** 256 strings behind one another, and an index of 16-bit offsets that says the same. */
 function readTokens({ bytes, tokensAt, wordBytes }: KallsymsImage, view: DataView): Tokens | undefined {
   let start = tokensAt;

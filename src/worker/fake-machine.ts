@@ -3,7 +3,7 @@
  * the debugger's parts can script exactly what a processor would do.
  */
 import type {
-  AddressSpace, CounterSample, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, ProcessorSummary, RegisterSnapshot, Screen,
+  AddressSpace, CounterSample, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, ProcessorSummary, RegisterSnapshot, Screen, Translation,
 } from '../protocol/messages';
 import { MachineError } from '../vmm/machine/api';
 import type { MachineApi, MachineOutputs, RunOutcome } from '../vmm/machine/api';
@@ -85,6 +85,15 @@ export class FakeMachine implements MachineApi {
   readMemory(_space: AddressSpace, address: number, count: number): { bytes: Uint8Array; unreadable: number } {
     const bytes = this.memory.slice(address, address + count);
     return { bytes, unreadable: count - bytes.length };
+  }
+  findBytes(): number[] {
+    return [];
+  }
+  translate(linear: number): Translation {
+    return { physical: linear, levels: [], writable: true, user: true, executable: true, large: false, accessed: false, dirty: false };
+  }
+  addressSpace(): { ranges: MappedRange[] } {
+    return { ranges: [] };
   }
   writeMemory(_space: AddressSpace, address: number, bytes: Uint8Array): number {
     this.memory.set(bytes, address);

@@ -41,6 +41,8 @@ const maximumSerialInput = 0x10_0000;
 const maximumKeys = 0x1000;
 const maximumMovement = 0x10000;
 const maximumMemoryRequest = 0x100_0000;
+/** Bounds of searches and of summaries of address spaces. */
+const maximumPattern = 256, maximumFound = 1000, maximumRanges = 10_000;
 const maximumInstructions = 20_000;
 /** Sleeping longer than this in one timer is pointless and overflows browsers' timers. */
 const maximumSleepMilliseconds = 60_000;
@@ -141,6 +143,21 @@ export class MachineHost {
     readMemory: ({ space, address, count }) => {
       checkRange('count', count, 0, maximumMemoryRequest);
       return this.require().readMemory(space, address, count);
+    },
+    findBytes: ({ pattern, from, most }) => {
+      checkRange('the length of pattern', pattern.length, 1, maximumPattern);
+      checkRange('from', from, 0, Number.MAX_SAFE_INTEGER);
+      checkRange('most', most, 0, maximumFound);
+      return this.require().findBytes(pattern, from, most);
+    },
+    translate: ({ linear }) => {
+      checkRange('linear', linear, 0, Number.MAX_SAFE_INTEGER);
+      return this.require().translate(linear);
+    },
+    addressSpace: ({ from, most }) => {
+      checkRange('from', from, 0, Number.MAX_SAFE_INTEGER);
+      checkRange('most', most, 1, maximumRanges);
+      return this.require().addressSpace(from, most);
     },
     writeMemory: ({ space, address, bytes }) => {
       const written = this.require().writeMemory(space, address, bytes);

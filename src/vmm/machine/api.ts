@@ -3,7 +3,7 @@
  * The shapes are those of the protocol (imported as types only: they are data, and there is one declaration of them).
  */
 import type {
-  AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen,
+  AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation,
 } from '../../protocol/messages';
 import type { WritableDrive } from './drives';
 
@@ -58,6 +58,10 @@ export interface MachineApi {
   /** Value of a register, sub-register, flag or hidden part by name; undefined for an unknown name. */
   readRegister(name: RegisterName): bigint | undefined;
   readMemory(space: AddressSpace, address: number, count: number): { bytes: Uint8Array; unreadable: number };
+  /** Guest-physical addresses in RAM where the bytes stand. */
+  findBytes(pattern: Uint8Array, from: number, most: number): number[];
+  translate(linear: number): Translation;
+  addressSpace(from: number, most: number): { ranges: MappedRange[]; next?: number };
   writeMemory(space: AddressSpace, address: number, bytes: Uint8Array): number;
   setBreakpoints(linear: readonly number[]): void;
   setExceptionStops(vectors: readonly number[]): void;

@@ -2,8 +2,8 @@
  * The machine: a processor under the engine, memory, the board, the clock, and the loop that runs them together: time advances by retired
  * instructions, due device events fire at exact counts, interrupts and debug traps are taken at instruction boundaries.
  */
-import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen } from '../../protocol/messages';
-import { Flag } from '../cpu/bits';
+import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation } from '../../protocol/messages';
+import { Efer, Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
 import { modelLeaf } from '../cpu/models/cpuid';
 import { cpuModelNames, cpuModels, DEFAULT_CPU_MODEL, isCpuModelName, type CpuModel } from '../cpu/models/models';
@@ -483,15 +483,34 @@ export class Machine implements MachineApi {
 
   readMemory(space: AddressSpace, address: number, count: number): { bytes: Uint8Array; unreadable: number } {
     if (space === 'linear') {
-      const bytes = this.mmu.debugRead(address >>> 0, count);
+      const bytes = this.mmu.debugRead(this.linear(address), count);
       return { bytes, unreadable: count - bytes.length };
     }
     const readable = Math.max(0, Math.min(count, this.mmu.physical.ramBytes - address));
     return { bytes: readable ? this.mmu.physical.readBytes(address, readable) : new Uint8Array(), unreadable: count - readable };
   }
 
+  findBytes(pattern: Uint8Array, from: number, most: number): number[] {
+    const { physical } = this.mmu;
+    return findIn(physical.bytes.subarray(RAM, RAM + physical.ramBytes), pattern, from, most);
+  }
+
+  translate(linear: number): Translation {
+    const { gpa, ...found } = this.mmu.translateForDebugger(this.linear(linear));
+    return { ...found, ...(gpa !== undefined && { physical: gpa }) };
+  }
+
+  addressSpace(from: number, most: number): { ranges: MappedRange[]; next?: number } {
+    return this.mmu.mappedRanges(from, most);
+  }
+
+  /** The number that stands for an address in the processor's mode (mmu/types.ts). */
+  private linear(address: number): number {
+    return this.engine.cpu.state.efer & Efer.LMA ? ((address % 2 ** 48) + 2 ** 48) % 2 ** 48 : address >>> 0;
+  }
+
   writeMemory(space: AddressSpace, address: number, bytes: Uint8Array): number {
-    if (space === 'linear') return this.mmu.debugWrite(address >>> 0, bytes);
+    if (space === 'linear') return this.mmu.debugWrite(this.linear(address), bytes);
     const writable = Math.max(0, Math.min(bytes.length, this.mmu.physical.ramBytes - address));
     if (writable) this.mmu.physical.patch(address, bytes.subarray(0, writable));
     return writable;
@@ -603,4 +622,15 @@ function checkedRate(rate: number | undefined): number {
     throw new MachineError('instructionsPerSecond', `instructionsPerSecond is ${value}; it has to lie between 1,000 and 10^12.`, 'Leave it out for 100 million.');
   }
   return Math.round(value);
+}
+
+/** Offsets at which the pattern stands. */
+function findIn(bytes: Uint8Array, pattern: Uint8Array, from: number, most: number): number[] {
+  const found: number[] = [];
+  for (let at = bytes.indexOf(pattern[0], from); at >= 0 && found.length < most; at = bytes.indexOf(pattern[0], at + 1)) {
+    let length = 1;
+    while (length < pattern.length && bytes[at + length] === pattern[length]) length++;
+    if (length === pattern.length) found.push(at);
+  }
+  return found;
 }

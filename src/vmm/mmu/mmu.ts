@@ -5,6 +5,7 @@
 import { MemoryAccess, type FetchPage } from './access';
 import { EventCounters, FaultHistogram } from './events';
 import { LookupTables } from './lookup';
+import { mappedRanges, type MappedRange } from './address-space';
 import { translateForDebugger, type DebugTranslation } from './debug-walk';
 import { PagingRegisters } from './page-walk';
 import { PhysicalMemory, type PhysicalOptions } from './physical-memory';
@@ -132,6 +133,11 @@ export class Mmu implements LinearMemory {
 
   translateForDebugger(linear: number): DebugTranslation {
     return translateForDebugger(this.physical, this.shadow.paging, linear);
+  }
+
+  /** What is mapped from a linear address on; see address-space.ts. */
+  mappedRanges(from: number, most: number): { ranges: MappedRange[]; next?: number } {
+    return mappedRanges(this.physical, this.shadow.paging, from, most);
   }
 
   /** Up to `count` bytes of linear memory: fewer when a page is unmapped or not memory. */
