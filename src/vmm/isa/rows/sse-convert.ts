@@ -2,23 +2,28 @@
 import type { Builder, Semantics, Value } from '../builder';
 import type { InstructionSpec } from '../types';
 import type { FloatType } from '../vector';
-import { every, floatRow, floatSplat, formats, goodElements, magnitude, notDenormal, precisionDoesNotMatter, runtime, safelyNormal } from './sse-float';
-import { mmxRow, xmmRow } from './vector-support';
+import { elementsNotDenormal, every, floatRow, floatSplat, formats, goodElements, magnitude, notDenormal, runtime, safelyNormal, unlessExceptional } from './sse-float';
+import { elements, mmxRow, xmmRow } from './vector-support';
 
 const copies = { access: ['w', 'r'] } as const;
 
 const and = (b: Builder, x: Value, y: Value): Value => b.op('and', x, y);
 
+/** Back again it is the same; the one number too large to go back has been rounded up to it. */
+function exactInteger(b: Builder, type: FloatType, source: Value, result: Value): Value {
+  if (source.type === 'i32') return b.operate('f64.eq', b.operate('f64.convert_i32_s', source), b.operate('f64.promote_f32', result));
+  const back = b.op('eq', b.operate(`i64.trunc_sat_${type}_s`, result), source);
+  return b.op('and', back, b.operate(`${type}.lt`, result, b.floatConstant(2 ** 63, type)));
+}
+
 /** Doubles hold every doubleword; quadwords, and singles, may have to be rounded. */
 const fromInteger = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const source = b.read(1);
-  const write = () => b.writeLow(0, b.operate(`${type}.convert_${source.type as 'i32' | 'i64'}_s`, source));
+  const result = b.let(b.operate(`${type}.convert_${source.type as 'i32' | 'i64'}_s`, source));
+  const write = () => b.writeLow(0, result);
   if (type === 'f64' && source.type === 'i32') write();
-  else b.if(precisionDoesNotMatter(b), write, () => runtime(b, mnemonic));
+  else unlessExceptional(b, b.constant(1), () => exactInteger(b, type, source, result), write, () => runtime(b, mnemonic));
 };
-
-/** MXCSR masks and has noted the precision exception: truncation asks for no rounding mode. */
-const precisionNoted = (b: Builder): Value => b.op('eq', b.op('and', b.mxcsr(), b.constant(0x1020)), b.constant(0x1020));
 
 /** Out of range and NaN raise the invalid exception. `truncate`: whatever MXCSR says. */
 const toInteger = (mnemonic: string, type: FloatType, truncate: boolean): Semantics => (b) => {
@@ -28,25 +33,36 @@ const toInteger = (mnemonic: string, type: FloatType, truncate: boolean): Semant
   const inside = b.operate(`${type}.lt`, b.operate(`${type}.abs`, y), limit);
   const rounded = b.let(truncate ? y : b.operate(`${type}.nearest`, y));
   // To nearest, 2^31 - 0.5 as a double comes outside.
-  const stays = truncate ? inside : and(b, inside, b.operate(`${type}.lt`, rounded, limit));
-  b.if(and(b, truncate ? precisionNoted(b) : precisionDoesNotMatter(b), stays),
-    () => b.write(0, b.let(b.operate(`${wide ? 'i64' : 'i32'}.trunc_sat_${type}_s`, rounded))), () => runtime(b, mnemonic));
+  // A denormal number is zero with DAZ.
+  const plain = notDenormal(b, type, magnitude(b, type, y));
+  const stays = and(b, plain, truncate ? inside : and(b, inside, b.operate(`${type}.lt`, rounded, limit)));
+  unlessExceptional(b, stays, () => b.operate(`${type}.eq`, truncate ? b.operate(`${type}.trunc`, y) : rounded, y),
+    () => b.write(0, b.let(b.operate(`${wide ? 'i64' : 'i32'}.trunc_sat_${type}_s`, rounded))), () => runtime(b, mnemonic), truncate);
 };
 
 /** Doublewords from singles: all inside the range of integers. */
 const packedToInteger = (mnemonic: string, truncate: boolean): Semantics => (b) => {
   const y = b.readVector(1);
   const rounded = b.let(truncate ? y : b.operate('f32x4.nearest', y));
-  const inside = b.operate('f32x4.lt', b.operate('f32x4.abs', rounded), floatSplat(b, 'f32', 2 ** 31));
-  b.if(and(b, truncate ? precisionNoted(b) : precisionDoesNotMatter(b), every(b, 'f32', inside)),
-    () => b.writeVector(0, b.operate('i32x4.trunc_sat_f32x4_s', rounded)), () => runtime(b, mnemonic));
+  const inside = b.operate('v128.and', b.operate('f32x4.lt', b.operate('f32x4.abs', rounded), floatSplat(b, 'f32', 2 ** 31)), elementsNotDenormal(b, 'f32', b.let(b.operate('f32x4.abs', y))));
+  unlessExceptional(b, every(b, 'f32', inside), () => every(b, 'f32', b.operate('f32x4.eq', truncate ? b.operate('f32x4.trunc', y) : rounded, y)),
+    () => b.writeVector(0, b.operate('i32x4.trunc_sat_f32x4_s', rounded)), () => runtime(b, mnemonic), truncate);
 };
 const doublesToInteger = (mnemonic: string, truncate: boolean): Semantics => (b) => {
   const y = b.readVector(1);
   const rounded = b.let(truncate ? y : b.operate('f64x2.nearest', y));
-  const inside = b.operate('f64x2.lt', b.operate('f64x2.abs', rounded), floatSplat(b, 'f64', 2 ** 31));
-  b.if(and(b, truncate ? precisionNoted(b) : precisionDoesNotMatter(b), every(b, 'f64', inside)),
-    () => b.writeVector(0, b.operate('i32x4.trunc_sat_f64x2_s_zero', rounded)), () => runtime(b, mnemonic));
+  const inside = b.operate('v128.and', b.operate('f64x2.lt', b.operate('f64x2.abs', rounded), floatSplat(b, 'f64', 2 ** 31)), elementsNotDenormal(b, 'f64', b.let(b.operate('f64x2.abs', y))));
+  unlessExceptional(b, every(b, 'f64', inside), () => every(b, 'f64', b.operate('f64x2.eq', truncate ? b.operate('f64x2.trunc', y) : rounded, y)),
+    () => b.writeVector(0, b.operate('i32x4.trunc_sat_f64x2_s_zero', rounded)), () => runtime(b, mnemonic), truncate);
+};
+
+const doublewordsToSingles: Semantics = (b) => {
+  const y = b.readVector(1);
+  const result = b.let(b.operate('f32x4.convert_i32x4_s', y));
+  const same = (from: Value, to: Value) => b.operate('f64x2.eq', b.operate('f64x2.convert_low_i32x4_s', from), b.operate('f64x2.promote_low_f32x4', to));
+  const high = (v: Value) => b.shuffle(elements(8, 1, 1), v, v);
+  unlessExceptional(b, b.constant(1), () => every(b, 'f64', b.operate('v128.and', same(y, result), same(high(y), high(result)))),
+    () => b.writeVector(0, result), () => runtime(b, 'cvtdq2ps'));
 };
 
 const toDouble: Semantics = (b) => {
@@ -61,7 +77,7 @@ const toSingle: Semantics = (b) => {
   const result = b.let(b.operate('f32.demote_f64', y));
   const bits = magnitude(b, 'f32', result);
   const exact = b.isZero(magnitude(b, 'f64', y));
-  b.if(and(b, precisionDoesNotMatter(b), b.op('or', safelyNormal(b, 'f32', bits), exact)),
+  unlessExceptional(b, b.op('or', safelyNormal(b, 'f32', bits), exact), () => b.operate('f64.eq', b.operate('f64.promote_f32', result), y),
     () => b.writeLow(0, result), () => runtime(b, 'cvtsd2ss'));
 };
 const toDoubles: Semantics = (b) => {
@@ -79,7 +95,8 @@ const toSingles: Semantics = (b) => {
   const normal = b.operate('v128.and', b.operate('f32x4.ge', absolute, floatSplat(b, 'f32', 2 * least)), b.operate('f32x4.lt', absolute, floatSplat(b, 'f32', Infinity)));
   // Zeros may have been anything small, but for those that fill the upper half.
   const low = b.shuffle([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7], normal, normal);
-  b.if(and(b, precisionDoesNotMatter(b), every(b, 'f32', low)), () => b.writeVector(0, result), () => runtime(b, 'cvtpd2ps'));
+  unlessExceptional(b, every(b, 'f32', low), () => every(b, 'f64', b.operate('f64x2.eq', b.operate('f64x2.promote_low_f32x4', result), y)),
+    () => b.writeVector(0, result), () => runtime(b, 'cvtpd2ps'));
 };
 
 /** By the immediate: its own mode, or MXCSR's (bit 2); bit 3 keeps the precision exception from being noted. The runtime has MXCSR's modes. */
@@ -92,14 +109,12 @@ const roundPacked = (mnemonic: string, type: FloatType, packed: boolean): Semant
   const bit = (n: number) => b.op('and', b.op('shr', control, b.constant(n)), b.constant(1));
   const result = b.let(b.select(bit(1), b.select(bit(0), rounded('trunc'), rounded('ceil')), b.select(bit(0), rounded('floor'), rounded('nearest'))));
   const own = b.isZero(b.op('and', control, b.constant(4)));
-  const quiet = b.op('or', bit(3), b.op('ne', b.op('and', b.mxcsr(), b.constant(0x20)), b.constant(0)));
-  const masked = b.op('ne', b.op('and', b.mxcsr(), b.constant(0x1000)), b.constant(0));
   // What is small may be denormal, which matters with DAZ.
   const plain = goodElements(b, 'add', type, value, value, value);
-  b.if(and(b, and(b, own, and(b, quiet, masked)), every(b, type, plain)), () => {
+  unlessExceptional(b, and(b, own, every(b, type, plain)), () => b.op('or', bit(3), every(b, type, b.operate(`${floats}.eq`, result, value))), () => {
     if (packed) b.writeVector(0, result);
     else b.writeLow(0, b.extractLane(`${floats}.extract_lane`, result, 0));
-  }, () => runtime(b, mnemonic, 2));
+  }, () => runtime(b, mnemonic, 2), true);
 };
 
 export const sseConvertRows: readonly InstructionSpec[] = [
@@ -113,8 +128,7 @@ export const sseConvertRows: readonly InstructionSpec[] = [
   floatRow('cvtsd2ss', 'Convert double to single', 'sse2', 'F2 0F 5A /r : Vx Wq', toSingle),
   floatRow('cvtps2pd', 'Convert singles to doubles', 'sse2', '0F 5A /r : Vx Wq ; np', toDoubles, copies),
   floatRow('cvtpd2ps', 'Convert doubles to singles', 'sse2', '66 0F 5A /r : Vx Wx', toSingles, copies),
-  floatRow('cvtdq2ps', 'Convert doublewords to singles', 'sse2', '0F 5B /r : Vx Wx ; np',
-    (b) => b.if(precisionDoesNotMatter(b), () => b.writeVector(0, b.operate('f32x4.convert_i32x4_s', b.readVector(1))), () => runtime(b, 'cvtdq2ps')), copies),
+  floatRow('cvtdq2ps', 'Convert doublewords to singles', 'sse2', '0F 5B /r : Vx Wx ; np', doublewordsToSingles, copies),
   floatRow('cvtps2dq', 'Convert singles to doublewords', 'sse2', '66 0F 5B /r : Vx Wx', packedToInteger('cvtps2dq', false), copies),
   floatRow('cvttps2dq', 'Convert singles to doublewords with truncation', 'sse2', 'F3 0F 5B /r : Vx Wx', packedToInteger('cvttps2dq', true), copies),
   xmmRow('cvtdq2pd', 'Convert doublewords to doubles', 'sse2', ['F3 0F E6 /r : Vx Wq'], (b) => b.writeVector(0, b.operate('f64x2.convert_low_i32x4_s', b.readVector(1))), copies),

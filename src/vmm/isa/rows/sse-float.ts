@@ -61,10 +61,22 @@ function safelyNormal(b: Builder, type: FloatType, bits: Value): Value {
   return b.op('ltU', b.op('sub', bits, b.constant(2 ** (fraction + 1), width)), b.constant(exponents > 0xff ? range : range | 0, width));
 }
 
-/** MXCSR rounds to nearest, and has noted and masked the precision exception. */
-const PRECISION_AND_ROUNDING = 0x7020, NOTED_AND_NEAREST = 0x1020;
-function precisionDoesNotMatter(b: Builder): Value {
-  return b.op('eq', b.op('and', b.mxcsr(), b.constant(PRECISION_AND_ROUNDING)), b.constant(NOTED_AND_NEAREST));
+/** MXCSR's fields: rounding to nearest, and the precision exception masked; its flag. */
+const ROUNDING_AND_MASK = 0x7000, NEAREST_AND_MASKED = 0x1000, MASK = 0x1000, PRECISION = 0x20;
+
+/**
+ * Where `condition` says that at most the precision exception can arise, and MXCSR masks it (and, unless `anyRounding`, rounds to nearest): notes
+ * it if it has not been noted and `exact` says that something was lost, and writes the result. Otherwise the runtime's way.
+ */
+export function unlessExceptional(b: Builder, condition: Value, exact: () => Value, write: () => void, runtimeWay: () => void, anyRounding = false): void {
+  const mxcsr = b.mxcsr();
+  const modes = anyRounding ? b.op('and', mxcsr, b.constant(MASK)) : b.op('eq', b.op('and', mxcsr, b.constant(ROUNDING_AND_MASK)), b.constant(NEAREST_AND_MASKED));
+  b.if(b.op('and', anyRounding ? b.op('ne', modes, b.constant(0)) : modes, condition), () => {
+    b.if(b.isZero(b.op('and', mxcsr, b.constant(PRECISION))), () => {
+      b.if(b.isZero(exact()), () => b.setMxcsr(b.op('or', mxcsr, b.constant(PRECISION))));
+    });
+    write();
+  }, runtimeWay);
 }
 
 const all = (b: Builder, first: Value, ...others: readonly Value[]): Value => others.reduce((x, y) => b.op('and', x, y), first);
@@ -83,9 +95,57 @@ function floatSplat(b: Builder, type: FloatType, value: number): Value {
 
 const LARGEST = { f32: 3.4028234663852886e38, f64: Number.MAX_VALUE } as const;
 
-// ---- arithmetic ----
+// ---- whether a result is exact ----
 
 type Operation = 'add' | 'sub' | 'mul' | 'div';
+
+/** What rounding took from a sum (Knuth's TwoSum), in the given type of numbers. */
+function lostBySum(b: Builder, shape: 'f32' | 'f64' | 'f32x4' | 'f64x2', x: Value, y: Value, sum: Value): Value {
+  const minus = (p: Value, q: Value) => b.operate(`${shape}.sub`, p, q);
+  const share = b.let(minus(sum, x));
+  return b.operate(`${shape}.add`, minus(x, minus(sum, share)), minus(y, share));
+}
+
+/** Whether x · y is `product` without rounding, all three normal: the significands' trailing zeros tell how many bits it has. */
+function exactProduct(b: Builder, x: Value, y: Value, product: Value): Value {
+  const implicit = b.constant(2 ** 53, 64);
+  const zeros = (bits: Value) => b.ctz(b.op('or', bits, implicit));
+  const exponent = (bits: Value) => b.op('shr', bits, b.constant(53, 64));
+  const [xBits, yBits, bits] = [x, y, product].map((v) => magnitude(b, 'f64', v));
+  const carry = b.op('sub', b.op('add', exponent(bits), b.constant(1023, 64)), b.op('add', exponent(xBits), exponent(yBits)));
+  // The magnitudes are shifted by one, so that each has one zero more.
+  return b.op('geS', b.op('add', zeros(xBits), zeros(yBits)), b.op('add', carry, b.constant(54, 64)));
+}
+
+function exactScalar(b: Builder, operation: Operation | 'sqrt', type: FloatType, x: Value, y: Value, result: Value): Value {
+  const zero = b.floatConstant(0, type);
+  if (operation === 'add') return b.operate(`${type}.eq`, lostBySum(b, type, x, y, result), zero);
+  if (operation === 'sub') return b.operate(`${type}.eq`, lostBySum(b, type, x, b.let(b.operate(`${type}.neg`, y)), result), zero);
+  // A quotient and a root are exact if multiplying gives the operand back.
+  const [p, q, product] = operation === 'mul' ? [x, y, result] : operation === 'div' ? [result, y, x] : [result, result, y];
+  if (type === 'f32') {
+    const wide = (v: Value) => b.operate('f64.promote_f32', v);
+    return b.op('or', b.operate('f32.eq', result, zero), b.operate('f64.eq', b.operate('f64.mul', wide(p), wide(q)), wide(product)));
+  }
+  const back = b.operate('f64.eq', b.operate('f64.mul', p, q), product);
+  return b.op('or', b.operate('f64.eq', result, zero), b.op('and', back, exactProduct(b, p, q, product)));
+}
+
+function exactPacked(b: Builder, operation: Operation | 'sqrt', type: FloatType, x: Value, y: Value, result: Value): Value {
+  const { floats } = formats[type];
+  if (operation === 'add' || operation === 'sub') {
+    const other = operation === 'add' ? y : b.let(b.operate(`${floats}.neg`, y));
+    return every(b, type, b.operate(`${floats}.eq`, lostBySum(b, floats, x, other, result), floatSplat(b, type, 0)));
+  }
+  const extract = `${floats}.extract_lane` as const;
+  const lanes = Array.from({ length: type === 'f32' ? 4 : 2 }, (_, n) => {
+    const [p, q, r] = [x, y, result].map((v) => b.let(b.extractLane(extract, v, n)));
+    return exactScalar(b, operation, type, p, q, r);
+  });
+  return lanes.reduce((one, other) => b.op('and', one, other));
+}
+
+// ---- arithmetic ----
 
 const scalarArithmetic = (mnemonic: string, operation: Operation, type: FloatType): Semantics => (b) => {
   const x = b.readFloat(0, type), y = b.readFloat(1, type);
@@ -94,8 +154,8 @@ const scalarArithmetic = (mnemonic: string, operation: Operation, type: FloatTyp
   // A zero comes of operands that cancel, or of a zero; else it has underflowed.
   const zeros = operation === 'mul' ? [any(b, b.isZero(xBits), b.isZero(yBits))] : operation === 'div' ? [b.isZero(xBits)] : [];
   const good = any(b, safelyNormal(b, type, bits), all(b, b.isZero(bits), ...zeros));
-  b.if(all(b, precisionDoesNotMatter(b), notDenormal(b, type, xBits), notDenormal(b, type, yBits), good),
-    () => b.writeLow(0, result), () => runtime(b, mnemonic));
+  unlessExceptional(b, all(b, notDenormal(b, type, xBits), notDenormal(b, type, yBits), good),
+    () => exactScalar(b, operation, type, x, y, result), () => b.writeLow(0, result), () => runtime(b, mnemonic));
 };
 
 /** The elements of a result that are what the processor has, as a mask. */
@@ -117,8 +177,8 @@ const every = (b: Builder, type: FloatType, mask: Value): Value => b.operate(`${
 const packedArithmetic = (mnemonic: string, operation: Operation, type: FloatType): Semantics => (b) => {
   const x = b.readVector(0), y = b.readVector(1);
   const result = b.let(b.operate(`${formats[type].floats}.${operation}`, x, y));
-  b.if(all(b, precisionDoesNotMatter(b), every(b, type, goodElements(b, operation, type, x, y, result))),
-    () => b.writeVector(0, result), () => runtime(b, mnemonic));
+  unlessExceptional(b, every(b, type, goodElements(b, operation, type, x, y, result)),
+    () => exactPacked(b, operation, type, x, y, result), () => b.writeVector(0, result), () => runtime(b, mnemonic));
 };
 
 /** HADD, HSUB: neighbours of both operands; ADDSUB: differences and sums in turn. */
@@ -128,32 +188,33 @@ const horizontal = (mnemonic: string, operation: 'add' | 'sub', type: FloatType)
   const first = b.let(b.shuffle(everyOther(bytes, false, false), x, y));
   const second = b.let(b.shuffle(everyOther(bytes, false, true), x, y));
   const result = b.let(b.operate(`${formats[type].floats}.${operation}`, first, second));
-  b.if(all(b, precisionDoesNotMatter(b), every(b, type, goodElements(b, operation, type, first, second, result))),
-    () => b.writeVector(0, result), () => runtime(b, mnemonic));
+  unlessExceptional(b, every(b, type, goodElements(b, operation, type, first, second, result)),
+    () => exactPacked(b, operation, type, first, second, result), () => b.writeVector(0, result), () => runtime(b, mnemonic));
 };
 
 const alternating = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const { floats } = formats[type];
   const x = b.readVector(0), y = b.readVector(1);
   const signs = b.vectorConstant(type === 'f32' ? [0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0] : [0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0]);
-  const result = b.let(b.operate(`${floats}.add`, x, b.operate('v128.xor', y, signs)));
-  b.if(all(b, precisionDoesNotMatter(b), every(b, type, goodElements(b, 'add', type, x, y, result))),
-    () => b.writeVector(0, result), () => runtime(b, mnemonic));
+  const turned = b.let(b.operate('v128.xor', y, signs));
+  const result = b.let(b.operate(`${floats}.add`, x, turned));
+  unlessExceptional(b, every(b, type, goodElements(b, 'add', type, x, turned, result)),
+    () => exactPacked(b, 'add', type, x, turned, result), () => b.writeVector(0, result), () => runtime(b, mnemonic));
 };
 
 const scalarRoot = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const y = b.readFloat(1, type);
   const result = b.let(b.operate(`${type}.sqrt`, y));
   const bits = magnitude(b, type, result);
-  b.if(all(b, precisionDoesNotMatter(b), notDenormal(b, type, magnitude(b, type, y)), any(b, safelyNormal(b, type, bits), b.isZero(bits))),
-    () => b.writeLow(0, result), () => runtime(b, mnemonic));
+  unlessExceptional(b, all(b, notDenormal(b, type, magnitude(b, type, y)), any(b, safelyNormal(b, type, bits), b.isZero(bits))),
+    () => exactScalar(b, 'sqrt', type, y, y, result), () => b.writeLow(0, result), () => runtime(b, mnemonic));
 };
 
 const packedRoot = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const y = b.readVector(1);
   const result = b.let(b.operate(`${formats[type].floats}.sqrt`, y));
-  b.if(all(b, precisionDoesNotMatter(b), every(b, type, goodElements(b, 'add', type, y, y, result))),
-    () => b.writeVector(0, result), () => runtime(b, mnemonic));
+  unlessExceptional(b, every(b, type, goodElements(b, 'add', type, y, y, result)),
+    () => exactPacked(b, 'sqrt', type, y, y, result), () => b.writeVector(0, result), () => runtime(b, mnemonic));
 };
 
 /** No NaN (whose invalid exception, and result, are for the runtime) and no denormal number: infinities may be. */
@@ -296,4 +357,4 @@ export const sseFloatRows: readonly InstructionSpec[] = [
   },
 ];
 
-export { comparable, every, floatRow, floatSplat, formats, goodElements, magnitude, notDenormal, precisionDoesNotMatter, runtime, safelyNormal };
+export { comparable, elementsNotDenormal, every, floatRow, floatSplat, formats, goodElements, magnitude, notDenormal, runtime, safelyNormal };

@@ -1,7 +1,8 @@
 /** The compact form of what silicon answered to long-cases.ts: for each case what differs from its input, in units of eight bytes. */
 import zlib from 'node:zlib';
 import { expandLong, Layout, profiles, type LongShape, type LongState } from './long-cases';
-import { Reader, Writer } from './outcome';
+import type { Writer } from './outcome';
+import { Reader } from './outcome';
 
 export const LONG_DATA_VERSION = 1;
 export interface LongHeader {
