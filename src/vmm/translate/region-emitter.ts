@@ -6,7 +6,7 @@
  * record of its root like any other handler. It leaves by tail-calling a record's handler, or the dispatcher.
  */
 import { counterAddress } from '../cpu/counters';
-import { BUDGET, EIP, EXIT_REASON, GPR, READ_TABLE, REGION_EXACT, WRITE_TABLE } from '../cpu/layout';
+import { BUDGET, EIP, EXIT_REASON, GPR, READ_TABLE, REGION_EXACT, REGION_STOPPED, WRITE_TABLE } from '../cpu/layout';
 import { FunctionBody } from '../wasm/module';
 import type { TranslationContext } from './context';
 import type { Form } from './forms';
@@ -235,6 +235,7 @@ export class RegionEmitter {
     const backward = isBackward(graph, from, to);
     if (backward) {
       body.index('local.get', state.budget).index('local.get', state.limit).op('i32.lt_s').open('if');
+      this.noteStop();
       state.leave(blocks[to].unit.record);
       body.op('end');
     }
@@ -244,6 +245,10 @@ export class RegionEmitter {
       return;
     }
     body.branch('br', this.labels.get(to)!);
+  }
+
+  private noteStop(): void {
+    this.body.i32(0).i32(1).memory('i32.store', REGION_STOPPED);
   }
 
   private charge(instructions: number): void {
@@ -263,6 +268,7 @@ export class RegionEmitter {
     load(state.readTable, READ_TABLE);
     load(state.writeTable, WRITE_TABLE);
     body.index('local.get', state.budget).index('local.get', state.limit).op('i32.lt_s').open('if');
+    this.noteStop();
     original();
     body.op('end');
     for (const { offset, expected, tag } of plan.pages) {

@@ -11,6 +11,7 @@
  * code can end a run at exactly any count. When a stretch ends for the sake of sampling alone (REGION_EXACT is 0) a region may overrun it.
  */
 import { counterAddress, type CounterId } from '../cpu/counters';
+import { REGION_STOPPED } from '../cpu/layout';
 import { ModuleWriter } from '../wasm/module';
 import type { ThreadedModule } from './handlers';
 import { REGION_SLOTS } from './handlers';
@@ -127,8 +128,11 @@ export class Regions {
   sample(linear: number, context: TranslationContext): void {
     if (!canHold(context) || this.policy.hot === 0) return;
     if (this.policy.random) this.takeOneBack();
-    const unit = this.translator.find(linear, context);
-    if (!unit || unit.regions?.size) {
+    const inRegion = this.u32[REGION_STOPPED >> 2] !== 0;
+    this.u32[REGION_STOPPED >> 2] = 0;
+    // A unit of a region that is at work outside of it is entered from somewhere else: it may become the root of another one.
+    const unit = inRegion ? undefined : this.translator.find(linear, context);
+    if (!unit || unit.region) {
       this.stretch = Math.min(this.stretch * 2, this.policy.longestStretch);
       return;
     }
