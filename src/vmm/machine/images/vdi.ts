@@ -2,6 +2,7 @@
  * VirtualBox disk images, versions 0 and 1.1: a header, a map with one entry per block, and the blocks that hold anything. Fixed and growing images, and differences to a
  * parent image that has to be given.
  */
+import { MachineError } from '../api';
 import type { CopyOnWriteDisk } from './copy-on-write';
 import { DamagedSector, HeaderReader, SECTOR_BYTES, gather, type SectorSource } from './disk-file';
 
@@ -9,7 +10,9 @@ const SIGNATURE = 0xbeda107f, SIGNATURE_AT = 64;
 const PREHEADER_BYTES = 72;
 const HEADER_V1 = 384, HEADER_V1_PLUS = 400;
 const BLOCK_FREE = 0xffffffff, BLOCK_ZERO = 0xfffffffe;
-const BLOCK_BYTES_MAX = 1 << 30;
+/** Larger blocks would make a guest's small writes large (VirtualBox makes 1 MiB). */
+const BLOCK_BYTES_MAX = 64 << 20;
+const FILE_BYTES_MAX = 2 ** 31;
 const KNOWN_FLAGS = 1;
 /** Values of the type field. */
 const TYPE_NORMAL = 1, TYPE_UNDO = 3, TYPE_DIFF = 4;
@@ -75,7 +78,7 @@ function parseHeader(h: HeaderReader): VdiHeader {
   const extra = fields.extra < 0 ? 0 : h.u32(fields.extra, 'cbBlockExtra');
   const blocks = h.u32(fields.blocks, 'cBlocks'), allocated = h.u32(fields.allocated, 'cBlocksAllocated');
   h.check(blocks > 0, 'cBlocks is 0');
-  h.check(isPowerOfTwo(blockBytes) && blockBytes >= SECTOR_BYTES && blockBytes <= BLOCK_BYTES_MAX, `cbBlock is ${blockBytes}, which is no power of two from 512 to 1 GiB`);
+  h.check(isPowerOfTwo(blockBytes) && blockBytes >= SECTOR_BYTES && blockBytes <= BLOCK_BYTES_MAX, `cbBlock is ${blockBytes}, which is no power of two from 512 to 64 MiB`);
   h.check(extra === 0 || (isPowerOfTwo(extra) && extra <= BLOCK_BYTES_MAX), `cbBlockExtra is ${extra}, which is no power of two`);
   h.check(allocated <= blocks, `cBlocksAllocated is ${allocated}, more than cBlocks (${blocks})`);
   const sectors = h.sectorsOf(diskBytes, 'cbDisk');
@@ -105,7 +108,7 @@ export class VdiImage implements SectorSource {
    * @param parent what a differencing image is a difference to.
    * @throws MachineError that names the file and the field.
    */
-  constructor(file: string, private readonly bytes: Uint8Array, private readonly parent?: SectorSource) {
+  constructor(private readonly file: string, private readonly bytes: Uint8Array, private readonly parent?: SectorSource) {
     const reader = new HeaderReader(file, 'VDI', bytes, true);
     this.header = parseHeader(reader);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -144,8 +147,14 @@ export class VdiImage implements SectorSource {
     });
   }
 
-  /** The image with what the guest has written: in place where a block exists, else in new blocks at the end. */
+  /**
+   * The image with what the guest has written: in place where a block exists, else in new blocks at the end.
+   * @throws MachineError when a block that was written is damaged, or the image would become too large
+   */
   changed(disk: CopyOnWriteDisk): Uint8Array {
+    const refuse = (problem: string): never => {
+      throw new MachineError('write-back', `${this.file}: VDI image: ${problem}; it was not changed`, 'Repair it with the program that made it: VBoxManage clonemedium IN OUT.');
+    };
     const { header } = this;
     const { blockBytes, extraBytes } = header;
     const perBlock = blockBytes / SECTOR_BYTES;
@@ -155,17 +164,23 @@ export class VdiImage implements SectorSource {
       if (!changes.has(block)) changes.set(block, []);
       changes.get(block)!.push({ within: (sector % perBlock) * SECTOR_BYTES, bytes });
     }
+    const added = [...changes.keys()].filter((block) => this.entry(block) >= BLOCK_ZERO).length;
+    if (header.dataAt + (header.allocated + added) * (blockBytes + extraBytes) > FILE_BYTES_MAX) refuse('it would become larger than 2 GiB');
     let { allocated } = header;
     const placed = [...changes].map(([block, sectors]) => {
       const entry = this.entry(block);
-      if (entry < BLOCK_ZERO) return { block, entry, fresh: undefined, sectors };
+      if (entry < BLOCK_ZERO) {
+        if (this.blockDataAt(entry) + blockBytes > this.bytes.length) refuse(`block ${block} lies beyond the end of the file`);
+        return { block, entry, fresh: undefined, sectors };
+      }
       const fresh = new Uint8Array(blockBytes);
       const first = block * perBlock;
-      if (entry === BLOCK_FREE && this.parent) fresh.set(this.read(first, Math.min(perBlock, this.sectors - first)));
+      if (entry === BLOCK_FREE && this.parent) fresh.set(this.readOr(first, Math.min(perBlock, this.sectors - first), () => refuse(`block ${block} cannot be read from the backing image`)));
       for (const { within, bytes } of sectors) fresh.set(bytes, within);
       const zero = this.parent === undefined && fresh.every((byte) => byte === 0);
       return { block, entry: zero ? BLOCK_ZERO : allocated++, fresh: zero ? undefined : fresh, sectors: [] };
     });
+    if (allocated > header.blocks) refuse('cBlocksAllocated contradicts the block map');
     const result = new Uint8Array(Math.max(this.bytes.length, allocated > header.allocated ? header.dataAt + allocated * (blockBytes + extraBytes) : 0));
     result.set(this.bytes);
     const view = new DataView(result.buffer);
@@ -183,6 +198,15 @@ export class VdiImage implements SectorSource {
     // Differencing images notice a parent that has changed by this identity.
     view.setUint32(header.modifyUuidAt + 12, (view.getUint32(header.modifyUuidAt + 12, true) + 1) >>> 0, true);
     return result;
+  }
+
+  private readOr(sector: number, count: number, damaged: () => never): Uint8Array {
+    try {
+      return this.read(sector, count);
+    } catch (error) {
+      if (error instanceof DamagedSector) return damaged();
+      throw error;
+    }
   }
 }
 
