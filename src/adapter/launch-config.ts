@@ -16,6 +16,8 @@ export interface LaunchConfig {
   readonly modules: readonly string[];
   readonly fda: string | undefined;
   readonly hda: string | undefined;
+  readonly hdb: string | undefined;
+  readonly cdrom: string | undefined;
   readonly bios: string | undefined;
   readonly vgaBios: string | undefined;
   readonly loadAddress: number | undefined;
@@ -54,7 +56,9 @@ export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
   symbols: { type: 'string', description: 'Symbols of the kernel: a System.map, or an ELF file with symbols (vmlinux). Those of a running Linux kernel are also found without it.' },
   modules: { type: 'array', description: 'Files that a multiboot kernel gets as modules.', items: { type: 'string' }, default: [] },
   fda: { type: 'string', description: 'Floppy image in drive A.' },
-  hda: { type: 'string', description: 'Image of the first hard disk.' },
+  hda: { type: 'string', description: 'Image of the first hard disk: raw, VDI, qcow2 or VMDK.' },
+  hdb: { type: 'string', description: 'Image of the second hard disk.' },
+  cdrom: { type: 'string', description: 'Disc in the CD drive (ISO 9660).' },
   bios: { type: 'string', description: 'BIOS image that boots the disks instead of the built-in BIOS, such as SeaBIOS\'s bios.bin.' },
   vgaBios: { type: 'string', description: 'VGA BIOS for that BIOS, such as SeaBIOS\'s vgabios-stdvga.bin.' },
   loadAddress: { type: ['integer', 'string'], description: 'Where a flat binary is loaded ("0x7C00"). Giving it makes any binary a flat one.' },

@@ -58,6 +58,8 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
     ...(config.bios !== undefined && { bios: await file('bios', config.bios) }),
     ...(config.vgaBios !== undefined && { vgaBios: await file('vgaBios', config.vgaBios) }),
     ...(config.hda !== undefined && { hardDisk: await file('hda', config.hda) }),
+    ...(config.hdb !== undefined && { secondDisk: await file('hdb', config.hdb) }),
+    ...(config.cdrom !== undefined && { cdrom: await file('cdrom', config.cdrom) }),
   };
   if (sourceExtensions.test(config.program)) {
     const assembly = await assemble(config, services);

@@ -6,7 +6,7 @@ import { isAbsolute, pathOf, uriOf } from '../files';
 const sourceFiles = /\.(asm|nasm)$/i;
 const startableFiles = /\.(asm|nasm|elf|img|ima|flp|bin|exec|mb|kernel)$/i;
 /** Attributes of launch.json that name files. */
-const pathAttributes = ['program', 'initrd', 'symbols', 'fda', 'hda'] as const;
+const pathAttributes = ['program', 'initrd', 'symbols', 'fda', 'hda', 'hdb', 'cdrom'] as const;
 
 function baseName(uri: vscode.Uri): string {
   return uri.path.slice(uri.path.lastIndexOf('/') + 1);

@@ -1,0 +1,97 @@
+/** Disks and CDs on the command line: booted, left alone, and written back when asked. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { openDisk } from '../../src/vmm/machine/images/open';
+import { qcow2Image, vdiImage } from '../support/disk-images';
+import { program } from '../support/guest';
+import { isoImage } from '../support/iso';
+import { bootSector, inFolder, ringside } from './ringside';
+
+/** Greets, and fills sector 9 of the drive that it came from with the letter B. */
+const writer = program(bootSector(`
+  mov al, 'A'
+  out 0xe9, al
+  mov di, 0x1000
+  mov al, 'B'
+  mov cx, 512
+  cld
+  rep stosb
+  mov si, packet
+  mov ah, 0x43
+  xor al, al
+  int 0x13
+  mov al, 'F'
+  jc failed
+  mov al, 'W'
+failed:
+  out 0xe9, al
+  cli
+  hlt
+packet: db 16, 0
+  dw 1, 0x1000, 0
+  dq 9`)).bytes;
+
+const raw = new Uint8Array(64 * 512);
+raw.set(writer);
+const vdi = vdiImage([0x11, 'free', 'zero', 'free']);
+vdi.set(writer, 1024);
+
+/** The first byte of sector 9. */
+const ninth = (file: string): number => openDisk(file, new Uint8Array(fs.readFileSync(file))).disk.read(9, 1)[0];
+
+describe('ringside run: disks', () => {
+  for (const [name, image] of [['disk.img', raw], ['disk.vdi', vdi]] as const) {
+    it(`leaves ${name} as it is, and writes it back when asked`, async () => {
+      await inFolder({ [name]: image }, async (folder) => {
+        const file = path.join(folder, name);
+        const { status, stdout, stderr } = await ringside(['run', file, '--screen', 'none']);
+        assert.deepEqual([status, stdout], [0, 'AW'], stderr);
+        assert.deepEqual(new Uint8Array(fs.readFileSync(file)), image);
+        const again = await ringside(['run', '--hda', file, '--screen', 'none', '--write-back']);
+        assert.equal(again.stdout, 'AW');
+        assert.match(again.stderr, new RegExp(`${name.replace('.', '\\.')} was written back`));
+        assert.equal(ninth(file), 0x42);
+        assert.deepEqual(fs.readdirSync(folder), [name], 'nothing else is left');
+      });
+    });
+  }
+
+  it('refuses to write to what can only be read, before anything runs', async () => {
+    await inFolder({ 'disk.qcow2': qcow2Image([0x41]) }, async (folder) => {
+      const { status, stdout, stderr } = await ringside(['run', path.join(folder, 'disk.qcow2'), '--write-back']);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.match(stderr, /disk\.qcow2 is a qcow2 image, which can only be read[^]*qemu-img convert -O vdi/);
+    });
+  });
+
+  it('names file and field of a damaged image, and the backing image that is missing', async () => {
+    await inFolder({ 'bad.vdi': vdiImage([0x11], { type: 7 }), 'child.qcow2': qcow2Image(['free', 'free'], { backing: 'base.img' }), 'base.img': raw }, async (folder) => {
+      const file = (name: string): string => path.join(folder, name);
+      for (const [parameters, reason] of [
+        [['--hda', file('bad.vdi')], /bad\.vdi: VDI image: the image type is 7/], [[file('bad.vdi')], /bad\.vdi: VDI image: the image type is 7/],
+        [['--hda', file('child.qcow2')], /child\.qcow2: qcow2 image: it holds only the differences to the backing file "base\.img"/],
+      ] as const) {
+        const { status, stderr } = await ringside(['run', ...parameters]);
+        assert.equal(status, 2);
+        assert.match(stderr, reason);
+      }
+      const { stdout } = await ringside(['run', '--hda', file('child.qcow2'), '--hda-backing', file('base.img'), '--screen', 'none']);
+      assert.equal(stdout, 'AW');
+    });
+  });
+});
+
+describe('ringside run: CDs', () => {
+  const cd = isoImage({}, { bytes: program(bootSector(`mov al, dl\n and al, 0x5f\n out 0xe9, al\n mov al, '!'\n out 0xe9, al\n cli\n hlt`)).bytes, sectors: 1 });
+
+  it('boots one by its name and one in the drive', async () => {
+    await inFolder({ 'disc.iso': cd }, async (folder) => {
+      const file = path.join(folder, 'disc.iso');
+      for (const parameters of [[file], ['--cdrom', file]]) {
+        const { status, stdout } = await ringside(['run', ...parameters, '--screen', 'none']);
+        assert.deepEqual([status, stdout], [0, '@!'], 'DL is E0h');
+      }
+    });
+  });
+});
