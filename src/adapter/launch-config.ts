@@ -8,6 +8,8 @@ export interface LaunchConfig {
   readonly program: string;
   readonly memory: number;
   readonly mmu: 'shadow';
+  readonly processors: number;
+  readonly cpu: string | undefined;
   readonly stopOnEntry: boolean;
   readonly stopOnEnd: boolean;
   readonly kernelCommandLine: string | undefined;
@@ -49,6 +51,8 @@ export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
   program: { type: 'string', description: 'What the machine starts: an .asm file, a Linux kernel (bzImage), a multiboot or PVH kernel (ELF), a disk image or a flat binary. What it is gets detected.' },
   memory: { type: 'integer', description: 'Guest memory in MiB.', default: 32, minimum: 1, maximum: 2048 },
   mmu: { type: 'string', description: 'How guest memory is virtualized.', default: 'shadow', enum: ['shadow'] },
+  processors: { type: 'integer', description: 'Number of processors; the debugger shows each as a thread.', default: 1, minimum: 1, maximum: 8 },
+  cpu: { type: 'string', description: 'Model of the processors, such as "p6" or "max" (the default: everything that Ringside has).' },
   stopOnEntry: { type: 'boolean', description: 'Stop before the first instruction.', default: false },
   stopOnEnd: { type: 'boolean', description: 'Keep the machine for inspection when the guest has ended, until the session is stopped.', default: false },
   kernelCommandLine: { type: 'string', description: 'Command line of a Linux or multiboot kernel.' },

@@ -50,6 +50,7 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
   const rest = {
     name: baseName(config.program), memoryMiB: config.memory, mmu: config.mmu, pace: config.pace, stopOnEntry: config.stopOnEntry,
     ...(config.kernelCommandLine !== undefined && { commandLine: config.kernelCommandLine }),
+    processors: config.processors, ...(config.cpu !== undefined && { cpuModel: config.cpu }),
     ...(config.instructionsPerSecond !== undefined && { instructionsPerSecond: config.instructionsPerSecond }),
     ...(config.maxInstructions !== undefined && { maxInstructions: config.maxInstructions }),
     ...(config.initrd !== undefined && { initrd: await file('initrd', config.initrd) }),

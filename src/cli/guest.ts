@@ -12,6 +12,8 @@ import { readInput } from './files';
 export interface GuestOptions {
   readonly memory?: number;
   readonly mmu: 'shadow';
+  readonly processors?: number;
+  readonly cpu?: string;
   readonly pace: 'realtime' | 'max';
   readonly append?: string;
   readonly initrd?: string;
@@ -58,6 +60,8 @@ export function guestConfiguration(file: string | undefined, options: GuestOptio
     ...(options.vgaBios !== undefined && { vgaBios: readInput(options.vgaBios) }),
     ...(options.append !== undefined && { commandLine: options.append }),
     ...(initrd && (kernel === 'linux' ? { initrd: initrd.bytes } : { modules: [initrd] })),
+    ...(options.processors !== undefined && { processors: options.processors }),
+    ...(options.cpu !== undefined && { cpuModel: options.cpu }),
     ...(options.maxInstructions !== undefined && { maxInstructions: options.maxInstructions }),
   };
 }

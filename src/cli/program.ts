@@ -1,5 +1,6 @@
 /** The commands of `ringside`, their options and their help, for commander. Each command's action resolves to the exit status. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { cpuModelNames, DEFAULT_CPU_MODEL } from '../vmm/cpu/models/models';
 import { asm, type AsmOptions } from './asm';
 import { bench, type BenchOptions } from './bench/bench';
 import { dis, type DisOptions } from './dis';
@@ -70,6 +71,8 @@ export function createProgram(version: string, finished: (status: number) => voi
     .option('--write-back', 'at the end write what the guest has changed to the images (raw and VDI); without it they stay as they are')
     .option('--bios <image>', 'BIOS that boots the disks instead of the built-in one')
     .option('--vga-bios <image>', 'VGA BIOS for --bios')
+    .addOption(new Option('--processors <N>', 'number of processors, 1 to 8').argParser(whole(1, 8)))
+    .addOption(new Option('--cpu <model>', 'model of the processors').choices(cpuModelNames).default(DEFAULT_CPU_MODEL))
     .addOption(new Option('--mmu <policy>', 'how guest memory is virtualized').choices(['shadow']).default('shadow'))
     .addOption(new Option('--load-address <address>', 'load FILE as a flat binary there and start it').argParser(address))
     .addOption(new Option('--max-instructions <N>', 'end after N guest instructions (k, M, G allowed)').argParser(whole(1, Number.MAX_SAFE_INTEGER)))

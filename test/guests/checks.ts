@@ -80,6 +80,14 @@ export const guestChecks: readonly GuestCheck[] = [
     run: ([kernel, initrd]) => linux(kernel, initrd, /6\.1\.0-\d+-686-pae .*i686/),
   },
   {
+    id: 'linux-686-smp', title: 'the same 686 kernel on two processors: both run, the timers are their local APICs\'', files: ['vmlinuz-686', 'initramfs-i386'],
+    run: ([kernel, initrd]) => linux(kernel, initrd, /SMP.*i686/, { processors: 2 }, (guest) => {
+      guest.type('cat /proc/interrupts\n');
+      const [, first, second] = /LOC:\s+(\d+)\s+(\d+)/.exec(guest.untilText(PROMPT, 20)) ?? [];
+      assert.ok(Number(first) > 100 && Number(second) > 100, `local timer interrupts: ${first} and ${second}`);
+    }),
+  },
+  {
     id: 'linux-686-all', title: 'the same 686 kernel with the crypto library\'s tests of itself', files: ['vmlinuz-686', 'initramfs-i386'],
     run: ([kernel, initrd]) => linux(kernel, initrd, /686/, { commandLine: 'console=ttyS0' }),
   },
