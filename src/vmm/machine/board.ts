@@ -186,7 +186,7 @@ export class Board {
       this.pic, ...this.localApics, this.ioApic, this.pit, this.rtc, this.hpet, ...this.uarts, this.keyboard, this.vga, this.dma, this.coprocessor,
       new DebugPort((bytes) => hooks.debugPort(bytes)), new FirmwareConsole((line) => hooks.firmwareLog(line)), new DebugExit((status) => hooks.debugExit(status)), new Power(() => hooks.powerOff()),
       new FloppyController({ clock, memory, dma: this.dma, irq: this.isaInterrupt(6), ...options.drives.floppy }),
-      new FirmwareConfiguration({ memory, items: firmwareItems(memory.ramBytes, options.processors), files: firmwareFiles(memory.ramBytes, bootOrder(options.bootDrive)) }),
+      new FirmwareConfiguration({ memory, items: firmwareItems(memory.ramBytes, options.processors), files: firmwareFiles(memory.ramBytes, bootOrder(options.bootDrive), { processors: options.processors, serialPorts: serialPorts.length }) }),
       this.pci, ...functions.map((owner) => owner.device),
     ];
     for (const device of this.devices) {

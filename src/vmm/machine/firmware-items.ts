@@ -1,5 +1,6 @@
-/** What the firmware configuration device tells: memory, processors, and the order of drives. */
+/** What the firmware configuration device tells: memory, processors, the order of drives, and the ACPI tables. */
 import { FwCfgItem, type FirmwareFile } from '../devices/fw-cfg';
+import { acpiFirmwareFiles, type AcpiOptions } from './acpi/tables';
 
 const RAM = 1;
 
@@ -20,10 +21,11 @@ const drivePaths = {
   floppy: '/pci@i0cf8/isa@1/fdc@03f0/floppy@0', hardDisk: '/pci@i0cf8/ide@1,1/drive@0/disk@0', cdrom: '/pci@i0cf8/ide@1,1/drive@1/disk@0',
 } as const;
 
-export function firmwareFiles(ramBytes: number, bootOrder: readonly (keyof typeof drivePaths)[]): FirmwareFile[] {
+export function firmwareFiles(ramBytes: number, bootOrder: readonly (keyof typeof drivePaths)[], acpi: AcpiOptions): FirmwareFile[] {
   const order = `${bootOrder.map((drive) => drivePaths[drive]).join('\n')}\0`;
   return [
     { name: 'bootorder', bytes: Uint8Array.from(order, (c) => c.charCodeAt(0)) },
     { name: 'etc/e820', bytes: Uint8Array.of(...number(0, 8), ...number(ramBytes, 8), ...number(RAM, 4)) },
+    ...acpiFirmwareFiles(acpi),
   ];
 }

@@ -43,6 +43,7 @@ function isaDevices({ serialPorts }: DsdtOptions): readonly Aml[] {
     plugAndPlay('SPKR', 'PNP0800', undefined, [ioPorts(0x61, 1)]),
     plugAndPlay('PS2K', 'PNP0303', undefined, [ioPorts(0x60, 1), ioPorts(0x64, 1), isaIrq(1)]),
     plugAndPlay('PS2M', 'PNP0F13', undefined, [isaIrq(12)]),
+    plugAndPlay('FDC0', 'PNP0700', undefined, [ioPorts(0x3f2, 4), ioPorts(0x3f7, 1), isaIrq(6), dmaChannel(2)]),
     ...serial.slice(0, serialPorts).map(({ base, irq }, n) => plugAndPlay(`COM${n + 1}`, 'PNP0501', n + 1, [ioPorts(base, 8), isaIrq(irq)])),
   ];
 }

@@ -73,7 +73,7 @@ describe('ACPI tables', () => {
   });
 
   it('come out the same when a BIOS places them by the loader\'s script', () => {
-    const files = acpiFirmwareFiles(options);
+    const files = new Map(acpiFirmwareFiles(options).map(({ name, bytes }) => [name, bytes]));
     const names = ['etc/acpi/rsdp', 'etc/acpi/tables', 'etc/table-loader'];
     assert.deepEqual([...files.keys()].sort(), names);
     const memory = new Uint8Array(0x40000);

@@ -3,6 +3,7 @@
  * in when the tables are placed.
  */
 import { ACPI_DISABLE, ACPI_ENABLE, PM, PM_BASE, SMI_COMMAND } from '../../devices/acpi-pm';
+import type { FirmwareFile } from '../../devices/fw-cfg';
 import { HPET_BASE, HPET_CAPABILITIES } from '../../devices/hpet';
 import { IO_APIC_BASE } from '../../devices/io-apic';
 import { LOCAL_APIC_BASE } from '../../devices/local-apic';
@@ -135,8 +136,8 @@ export function placedAcpiTables(options: AcpiOptions, address: number): { reado
 
 const TABLES_FILE = 'etc/acpi/tables', ROOT_FILE = 'etc/acpi/rsdp', LOADER_FILE = 'etc/table-loader';
 
-/** Files for fw_cfg by name: a user's BIOS places the tables itself. */
-export function acpiFirmwareFiles(options: AcpiOptions): ReadonlyMap<string, Uint8Array> {
+/** Files for fw_cfg: a user's BIOS places the tables itself. */
+export function acpiFirmwareFiles(options: AcpiOptions): readonly FirmwareFile[] {
   const { tables, rsdt, xsdt } = acpiTables(options);
   const script = new LoaderScript();
   script.allocate(TABLES_FILE, 64, Zone.high);
@@ -147,5 +148,7 @@ export function acpiFirmwareFiles(options: AcpiOptions): ReadonlyMap<string, Uin
   script.addPointer(ROOT_FILE, TABLES_FILE, 24, 8);
   script.addChecksum(ROOT_FILE, 8, 0, RSDP_FIRST_BYTES);
   script.addChecksum(ROOT_FILE, 32, 0, RSDP_BYTES);
-  return new Map([[TABLES_FILE, tables.relative()], [ROOT_FILE, rootPointer(rsdt, xsdt, false)], [LOADER_FILE, script.bytes]]);
+  return [
+    { name: TABLES_FILE, bytes: tables.relative() }, { name: ROOT_FILE, bytes: rootPointer(rsdt, xsdt, false) }, { name: LOADER_FILE, bytes: script.bytes },
+  ];
 }
