@@ -118,6 +118,43 @@ describe('samples', () => {
     assert.equal(serial, 'Type something; Ctrl-D ends.\r\nHELLO, 8086!\r\n\r\nBye.\r\n');
   });
 
+  it('plasma.asm moves 256 colours until a key is pressed', () => {
+    const { machine, finish } = startSample('plasma.asm');
+    const shown = () => {
+      machine.run(2_000_000);
+      const screen = machine.screen();
+      assert.ok(screen.kind === 'graphics' && screen.colours);
+      return screen;
+    };
+    machine.run(3_000_000);
+    const first = shown(), second = shown();
+    assert.equal(first.mode, '320×200, 256 colours');
+    const [{ pixels }] = first.rectangles;
+    assert.ok(new Set(pixels).size > 150, `${new Set(pixels).size} colours`);
+    assert.notDeepEqual(second.rectangles[0].pixels, pixels);
+    machine.keyboard([...makeCode('Space')!, ...breakCode('Space')!]);
+    assert.deepEqual(finish().end, halted);
+    assert.equal(machine.screen().kind, 'text');
+  });
+
+  it('mandelbrot.asm draws in 32-bit colour', () => {
+    const { machine, finish } = startSample('mandelbrot.asm');
+    machine.run(200_000_000);
+    const screen = machine.screen();
+    assert.ok(screen.kind === 'graphics');
+    assert.equal(screen.mode, '640×480, 32 bits');
+    const words = new Uint32Array(screen.rectangles[0].pixels.buffer);
+    const at = (x: number, y: number): number => words[y * 640 + x] >>> 0;
+    assert.equal(at(240, 240), 0xff000000, '-1 belongs to the set');
+    assert.equal(at(0, 0), 0xff000000 + 47 * 0x050403, 'the corner leaves at once');
+    // The picture is the same above and below the real axis, but for rounding.
+    let same = 0;
+    for (let x = 0; x < 640; x++) for (let y = 1; y < 240; y++) if (at(x, 240 - y) === at(x, 240 + y)) same++;
+    assert.ok(same > 640 * 239 * 0.99, String(same));
+    machine.keyboard([...makeCode('Space')!, ...breakCode('Space')!]);
+    assert.deepEqual(finish().end, halted);
+  });
+
   it('a second run is the first one again, counter by counter', () => {
     for (const name of ['paging.asm', 'critical-section.asm']) {
       assert.deepEqual(startSample(name).finish().counters, startSample(name).finish().counters, name);
