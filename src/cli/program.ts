@@ -80,6 +80,7 @@ export function createProgram(version: string, finished: (status: number) => voi
     .addOption(new Option('--pace <pace>', 'virtual time: realtime (default in a terminal) or as fast as it goes (default otherwise)').choices(['realtime', 'max']))
     .addOption(new Option('--type <text>', 'type TEXT on the keyboard; \\n, \\t, \\e, \\b are keys, too').argParser(typedText))
     .addOption(new Option('--screen <when>', 'print the text screen when the run ends').choices(['end', 'none']).default('end'))
+    .option('--screenshot <file.png>', 'write the picture on the screen when the run ends')
     .addOption(new Option('--counters <format>', 'print the counters at the end; JSON is one line, the last one').choices(['table', 'json']))
     .option('--registers', 'print the registers at the end')
     .addHelpText('after', runHelp)

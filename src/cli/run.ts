@@ -8,7 +8,7 @@ import type { MachineApi } from '../vmm/machine/api';
 import { createMachine } from '../vmm/machine/machine';
 import { Bell } from './bell';
 import { CliError } from './errors';
-import { fileReason, replaceFile } from './files';
+import { fileReason, replaceFile, writeOutput } from './files';
 import { countersJson, countersTable, type RunSummary } from './format/counters';
 import { postMortemText } from './format/post-mortem';
 import { registersText } from './format/registers';
@@ -16,6 +16,7 @@ import { heading } from './format/text';
 import { guestConfiguration, writableFiles, type DriveFile, type GuestOptions } from './guest';
 import { noInput, StandardInput, terminalHelp } from './input';
 import { Output } from './output';
+import { png } from './png';
 import { runMachine, type RunEnd } from './run-loop';
 
 export interface RunOptions extends Omit<GuestOptions, 'pace'> {
@@ -28,6 +29,7 @@ export interface RunOptions extends Omit<GuestOptions, 'pace'> {
   readonly counters?: 'table' | 'json';
   readonly registers?: boolean;
   readonly screen: 'end' | 'none';
+  readonly screenshot?: string;
   readonly type?: string;
   readonly writeBack?: boolean;
 }
@@ -73,6 +75,7 @@ export async function run(file: string | undefined, options: RunOptions): Promis
       drained: () => output.drained(), now: () => performance.now(),
     });
     writeBack(machine, writable);
+    if (options.screenshot !== undefined) writeOutput(options.screenshot, png(machine.picture()));
     report(machine, end, performance.now() - begin, options, output);
     return statusOf(end);
   } finally {

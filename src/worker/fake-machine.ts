@@ -124,6 +124,9 @@ export class FakeMachine implements MachineApi {
       kind: 'text', colours: [], blinks: true, cell: { width: 9, height: 16 }, columns: 80, rows: 25, cells: this.cells.slice(), cursor: { visible: true, column: 0, row: 0 },
     };
   }
+  picture(): { width: number; height: number; bytes: Uint8Array } {
+    return { width: 0, height: 0, bytes: new Uint8Array() };
+  }
   devices(): [] {
     return [];
   }

@@ -70,6 +70,8 @@ export interface MachineApi {
   hiddenPageFaults(most: number): { linear: number; count: number }[];
   postMortem(): PostMortem | undefined;
   screen(): Screen;
+  /** The picture as the tube shows it, text modes too: red, green, blue and 255 for each dot. */
+  picture(): { width: number; height: number; bytes: Uint8Array };
   devices(): DeviceSnapshot[];
   /** The image in a drive with what the guest has written to it; undefined when it has written nothing. Throws MachineError for formats that can only be read. */
   changedDrive(drive: WritableDrive): Uint8Array | undefined;

@@ -13,6 +13,7 @@ import { GuestFault, Vector, vectorName } from '../cpu/exceptions';
 import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, RAM, Segment } from '../cpu/layout';
 import { readByName, setByName } from '../cpu/names';
 import { TEXT_COPY_BYTES } from '../devices/vga/memory';
+import { toDots } from '../devices/vga/render';
 import { VIDEO_BYTES } from '../devices/vga/vga';
 import { Uart } from '../devices/uart';
 import { Mmu } from '../mmu/mmu';
@@ -564,6 +565,10 @@ export class Machine implements MachineApi {
     const { pixels, ...picture } = this.board.vga.picture();
     const { width, height } = picture;
     return { kind: 'graphics', ...picture, rectangles: [{ x: 0, y: 0, width, height, pixels }] };
+  }
+
+  picture(): { width: number; height: number; bytes: Uint8Array } {
+    return toDots(this.board.vga.picture());
   }
 
   devices(): DeviceSnapshot[] {
