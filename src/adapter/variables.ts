@@ -4,6 +4,7 @@
  */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { formatValue } from '../protocol/expression';
+import { extendedText } from '../protocol/floating';
 import type { RegisterSnapshot } from '../protocol/messages';
 import { assignment, findRegister, registers as registerRows, segmentNames, segmentText } from '../protocol/registers';
 import type { RegisterRow } from '../protocol/registers';
@@ -39,6 +40,8 @@ function withFields(name: string): Node {
 const partNames = (name: string): string[] => registerRows.filter((row) => row.partOf === name && row.group === 'general').map((row) => row.name);
 const generalOrder = ['eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp', 'eip'] as const;
 
+const stackNames = Array.from({ length: 8 }, (_, n) => `st${n}`), vectorNames = Array.from({ length: 16 }, (_, n) => `xmm${n}`);
+
 const groups: readonly Node[] = [
   { name: 'General', children: generalOrder.map((name) => ({ ...leaf(name), children: partNames(name).map((part) => leaf(part)) })) },
   { ...withFields('eflags'), name: 'EFLAGS' },
@@ -53,6 +56,13 @@ const groups: readonly Node[] = [
   },
   { name: 'Descriptor tables', children: ['gdtr', 'idtr'].flatMap((name) => [leaf(`${name}.base`), leaf(`${name}.limit`)]) },
   { name: 'Control', children: [withFields('cr0'), leaf('cr2', 'Page-fault linear address'), withFields('cr3'), withFields('cr4'), withFields('efer')] },
+  {
+    name: 'FPU/SSE',
+    children: [
+      ...stackNames.map((name) => leaf(name)), withFields('fcw'), withFields('fsw'), leaf('ftw', 'Tags, two bits a register: valid, zero, special, empty'),
+      ...vectorNames.map((name) => leaf(name)), withFields('mxcsr'),
+    ],
+  },
   { name: 'Debug', children: [...[0, 1, 2, 3].map((n) => leaf(`dr${n}`)), withFields('dr6'), withFields('dr7')] },
 ];
 const root: Node = { name: 'Registers', children: groups };
@@ -112,6 +122,7 @@ function registerText(register: RegisterRow, registers: RegisterSnapshot, decima
     const segment = registers.segments[(segmentNames as readonly string[]).indexOf(register.name)];
     return segment ? `${hexadecimal} (base 0x${segment.base.toString(16)}, limit 0x${segment.limit.toString(16)})` : hexadecimal;
   }
+  if (register.bits === 80) return `${extendedText(value)} (${hexadecimal})`;
   return register.group === 'general' ? formatValue({ value, bits: register.bits }) : hexadecimal;
 }
 
@@ -132,7 +143,9 @@ async function counterVariables(debuggee: Debuggee): Promise<DebugProtocol.Varia
 export async function setVariable(debuggee: Debuggee, args: DebugProtocol.SetVariableArguments): Promise<DebugProtocol.SetVariableResponse['body']> {
   const node = containers[args.variablesReference - 1]?.children.find((child) => child.name === args.name);
   if (!node?.register) throw new AdapterError(`"${args.name}" cannot be set`, 'Registers, flags and control bits can.');
-  const { value } = await debuggee.evaluate(args.value);
+  // Expressions have 64 bits; wider registers take their bits as they are shown.
+  const literal = node.register.bits > 64 && /^0x[0-9a-f]+$/i.test(args.value.trim());
+  const { value } = literal ? { value: BigInt(args.value.trim()) } : await debuggee.evaluate(args.value);
   const registers = await setRegister(debuggee, node.register, value);
   return { ...variable(node, registers, args.format?.hex === false), type: undefined };
 }

@@ -4,15 +4,19 @@
  * (the session may run in another process): bytes travel as base64, 64-bit registers as hexadecimal strings.
  */
 import type {
-  CounterDefinition, CounterSample, CpuMode, DeviceSnapshot, DisassembledInstruction, EndReason, MouseMovement, PictureRectangle, PostMortem, RegisterSnapshot, RunState, Screen, ScreenGraphics, ScreenText,
+  CounterDefinition, CounterSample, CpuMode, DeviceSnapshot, DisassembledInstruction, EndReason, FpuSnapshot, MouseMovement, PictureRectangle, PostMortem, RegisterSnapshot, RunState, Screen, ScreenGraphics, ScreenText,
   StopReason,
 } from './messages';
 
 /** The `type` of debug configurations. */
 export const debugType = 'ringside';
 
-/** JSON form of {@link RegisterSnapshot}: `general` as hexadecimal strings ("0x1f"). */
-export type RegistersJson = Omit<RegisterSnapshot, 'general'> & { readonly general: readonly string[] };
+/** JSON form of {@link RegisterSnapshot}: what is wider than 32 bits as hexadecimal strings ("0x1f"). */
+export type RegistersJson = Omit<RegisterSnapshot, 'general' | 'fpu' | 'xmm'> & {
+  readonly general: readonly string[];
+  readonly fpu?: Omit<FpuSnapshot, 'stack'> & { readonly stack: readonly string[] };
+  readonly xmm?: readonly string[];
+};
 /** JSON form of {@link Screen}: `cells`, `font` and `pixels` in base64. */
 export type ScreenJson =
   | Omit<ScreenText, 'cells' | 'font'> & { readonly cells: string; readonly font?: string }
@@ -87,11 +91,12 @@ export interface DiagnosticJson {
   readonly message: string;
 }
 
-export function registersToJson(registers: RegisterSnapshot): RegistersJson {
-  return { ...registers, general: registers.general.map((value) => `0x${value.toString(16)}`) };
+const wideToJson = (values: readonly bigint[]): string[] => values.map((value) => `0x${value.toString(16)}`);
+export function registersToJson({ general, fpu, xmm, ...others }: RegisterSnapshot): RegistersJson {
+  return { ...others, general: wideToJson(general), ...(fpu && { fpu: { ...fpu, stack: wideToJson(fpu.stack) } }), ...(xmm && { xmm: wideToJson(xmm) }) };
 }
-export function registersFromJson(registers: RegistersJson): RegisterSnapshot {
-  return { ...registers, general: registers.general.map((value) => BigInt(value)) };
+export function registersFromJson({ general, fpu, xmm, ...others }: RegistersJson): RegisterSnapshot {
+  return { ...others, general: general.map(BigInt), ...(fpu && { fpu: { ...fpu, stack: fpu.stack.map(BigInt) } }), ...(xmm && { xmm: xmm.map(BigInt) }) };
 }
 export function screenToJson(screen: Screen): ScreenJson {
   if (screen.kind === 'graphics') return { ...screen, rectangles: screen.rectangles.map((part) => ({ ...part, pixels: toBase64(part.pixels) })) };

@@ -107,12 +107,27 @@ export interface RegisterSnapshot {
   readonly cr4: number;
   readonly dr: readonly number[];
   readonly efer: number;
+  /** The x87; absent when nobody told. */
+  readonly fpu?: FpuSnapshot;
+  /** XMM0–XMM15, 128 bits each. */
+  readonly xmm?: readonly bigint[];
+  readonly mxcsr?: number;
   readonly cpl: number;
   /** 'real', 'vm86', 'protected16', 'protected32', 'long'. */
   readonly mode: CpuMode;
   readonly instructions: number;
   /** Whose registers these are, counted from 0; 0 when absent. */
   readonly processor?: number;
+}
+/** The x87's registers. */
+export interface FpuSnapshot {
+  /** ST(0)–ST(7), 80 bits each. */
+  readonly stack: readonly bigint[];
+  readonly control: number;
+  /** With TOP. */
+  readonly status: number;
+  /** Two bits for each physical register: 0 valid, 1 zero, 2 special, 3 empty. */
+  readonly tags: number;
 }
 /** What a virtual processor does, and where: `linear` is the address of its next instruction. */
 export interface ProcessorSummary {

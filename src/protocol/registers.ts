@@ -4,7 +4,7 @@
  */
 import type { RegisterSnapshot, SegmentSnapshot } from './messages';
 
-export type RegisterGroup = 'general' | 'flags' | 'segments' | 'tables' | 'control' | 'debug';
+export type RegisterGroup = 'general' | 'flags' | 'segments' | 'tables' | 'control' | 'debug' | 'fpu' | 'vector';
 
 /** A named field of a register: bits `low` to `low + width - 1`. */
 export interface BitField {
@@ -71,6 +71,25 @@ const dr7Fields: readonly BitField[] = [
   ]),
 ];
 
+/** SDM Vol. 1, 8.1.5 and 8.1.3. */
+const fcwFields: readonly BitField[] = [
+  field('IM', 0, 'Invalid operation masked'), field('DM', 1, 'Denormal operand masked'), field('ZM', 2, 'Division by zero masked'), field('OM', 3, 'Overflow masked'),
+  field('UM', 4, 'Underflow masked'), field('PM', 5, 'Inexact result masked'), field('PC', 8, 'Precision: 0 single, 2 double, 3 extended', 2),
+  field('RC', 10, 'Rounding: 0 nearest, 1 down, 2 up, 3 chop', 2),
+];
+const fswFields: readonly BitField[] = [
+  field('IE', 0, 'Invalid operation'), field('DE', 1, 'Denormal operand'), field('ZE', 2, 'Division by zero'), field('OE', 3, 'Overflow'), field('UE', 4, 'Underflow'),
+  field('PE', 5, 'Inexact result'), field('SF', 6, 'Stack fault'), field('ES', 7, 'An unmasked exception is pending'), field('C0', 8, 'Condition 0'),
+  field('C1', 9, 'Condition 1'), field('C2', 10, 'Condition 2'), field('TOP', 11, 'Top of the stack', 3), field('C3', 14, 'Condition 3'), field('B', 15, 'Busy'),
+];
+/** SDM Vol. 1, 10.2.3. */
+const mxcsrFields: readonly BitField[] = [
+  field('IE', 0, 'Invalid operation'), field('DE', 1, 'Denormal operand'), field('ZE', 2, 'Division by zero'), field('OE', 3, 'Overflow'), field('UE', 4, 'Underflow'),
+  field('PE', 5, 'Inexact result'), field('DAZ', 6, 'Denormals are zeros'), field('IM', 7, 'Invalid operation masked'), field('DM', 8, 'Denormal operand masked'),
+  field('ZM', 9, 'Division by zero masked'), field('OM', 10, 'Overflow masked'), field('UM', 11, 'Underflow masked'), field('PM', 12, 'Inexact result masked'),
+  field('RC', 13, 'Rounding: 0 nearest, 1 down, 2 up, 3 chop', 2), field('FZ', 15, 'Flush to zero'),
+];
+
 /** The encoding's order, in which {@link RegisterSnapshot.general} stands. */
 const generalNames = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di'] as const;
 /** The encoding's order, in which {@link RegisterSnapshot.segments} stands. */
@@ -118,6 +137,12 @@ const whole: readonly RegisterRow[] = [
   ...[0, 1, 2, 3].map((n) => row(`dr${n}`, 'debug', 32, (s) => s.dr[n] ?? 0)),
   row('dr6', 'debug', 32, (s) => s.dr[6] ?? 0, { fields: dr6Fields }),
   row('dr7', 'debug', 32, (s) => s.dr[7] ?? 0, { fields: dr7Fields }),
+  ...Array.from({ length: 8 }, (_, n) => row(`st${n}`, 'fpu', 80, (s) => s.fpu?.stack[n] ?? 0n)),
+  row('fcw', 'fpu', 16, (s) => s.fpu?.control ?? 0, { fields: fcwFields }),
+  row('fsw', 'fpu', 16, (s) => s.fpu?.status ?? 0, { fields: fswFields }),
+  row('ftw', 'fpu', 16, (s) => s.fpu?.tags ?? 0),
+  ...Array.from({ length: 16 }, (_, n) => row(`xmm${n}`, 'vector', 128, (s) => s.xmm?.[n] ?? 0n)),
+  row('mxcsr', 'vector', 32, (s) => s.mxcsr ?? 0, { fields: mxcsrFields }),
 ];
 
 /** Fields by name: flags alone (`zf`), the others behind their register (`cr0.pe`). */

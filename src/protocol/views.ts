@@ -43,6 +43,8 @@ export interface MachineViewModel {
   readonly forecast?: string;
   readonly general: readonly RegisterRow[];
   readonly system: readonly RegisterRow[];
+  /** ST(0)–ST(7) and the x87's words, XMM registers and MXCSR. */
+  readonly floating: readonly RegisterRow[];
   readonly flags: readonly FlagRow[];
   readonly segments: readonly SegmentRow[];
   /** Lines of the post-mortem of a guest that died. */

@@ -49,7 +49,7 @@ const value = (variables: readonly DebugProtocol.Variable[], name: string): stri
 
 describe('registers', () => {
   it('are shown in groups', real(async (session) => {
-    assert.deepEqual((await session.variables('Registers')).map(({ name }) => name), ['General', 'EFLAGS', 'Segments', 'Descriptor tables', 'Control', 'Debug']);
+    assert.deepEqual((await session.variables('Registers')).map(({ name }) => name), ['General', 'EFLAGS', 'Segments', 'Descriptor tables', 'Control', 'FPU/SSE', 'Debug']);
     const general = await session.variables('Registers', 'General');
     assert.equal(value(general, 'eax'), '0x12345678 (305419896)');
     assert.deepEqual((await session.variables('Registers', 'General', 'eax')).map(({ name, value: text }) => `${name} ${text}`), ['ax 0x5678 (22136)', 'ah 0x56 (86)', 'al 0x78 (120)']);
@@ -66,6 +66,16 @@ describe('registers', () => {
     assert.match(value(await session.variables('Registers', 'Control'), 'cr0') ?? '', /\[PE/);
     assert.equal(value(await session.variables('Registers', 'Control', 'cr0'), 'PE'), '1');
     assert.equal(value(await session.variables('Registers', 'Descriptor tables'), 'gdtr.limit'), '0x0017');
+  }));
+
+  it('have the x87 and SSE registers, to be read, set and asked for by name', real(async (session) => {
+    const set = async (name: string, text: string): Promise<string> =>
+      (await session.dap.setVariableRequest({ variablesReference: await session.reference('Registers', 'FPU/SSE'), name, value: text })).body.value;
+    assert.equal(await set('st0', '0x4000c90fdaa22168c235'), '3.141592653589793 (0x4000c90fdaa22168c235)');
+    assert.equal(await set('xmm3', '0x112233445566778899aabbccddeeff00'), '0x112233445566778899aabbccddeeff00');
+    assert.equal(await set('fcw', '0x37f'), '0x037f [IM DM ZM OM UM PM PC=3]');
+    assert.equal(value(await session.variables('Registers', 'FPU/SSE'), 'mxcsr'), '0x00001f80 [IM DM ZM OM UM PM]');
+    assert.equal(value(await session.variables('Registers', 'FPU/SSE', 'fsw'), 'TOP'), '0x0');
   }));
 
   it('can be set whole, in parts and bit by bit', real(async (session) => {

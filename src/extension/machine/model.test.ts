@@ -25,6 +25,17 @@ describe('Machine view model', () => {
     assert.equal(model.segments.some((s) => s.changed), false);
   });
 
+  it('shows the x87 stack as numbers, and empty registers as such', () => {
+    const stack = [0x4000c90fdaa22168c235n, 0x3fff8000000000000000n, ...Array<bigint>(6).fill(0n)];
+    // TOP is 6: ST(0) is R6, ST(1) R7.
+    const fpu = { stack, control: 0x37f, status: 6 << 11 | 0x20, tags: 0x0fff };
+    const model = machineViewModel({ program: 'a', state: 'paused', status: 'Paused', registers: snapshot({ fpu, xmm: Array<bigint>(16).fill(5n), mxcsr: 0x1f80 }) });
+    assert.deepEqual(model.floating.slice(0, 3).map((r) => `${r.name} ${r.value}`), ['ST0 3.141592653589793', 'ST1 1', 'ST2 empty']);
+    assert.deepEqual(model.floating.slice(8, 10).map((r) => `${r.name} ${r.value} ${r.note}`), ['FCW 037F IM DM ZM OM UM PM PC=3', 'FSW 3020 PE TOP=6']);
+    assert.deepEqual(model.floating.slice(-2).map((r) => `${r.name} ${r.value}`), [`XMM7 ${'5'.padStart(32, '0')}`, 'MXCSR 00001F80']);
+    assert.deepEqual(machineViewModel({ program: 'a', state: 'paused', status: 'Paused', registers: snapshot() }).floating, []);
+  });
+
   it('forecasts nothing while the guest runs', () => {
     const model = machineViewModel({ program: 'a', state: 'running', status: 'Running', registers: snapshot(), instruction: 'jnz 1' });
     assert.equal(model.forecast, undefined);

@@ -1,4 +1,5 @@
 /** Turns register snapshots into the texts of the Machine view. Pure: no VS Code, no machine. */
+import { extendedText } from '../../protocol/floating';
 import type { PostMortem, RegisterSnapshot, RunState, SegmentSnapshot, StopReason } from '../../protocol/messages';
 import { codeSize, findRegister, linearEip, segmentText } from '../../protocol/registers';
 import type { FlagRow, MachineViewModel, RegisterRow, SegmentRow } from '../../protocol/views';
@@ -44,6 +45,27 @@ function row(name: string, value: string, previous: string | undefined, note: st
   return previous === undefined || previous === value ? { name, value, note } : { name, value, previous, note };
 }
 
+/** The x87's and SSE's registers; empty ones of the stack as such. Nothing when the machine does not tell. */
+function floatingRows(now: RegisterSnapshot, before: RegisterSnapshot | undefined): RegisterRow[] {
+  if (!now.fpu) return [];
+  const stack = now.fpu.stack.map((_, i) => row(`ST${i}`, stackText(now, i), before?.fpu && stackText(before, i), hex(now.fpu!.stack[i], 20)));
+  const named = (name: string, digits: number): RegisterRow => {
+    const register = findRegister(name)!;
+    const value = register.read(now);
+    const set = (register.fields ?? []).map((field) => ({ field, value: value >> BigInt(field.low) & ((1n << BigInt(field.width)) - 1n) })).filter((one) => one.value !== 0n);
+    const note = set.map(({ field, value: bits }) => (field.width === 1 ? field.name : `${field.name}=${bits}`)).join(' ');
+    return row(name.toUpperCase(), hex(value, digits), before?.fpu && hex(register.read(before), digits), note);
+  };
+  return [
+    ...stack, named('fcw', 4), named('fsw', 4), named('ftw', 4), ...(now.xmm ?? []).map((_, n) => named(`xmm${n}`, 32)).slice(0, now.mode === 'long' ? 16 : 8), named('mxcsr', 8),
+  ];
+}
+
+function stackText({ fpu }: RegisterSnapshot, i: number): string {
+  const physical = ((fpu!.status >> 11) + i) & 7;
+  return (fpu!.tags >> (2 * physical) & 3) === 3 ? 'empty' : extendedText(fpu!.stack[i]);
+}
+
 /** Named bits of CR0, for the tooltip. */
 const cr0Bits = [['PG', 31], ['CD', 30], ['NW', 29], ['AM', 18], ['WP', 16], ['NE', 5], ['TS', 3], ['EM', 2], ['MP', 1], ['PE', 0]] as const;
 
@@ -63,7 +85,7 @@ export function machineViewModel(machine: MachineState): MachineViewModel {
   const { registers: now, previous: before } = machine;
   const empty: MachineViewModel = {
     program: machine.program, state: machine.state, status: machine.status, mode: '',
-    general: [], system: [], flags: [], segments: [], postMortem: machine.postMortem ? postMortemLines(machine.postMortem) : [],
+    general: [], system: [], floating: [], flags: [], segments: [], postMortem: machine.postMortem ? postMortemLines(machine.postMortem) : [],
   };
   if (!now) return empty;
   const wide = now.mode === 'long';
@@ -100,7 +122,7 @@ export function machineViewModel(machine: MachineState): MachineViewModel {
     mode: `${modeNames[now.mode]}, CPL ${now.cpl}`,
     ...(paused ? { location: { address: `${hex(now.segments[1].selector, 4)}:${hex(now.eip, codeSize(now) === 16 ? 4 : 8)}`, instruction: machine.instruction! } } : {}),
     ...(expected ? { forecast: expected } : {}),
-    general, system, flags,
+    general, system, floating: floatingRows(now, before), flags,
     segments: segmentNames.map((name, i) => segmentRow(name, now.segments[i], before?.segments[i])),
   };
 }

@@ -13,7 +13,7 @@ const commandsOfButtons: Readonly<Record<MachineViewCommand, string>> = {
 };
 
 const noMachine: MachineViewModel = {
-  program: '', state: 'none', status: 'No machine runs.', mode: '', general: [], system: [], flags: [], segments: [], postMortem: [],
+  program: '', state: 'none', status: 'No machine runs.', mode: '', general: [], system: [], floating: [], flags: [], segments: [], postMortem: [],
 };
 
 export class MachinePanel extends WebviewPanelView<ToMachineView, FromMachineView> {

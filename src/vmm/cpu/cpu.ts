@@ -10,6 +10,7 @@ import { deliver, raise, type DeliveryKind, type DeliveryOutcome } from './deliv
 import { debugTrap } from './debug';
 import type { GuestFault } from './exceptions';
 import { CONTROL_RESET, Fpu } from './fpu/fpu';
+import { fpuSnapshot, type FpuSnapshot } from './fpu/snapshot';
 import { APIC_BASE, COUNTERS, FPU_ACCESS, Segment, STAR, STORED_MSRS, STORED_MSRS_END, SYSENTER_CS, TSC_OFFSET, XMM } from './layout';
 import { CpuState, type CpuSnapshot } from './state';
 
@@ -202,7 +203,7 @@ export class Cpu {
     return debugTrap(this, bits);
   }
 
-  snapshot(): CpuSnapshot {
-    return this.state.snapshot(this.hooks.now());
+  snapshot(): CpuSnapshot & { readonly fpu: FpuSnapshot } {
+    return { ...this.state.snapshot(this.hooks.now()), fpu: fpuSnapshot(this.fpu) };
   }
 }

@@ -7,7 +7,9 @@ import { Attribute, Flag } from './bits';
 import type { Cpu } from './cpu';
 import { commitSegment, describeType, faultName, findDescriptor, hex4, hex8, isCode, isConforming, isNull } from './descriptors';
 import { GuestFault } from './exceptions';
-import { Segment } from './layout';
+import { fromExtended, toExtended } from './fpu/convert';
+import { MXCSR_MASK, setTagWord, tagWord } from './fpu/environment';
+import { MXCSR, Segment, XMM } from './layout';
 import { findMsr } from './msr';
 import { loadSegment } from './segments';
 import { lldt, ltr } from './system';
@@ -22,14 +24,23 @@ export interface RegisterError {
 interface RegisterRow {
   readonly name: string;
   readonly bits: number;
-  read(cpu: Cpu): number;
+  /** A register of more than 32 bits is a bigint. */
+  read(cpu: Cpu): number | bigint;
   /** Returns why not, or undefined. */
-  write(cpu: Cpu, value: number): string | undefined;
+  write(cpu: Cpu, value: bigint): string | undefined;
 }
 
 const rows: RegisterRow[] = [];
 function row(name: string, bits: number, read: (cpu: Cpu) => number, write: (cpu: Cpu, value: number) => string | undefined | void): void {
-  rows.push({ name, bits, read, write: (cpu, value) => write(cpu, value) ?? undefined });
+  rows.push({ name, bits, read, write: (cpu, value) => write(cpu, Number(value)) ?? undefined });
+}
+function wideRow(name: string, bits: number, read: (cpu: Cpu) => bigint, write: (cpu: Cpu, value: bigint) => void): void {
+  rows.push({
+    name, bits, read, write: (cpu, value) => {
+      write(cpu, value);
+      return undefined;
+    },
+  });
 }
 
 ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'].forEach((name, n) => {
@@ -141,6 +152,22 @@ for (const n of [0, 1, 2, 3, 6, 7]) {
   });
 }
 row('efer', 32, (cpu) => cpu.state.efer, (cpu, value) => findMsr(cpu.model, 0xc0000080)?.write(cpu, BigInt(value >>> 0)));
+for (let n = 0; n < 8; n++) wideRow(`st${n}`, 80, (cpu) => toExtended(cpu.fpu.get(n)), (cpu, value) => cpu.fpu.set(n, fromExtended(value)));
+row('fcw', 16, (cpu) => cpu.fpu.control, (cpu, value) => { cpu.fpu.control = value; });
+row('fsw', 16, (cpu) => cpu.fpu.status, (cpu, value) => { cpu.fpu.status = value; });
+row('ftw', 16, (cpu) => tagWord(cpu.fpu), (cpu, value) => setTagWord(cpu.fpu, value));
+for (let n = 0; n < 16; n++) {
+  const at = (XMM >> 3) + 2 * n;
+  wideRow(`xmm${n}`, 128, (cpu) => cpu.state.u64[at] | cpu.state.u64[at + 1] << 64n, (cpu, value) => {
+    cpu.state.u64[at] = BigInt.asUintN(64, value);
+    cpu.state.u64[at + 1] = value >> 64n;
+  });
+}
+row('mxcsr', 32, (cpu) => cpu.state.u32[MXCSR >> 2], (cpu, value) => {
+  if (value & ~MXCSR_MASK) return 'bits 16 to 31 are reserved';
+  cpu.state.u32[MXCSR >> 2] = value;
+  return undefined;
+});
 row('cpl', 2, (cpu) => cpu.state.cpl, () => 'the privilege level changes with CS only');
 
 const byName: ReadonlyMap<string, RegisterRow> = new Map(rows.map((r) => [r.name, r]));
@@ -156,7 +183,8 @@ export function registerBits(name: string): number | undefined {
 /** Value by name, or undefined for an unknown name. */
 export function readByName(cpu: Cpu, name: string): bigint | undefined {
   const r = byName.get(name.toLowerCase());
-  return r && BigInt(r.read(cpu) >>> 0);
+  const value = r?.read(cpu);
+  return typeof value === 'number' ? BigInt(value >>> 0) : value;
 }
 
 /** Sets a register by name; undefined when it is done, else why not (and then nothing has changed). */
@@ -169,7 +197,7 @@ export function setByName(cpu: Cpu, name: string, value: bigint): RegisterError 
     return refuse(`${value < 0n ? value.toString() : `0x${value.toString(16)}`} does not fit into the ${r.bits} bit${r.bits === 1 ? '' : 's'} of ${r.name}`);
   }
   try {
-    const why = r.write(cpu, Number(BigInt.asUintN(r.bits, value)));
+    const why = r.write(cpu, BigInt.asUintN(r.bits, value));
     return why === undefined ? undefined : refuse(`${r.name}: ${why}`);
   } catch (error) {
     if (error instanceof GuestFault) return refuse(`${r.name}: the processor would raise ${faultName(error.vector, error.errorCode)}: ${error.reason}`);

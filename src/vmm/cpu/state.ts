@@ -35,6 +35,8 @@ export interface CpuSnapshot {
   readonly cr4: number;
   readonly dr: readonly number[];
   readonly efer: number;
+  readonly xmm: readonly bigint[];
+  readonly mxcsr: number;
   readonly cpl: number;
   readonly mode: CpuMode;
   readonly instructions: number;
@@ -303,6 +305,8 @@ export class CpuState {
       cr0: this.cr0, cr2: this.cr2, cr3: this.cr3, cr4: this.cr4,
       dr: Array.from({ length: 8 }, (_, n) => this.dr(n)),
       efer: this.efer,
+      xmm: Array.from({ length: 16 }, (_, n) => this.u64[(XMM >> 3) + 2 * n] | this.u64[(XMM >> 3) + 2 * n + 1] << 64n),
+      mxcsr: this.u32[MXCSR >> 2],
       cpl: this.cpl,
       mode: this.mode,
       instructions,

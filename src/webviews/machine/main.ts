@@ -66,6 +66,7 @@ function table(id: string, label: string, headings: readonly string[]): { table:
 
 const general = element('ul', { id: 'registers', class: 'registers', 'aria-label': 'General registers' });
 const system = element('ul', { id: 'system', class: 'registers', 'aria-label': 'Control registers and tables' });
+const floating = element('ul', { id: 'floating', class: 'registers', 'aria-label': 'Floating-point and vector registers' });
 const segments = table('segments', 'Segment registers', ['Segment', 'Selector', 'Base', 'Limit', 'Attributes']);
 const counters = table('counters', 'Event counters', ['Event', 'Count', 'Rate']);
 const flags = element('ul', { id: 'flags', 'aria-label': 'EFLAGS' });
@@ -84,7 +85,8 @@ const content = element('div', { id: 'content' },
   section('section-flags', 'EFLAGS', true, flags),
   section('section-counters', 'Counters', true, figure, counters.table),
   section('section-segments', 'Segments', false, segments.table),
-  section('section-system', 'Control registers', false, system));
+  section('section-system', 'Control registers', false, system),
+  section('section-floating', 'FPU/SSE', false, floating));
 const empty = element('p', { id: 'empty' }, 'Start a program with F5 to see its machine here.');
 document.body.append(element('main', {}, element('header', {}, program, element('p', { class: 'summary' }, status, ' ', mode), toolbar, here), announcement, empty, content));
 
@@ -144,6 +146,7 @@ function drawModel(): void {
   setText(forecast, model.forecast ?? '');
   drawRegisters(general, model.general);
   drawRegisters(system, model.system);
+  drawRegisters(floating, model.floating);
   drawFlags(model.flags);
   rows(segments.body, model.segments.map((s) => s.name), 4).forEach((row, i) => {
     const segment = model!.segments[i];

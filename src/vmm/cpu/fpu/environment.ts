@@ -99,7 +99,7 @@ export function tagWord(fpu: Fpu): number {
   return word;
 }
 
-function setTagWord(fpu: Fpu, word: number): void {
+export function setTagWord(fpu: Fpu, word: number): void {
   let empty = 0;
   for (let n = 0; n < 8; n++) if ((word >> (2 * n) & 3) === Tag.Empty as number) empty |= 1 << n;
   fpu.emptyRegisters = empty;
@@ -211,7 +211,7 @@ export function fpuRestore(cpu: Cpu, site: CalloutSite, offset: number, segmentE
 const FX_BYTES = 512, FX_ALIGNMENT = 16;
 const FX_MXCSR = 24, FX_MXCSR_MASK = 28, FX_REGISTERS = 32, FX_XMM = 160;
 /** Bits of MXCSR that can be set. */
-const MXCSR_MASK = 0xffff;
+export const MXCSR_MASK = 0xffff;
 
 function fxArea(cpu: Cpu, offset: number, segmentEntry: number, write: boolean): MemoryImage {
   const linear = area(cpu, offset, segmentEntry, FX_BYTES, write);
