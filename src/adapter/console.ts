@@ -7,6 +7,7 @@ import { bytesText } from './disassembly';
 import { assign, evaluate } from './evaluate';
 import { postMortemLines } from './exceptions';
 import { formatReference, hexDump } from './memory';
+import { mapLines, walkLines } from './page-tables';
 import { StackWalker } from './stack';
 import { registerLines } from './variables';
 
@@ -20,6 +21,7 @@ interface Command {
 
 const unitBytes: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, g: 8 };
 const maximumUnits = 4096;
+const mapRows = 50;
 
 const commands: readonly Command[] = [
   { name: 'help', usage: 'help', help: 'this list', pattern: /^(?:help|\?)$/i, run: () => Promise.resolve(helpLines()) },
@@ -49,6 +51,14 @@ const commands: readonly Command[] = [
   {
     name: 'backtrace', usage: 'backtrace', help: 'the call stack', pattern: /^(?:backtrace|bt)$/i,
     run: async (debuggee) => (await new StackWalker(debuggee).frames({ threadId: 1 })).stackFrames.map(({ id, name }) => `#${id} ${name}`),
+  },
+  {
+    name: 'walk', usage: 'walk ADDRESS', help: 'the page tables\' entries for an address', pattern: /^walk\s+(.+)$/i,
+    run: async (debuggee, [, where = '']) => walkLines(debuggee, Number((await debuggee.evaluate(where)).value)),
+  },
+  {
+    name: 'pages', usage: 'pages [FROM]', help: 'what the page tables map', pattern: /^pages(?:\s+(.+))?$/i,
+    run: async (debuggee, [, from]) => mapLines(debuggee, from ? Number((await debuggee.evaluate(from)).value) : 0, mapRows),
   },
   {
     name: 'faults', usage: 'faults [COUNT]', help: 'instructions that cause hidden page faults, most first', pattern: /^faults(?:\s+([0-9]+))?$/i,

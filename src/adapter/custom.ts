@@ -5,6 +5,7 @@ import type { CustomEventName, CustomEvents, CustomRequestName, CustomRequests, 
 import { AdapterError } from './adapter-error';
 import type { Debuggee } from './debuggee';
 import { bytesText, instructionToJson } from './disassembly';
+import { pageTablesText } from './page-tables';
 
 type CustomHandlers = { [N in CustomRequestName]: (args: CustomRequests[N][0]) => Promise<CustomRequests[N][1]> };
 
@@ -73,6 +74,7 @@ export function customRequests(debuggee: () => Debuggee, describe: () => Promise
         })),
       };
     },
+    'ringside/pageTables': async ({ expression }) => ({ text: await pageTablesText(debuggee(), expression) }),
     'ringside/symbol': (args) => {
       const { sourceMap } = debuggee();
       if ('name' in args) {

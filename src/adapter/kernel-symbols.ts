@@ -17,10 +17,11 @@ export async function kernelSymbols(client: MachineClient, { cr0, efer, cpl }: R
   const wordBytes = efer & LONG_MODE_ACTIVE ? 8 : 4;
   const read = async (address: number, count: number): Promise<Uint8Array> => (await client.request('readMemory', { space: 'physical', address, count })).bytes;
   for (const found of await client.request('findBytes', { pattern: tokenPattern, from: 0, most: mostCandidates })) {
-    const near = Math.max(0, found - around);
-    if (!hasTokens({ bytes: await read(near, 2 * around), tokensAt: found - near, wordBytes })) continue;
     // Page aligned: the tables are aligned in memory, and are taken as aligned in these bytes.
-    const start = Math.max(0, Math.floor(found / 4096) * 4096 - tablesBefore);
+    const page = Math.floor(found / 4096) * 4096;
+    const near = Math.max(0, page - around);
+    if (!hasTokens({ bytes: await read(near, 2 * around), tokensAt: found - near, wordBytes })) continue;
+    const start = Math.max(0, page - tablesBefore);
     const symbols = readKallsyms({ bytes: await read(start, tablesBefore + tablesBehind), tokensAt: found - start, wordBytes });
     if (symbols) return symbolRows(symbols);
   }

@@ -12,7 +12,7 @@ import { StackWalker } from './stack';
 const stackAt = 0x8000;
 
 /** Callers of 32-bit code at `eip` over a memory of code and stack bytes. */
-async function callers(memory: Record<number, readonly number[]>, registers: { eip: number; ebp?: number; bits?: 16 | 32; csBase?: number }, symbols: readonly SymbolRow[] = []): Promise<string[]> {
+async function callers(memory: Record<number, readonly number[]>, registers: { eip: number; ebp?: number; bits?: 16 | 32 | 64; csBase?: number }, symbols: readonly SymbolRow[] = []): Promise<string[]> {
   const { client: channel, host } = channelPair();
   let machine!: FakeMachine;
   new MachineHost(host, (configuration, outputs) => (machine = new FakeMachine(configuration, outputs, {})), {
@@ -21,12 +21,12 @@ async function callers(memory: Record<number, readonly number[]>, registers: { e
   const client = new MachineClient(channel);
   const { registers: first, counters } = await client.request('create', { name: 't', image: new Uint8Array(), boot: 'flat', memoryMiB: 1, mmu: 'shadow', pace: 'max' });
   for (const [address, bytes] of Object.entries(memory)) machine.memory.set(bytes, Number(address));
-  const wide = (registers.bits ?? 32) === 32;
+  const wide = (registers.bits ?? 32) !== 16;
   const general = [...first.general];
   general[4] = BigInt(stackAt);
   general[5] = BigInt(registers.ebp ?? 0);
   const snapshot: RegisterSnapshot = {
-    ...first, general, eip: registers.eip, mode: wide ? 'protected32' : 'real',
+    ...first, general, eip: registers.eip, mode: registers.bits === 64 ? 'long' : wide ? 'protected32' : 'real',
     segments: first.segments.map((segment, n) => ({ ...segment, selector: n === 1 ? (wide ? 8 : (registers.csBase ?? 0) / 16) : 0, base: n === 1 ? registers.csBase ?? 0 : 0, attributes: wide ? 0xc093 : 0x93 })),
   };
   const found = await new StackWalker(new Debuggee(client, new SourceMap([], symbols), counters, first)).callers(snapshot);
@@ -74,6 +74,12 @@ describe('stack walk', () => {
   it('returns from far calls and interrupts in real mode, into their own segment', async () => {
     assert.deepEqual(await callers({ 0x500b: [0x9a, 0, 0, 0, 0x20], [stackAt]: words(0x10, 0x500) }, { eip: 0, bits: 16, csBase: 0x3000 }), ['5010 sp=8004']);
     assert.deepEqual(await callers({ 0x500e: [0xcd, 0x21], [stackAt]: words(0x10, 0x500, 0x202) }, { eip: 0, bits: 16, csBase: 0x3000 }), ['5010 sp=8006']);
+  });
+
+  it('reads 64-bit stacks, where addresses have eight bytes and bit 47 is extended', async () => {
+    const quads = (...values: number[]): number[] => values.flatMap((value) => [...dwords(value), 0, 0, 0, 0]);
+    const memory = { 0x100b: callTo(0x1010, 0x2000), 0x1109: [0xff, 0x15, 1, 2, 3, 0], [stackAt]: [...quads(5), 0x10, 0x10, 0, 0, 0, 0, 1, 0, ...quads(0x1010, 7, 0x110f)] };
+    assert.deepEqual(await callers(memory, { eip: 0x2004, bits: 64 }, [{ name: 'f', linear: 0x2000 }]), ['1010 sp=8018', '110f sp=8028 guessed']);
   });
 
   it('ends where nothing looks like a return address', async () => {

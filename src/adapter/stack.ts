@@ -71,7 +71,7 @@ export class StackWalker {
     const callers: Caller[] = [];
     let linear = linearEip(registers);
     let stack = stackPointer(registers);
-    let frame = Number(BigInt.asUintN(stackSize(registers), registers.general[5] ?? 0n));
+    let frame = Number(BigInt.asUintN(Math.min(stackSize(registers), 48), registers.general[5] ?? 0n));
     while (callers.length < most) {
       const caller = await this.caller(registers, linear, stack, frame);
       if (!caller || caller.stackPointer <= stack) break;
@@ -119,7 +119,7 @@ export class StackWalker {
     const offset = words[n];
     if (offset === undefined || offset < 2) return undefined;
     const codeBase = registers.segments[1]?.base ?? 0;
-    const near = (codeBase + offset) % 0x1_0000_0000;
+    const near = codeSize(registers) === 64 ? offset : (codeBase + offset) % 0x1_0000_0000;
     const kind = await this.callBefore(near, registers);
     if (kind?.kind === 'near') return { returnAddress: near, slots: 1, ...(kind.target !== undefined && { target: kind.target }) };
     const selector = words[n + 1];
@@ -139,12 +139,12 @@ export class StackWalker {
     if (linear < longestCall) return undefined;
     const bytes = await this.read(linear - longestCall, longestCall);
     if (bytes.length < longestCall) return undefined;
-    const wide = codeSize(registers) !== 16;
+    const size = codeSize(registers), wide = size !== 16;
     const at = (back: number): number => bytes[longestCall - back] ?? 0;
     const displacementBytes = wide ? 4 : 2;
     if (at(1 + displacementBytes) === 0xe8) {
       const displacement = littleEndian(bytes.subarray(longestCall - displacementBytes));
-      const target = wide ? (linear + displacement) % 0x1_0000_0000 : linear - (linear & 0xffff) + ((linear + displacement) & 0xffff);
+      const target = size === 64 ? linear + (displacement | 0) : wide ? (linear + displacement) % 0x1_0000_0000 : linear - (linear & 0xffff) + ((linear + displacement) & 0xffff);
       return { kind: 'near', target };
     }
     if (at(3 + displacementBytes) === 0x9a) return { kind: 'far' };
@@ -190,7 +190,13 @@ function littleEndian(bytes: Uint8Array): number {
 }
 
 function wordsOf(bytes: Uint8Array, wordBytes: number): number[] {
-  return Array.from({ length: Math.floor(bytes.length / wordBytes) }, (_, n) => littleEndian(bytes.subarray(n * wordBytes, (n + 1) * wordBytes)));
+  return Array.from({ length: Math.floor(bytes.length / wordBytes) }, (_, n) => {
+    const word = bytes.subarray(n * wordBytes, (n + 1) * wordBytes);
+    if (wordBytes < 8) return littleEndian(word);
+    // A canonical address is represented by its low 48 bits; any other value is no address.
+    const extension = (word[5] ?? 0) & 0x80 ? 0xff : 0;
+    return word[6] === extension && word[7] === extension ? littleEndian(word.subarray(0, 6)) : 0;
+  });
 }
 
 /** Length of opcode, ModR/M, SIB and displacement of an FF-group instruction (SDM Vol. 2, 2.1.5). */

@@ -14,7 +14,7 @@ import { MachineSessions } from './machine/sessions';
 import { DevicesTree } from './views/devices-tree';
 import { MachinePanel, machineViewType } from './views/machine-panel';
 import { MachinesTree } from './views/machines-tree';
-import { MemoryDocuments } from './views/memory-documents';
+import { memoryDocuments, pageTableDocuments } from './views/memory-documents';
 import { ScreenPanel, screenViewType } from './views/screen-panel';
 
 /** VS Code drops panels of a window that is reloaded unless somebody takes them over. */
@@ -44,20 +44,21 @@ export function activateRingside(context: vscode.ExtensionContext, host: Extensi
   const screenPanel = new ScreenPanel(context.extensionUri, sessions);
   const serialTerminals = new SerialTerminals(sessions);
   const inlineValues = new RegisterInlineValues(sessions);
-  const memoryDocuments = new MemoryDocuments(sessions);
+  const memory = memoryDocuments(sessions);
+  const pageTables = pageTableDocuments(sessions);
   const tree = new MachinesTree(sessions);
   const devicesTree = new DevicesTree(sessions);
   const assemblies = new Assemblies(host);
 
   context.subscriptions.push(
-    machinePanel, screenPanel, serialTerminals, inlineValues, memoryDocuments, tree, devicesTree, assemblies, sessions,
+    machinePanel, screenPanel, serialTerminals, inlineValues, memory, pageTables, tree, devicesTree, assemblies, sessions,
     vscode.debug.registerDebugAdapterDescriptorFactory(debugType, factory),
     registerConfigurations(),
     registerLanguage(assemblies, sessions),
     vscode.languages.registerInlineValuesProvider(assemblyLanguage, inlineValues),
     vscode.window.registerTreeDataProvider('ringside.machines', tree),
     vscode.window.registerTreeDataProvider('ringside.devices', devicesTree),
-    registerCommands({ sessions, machinePanel, screenPanel, serialTerminals, memoryDocuments, extensionId: context.extension.id }),
+    registerCommands({ sessions, machinePanel, screenPanel, serialTerminals, memoryDocuments: memory, pageTableDocuments: pageTables, extensionId: context.extension.id }),
     restorePanels(machinePanel, screenPanel),
     followState(sessions),
   );

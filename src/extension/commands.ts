@@ -10,15 +10,16 @@ import type { MachineSessions } from './machine/sessions';
 import { commandRows, type CommandId } from './manifest/commands';
 import { countersMarkdown, registersText } from './views/documents';
 import type { MachinePanel } from './views/machine-panel';
-import type { MemoryDocuments } from './views/memory-documents';
 import type { ScreenPanel } from './views/screen-panel';
+import type { StopDocuments } from './views/stop-documents';
 
 export interface CommandContext {
   readonly sessions: MachineSessions;
   readonly machinePanel: MachinePanel;
   readonly screenPanel: ScreenPanel;
   readonly serialTerminals: SerialTerminals;
-  readonly memoryDocuments: MemoryDocuments;
+  readonly memoryDocuments: StopDocuments;
+  readonly pageTableDocuments: StopDocuments;
   readonly extensionId: string;
 }
 
@@ -109,6 +110,11 @@ export function registerCommands(context: CommandContext): vscode.Disposable {
         prompt: 'Address: lin:0x7c00, phys:0xb8000, a label or a register (linear unless it says phys:)', value: 'lin:0x7c00',
       });
       if (reference) await context.memoryDocuments.open(reference.trim());
+    },
+    showPageTables: async (given?: string) => {
+      liveMachine();
+      const expression = given ?? await vscode.window.showInputBox({ prompt: 'Address whose page-table entries to show: a number, a label or a register', value: 'eip' });
+      if (expression) await context.pageTableDocuments.open(expression.trim());
     },
     showDisassembly: () => vscode.commands.executeCommand('debug.action.openDisassemblyView'),
     assemble: () => assembleActive(),

@@ -61,6 +61,8 @@ export interface CustomRequests {
   ];
   /** Lines of a source with the addresses and bytes of their first instruction, for inlay hints. */
   'ringside/lines': [{ readonly path: string }, { readonly lines: readonly { readonly line: number; readonly linear: number; readonly bytes: string }[] }];
+  /** The page tables in words: the walk of an expression's address, or of the instruction's, and what the address space maps. */
+  'ringside/pageTables': [{ readonly expression?: string }, { readonly text: string }];
   /** Address of a symbol, or the symbol at or before an address. */
   'ringside/symbol': [{ readonly name: string } | { readonly linear: number }, { readonly name?: string; readonly linear?: number; readonly offset?: number }];
 }

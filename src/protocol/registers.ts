@@ -183,6 +183,8 @@ export function assignment(snapshot: RegisterSnapshot, name: string, value: bigi
 
 /** Linear address of the instruction at CS:EIP. Addition wraps as in the processor: at 32 bits. */
 export function linearEip(snapshot: RegisterSnapshot): number {
+  // 64-bit code has no base; its address is represented by the low 48 bits.
+  if (snapshot.mode === 'long') return ((snapshot.eip % 2 ** 48) + 2 ** 48) % 2 ** 48;
   return ((snapshot.segments[1]?.base ?? 0) + snapshot.eip) % 0x1_0000_0000;
 }
 
@@ -197,9 +199,9 @@ export function stackSize(snapshot: RegisterSnapshot): 16 | 32 | 64 {
   return (snapshot.segments[2]?.attributes ?? 0) & 0x4000 ? 32 : 16;
 }
 
-/** SP, ESP or RSP, as the stack's size says. */
+/** SP, ESP or RSP, as the stack's size says; of RSP the low 48 bits, which represent a canonical address. */
 export function stackPointer(snapshot: RegisterSnapshot): number {
-  return Number(BigInt.asUintN(stackSize(snapshot), snapshot.general[4] ?? 0n));
+  return Number(BigInt.asUintN(Math.min(stackSize(snapshot), 48), snapshot.general[4] ?? 0n));
 }
 
 const systemTypes: Readonly<Record<number, string>> = {

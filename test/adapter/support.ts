@@ -106,7 +106,7 @@ export class TestSession {
   }
 
   /** The next event of a name that nobody has waited for yet. */
-  event(name: string, accept: (body: never) => boolean = () => true): Promise<DebugProtocol.Event> {
+  event(name: string, accept: (body: never) => boolean = () => true, seconds = 10): Promise<DebugProtocol.Event> {
     const matches = (event: DebugProtocol.Event): boolean => event.event === name && accept(event.body as never);
     const index = this.events.findIndex((event, n) => n >= this.consumed && matches(event));
     if (index >= 0) {
@@ -114,7 +114,7 @@ export class TestSession {
       return Promise.resolve(this.events[index]!);
     }
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no event "${name}"; there were ${this.events.map((event) => event.event).join(', ')}`)), 10_000);
+      const timer = setTimeout(() => reject(new Error(`no event "${name}"; there were ${this.events.map((event) => event.event).join(', ')}`)), 1000 * seconds);
       this.waiting.push({ accept: matches, resolve: (event) => {
         clearTimeout(timer);
         resolve(event);

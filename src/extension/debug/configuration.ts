@@ -4,7 +4,9 @@ import { debugType } from '../../protocol/dap';
 import { isAbsolute, pathOf, uriOf } from '../files';
 
 const sourceFiles = /\.(asm|nasm)$/i;
-const startableFiles = /\.(asm|nasm|elf|img|ima|flp|bin|exec|mb|kernel)$/i;
+const startableFiles = /\.(asm|nasm|elf|img|ima|flp|bin|exec|mb|kernel)$|\/(vmlinuz|bzImage)[^/]*$/i;
+const linuxFiles = /\/(vmlinuz|bzImage)[^/]*$/i;
+const linuxMemoryMiB = 256;
 /** Attributes of launch.json that name files. */
 const pathAttributes = ['program', 'initrd', 'symbols', 'fda', 'hda', 'hdb', 'cdrom'] as const;
 
@@ -13,7 +15,7 @@ function baseName(uri: vscode.Uri): string {
 }
 
 function launchOf(uri: vscode.Uri): vscode.DebugConfiguration {
-  return { type: debugType, request: 'launch', name: baseName(uri), program: pathOf(uri) };
+  return { type: debugType, request: 'launch', name: baseName(uri), program: pathOf(uri), ...(linuxFiles.test(uri.path) && { memory: linuxMemoryMiB, kernelCommandLine: 'console=ttyS0' }) };
 }
 
 /** The file that the active tab shows, text or not. */

@@ -40,6 +40,7 @@ const rows = [
   { id: 'copyRegisters', title: 'Copy Registers', when: known },
   { id: 'showCounters', title: 'Show Counters as a Table', when: known },
   { id: 'showMemory', title: 'Show Guest Memory…', when: live },
+  { id: 'showPageTables', title: 'Show Page Tables…', when: 'ringside.machineState == paused' },
   { id: 'showDisassembly', title: 'Open the Disassembly', when: 'ringside.machineState == paused' },
   { id: 'assemble', title: 'Assemble to a Binary File', when: assembly },
   { id: 'newProgram', title: 'New Boot Sector Program' },

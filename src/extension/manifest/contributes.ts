@@ -41,6 +41,13 @@ const debugSnippets = [
     body: { type: debugType, request: 'launch', name: 'Boot ${1:kernel.elf}', program: '^"\\${workspaceFolder}/${1:kernel.elf}"', kernelCommandLine: '${2}', modules: [], memory: 64 },
   },
   {
+    label: 'Ringside: Linux kernel', description: 'Boot a bzImage with an initial ramdisk; its shell is in the serial terminal',
+    body: {
+      type: debugType, request: 'launch', name: 'Boot ${1:vmlinuz}', program: '^"\\${workspaceFolder}/${1:vmlinuz}"', initrd: '^"\\${workspaceFolder}/${2:initrd.img}"',
+      kernelCommandLine: 'console=ttyS0', memory: 256,
+    },
+  },
+  {
     label: 'Ringside: flat binary', description: 'Load bytes at an address and run them in real mode',
     body: { type: debugType, request: 'launch', name: 'Run ${1:program.bin}', program: '^"\\${workspaceFolder}/${1:program.bin}"', loadAddress: '0x7C00' },
   },
