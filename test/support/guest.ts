@@ -118,6 +118,7 @@ export class BareEngine {
     const { cpu } = this.engine;
     if (mode === 'flat') {
       this.state.cr0 = 0x11;
+      this.state.cr4 = 0x600;
       cpu.pagingChanged('cr0');
       for (const n of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS]) cpu.setSegment(n, 0x10, 0, 0xffffffff, 0xc093);
       cpu.setSegment(Segment.CS, 0x08, 0, 0xffffffff, 0xc09b);
@@ -125,7 +126,7 @@ export class BareEngine {
       // All of memory one to one, in pages of 2 MiB.
       const { physical } = this.mmu;
       [[PAGE_MAP, PAGE_MAP + 0x1003], [PAGE_MAP + 0x1000, PAGE_MAP + 0x2003], [PAGE_MAP + 0x2000, 0x83], [PAGE_MAP + 0x2008, 0x200083]].forEach(([at, entry]) => physical.write32(at, entry));
-      this.state.cr4 = 0x20;
+      this.state.cr4 = 0x620;
       this.state.efer = 0x500;
       this.state.cr3 = PAGE_MAP;
       this.state.cr0 = 0x80010011;
