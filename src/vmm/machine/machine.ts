@@ -19,6 +19,7 @@ import { Uart } from '../devices/uart';
 import { Mmu } from '../mmu/mmu';
 import { linearNumber, PageFault } from '../mmu/types';
 import type { WatchHandle } from '../mmu/watches';
+import { isLongCode } from '../translate/context';
 import { Engine } from '../translate/engine';
 import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
 import { ROM_BYTES } from './bios/layout';
@@ -460,7 +461,8 @@ export class Machine implements MachineApi {
   processorStates(): ProcessorSummary[] {
     return this.processors.all.map((processor) => {
       const state = this.processors.state(processor);
-      return { processor: processor.index, activity: processor.activity, linear: (state.base(Segment.CS) + state.eip) >>> 0 };
+      const linear = isLongCode(state) ? state.rip : (state.base(Segment.CS) + state.eip) >>> 0;
+      return { processor: processor.index, activity: processor.activity, linear };
     });
   }
 
