@@ -105,3 +105,14 @@ empty: dw 0
 times 510-($-$$) db 0
 dw 0xaa55
 `;
+
+/** Two numbers on the x87's stack. */
+export const floatingProgram = `
+        bits 16
+        org 0x7c00
+        fninit
+        fld dword [number]
+        fldpi
+        hlt
+number: dd 1.5
+`;

@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { equal, eventually, match } from './check';
 import { hook } from './hook';
 import { api, breakAt, closeEditors, endAll, open, Stops, picture } from './session';
-import { echoProgram, stepProgram, tripleFaultProgram } from './programs';
+import { echoProgram, floatingProgram, stepProgram, tripleFaultProgram } from './programs';
 
 describe('views of a machine', () => {
   const stops = new Stops();
@@ -49,6 +49,20 @@ describe('views of a machine', () => {
     await hook.press('Enter');
     await stops.next();
     await hook.waitText({ selector: '#status', webview: true }, /Paused after a step/);
+  });
+
+  it('the Machine view has the x87 and SSE registers in a section of their own', async function () {
+    const { document } = await open('suite-floating.asm', floatingProgram);
+    breakAt(document, 'hlt');
+    await vscode.commands.executeCommand('workbench.action.debug.start');
+    await stops.next();
+    // Folded away, so that the section is in the picture.
+    await hook.click({ selector: '#section-counters summary', webview: true });
+    await hook.click({ selector: '#section-floating summary', webview: true });
+    await hook.waitText({ selector: '#floating li[data-name="ST0"]', webview: true }, /ST0 3\.14159265358979/);
+    match((await hook.texts({ selector: '#floating li', webview: true })).join('|'), /ST1 1\.5.*ST2 empty.*FCW 037F.*MXCSR 00001F80.*XMM7/);
+    await picture('floating');
+    await hook.click({ selector: '#section-counters summary', webview: true });
   });
 
   it('the counters of the Machine view are live while the guest runs', async () => {

@@ -57,7 +57,8 @@ function floatingRows(now: RegisterSnapshot, before: RegisterSnapshot | undefine
     return row(name.toUpperCase(), hex(value, digits), before?.fpu && hex(register.read(before), digits), note);
   };
   return [
-    ...stack, named('fcw', 4), named('fsw', 4), named('ftw', 4), ...(now.xmm ?? []).map((_, n) => named(`xmm${n}`, 32)).slice(0, now.mode === 'long' ? 16 : 8), named('mxcsr', 8),
+    ...stack, named('fcw', 4), named('fsw', 4), named('ftw', 4), named('mxcsr', 8),
+    ...(now.xmm ?? []).map((_, n) => named(`xmm${n}`, 32)).slice(0, now.mode === 'long' ? 16 : 8),
   ];
 }
 
