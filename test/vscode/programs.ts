@@ -116,3 +116,92 @@ export const floatingProgram = `
         hlt
 number: dd 1.5
 `;
+
+/** A picture of x xor y in 256 colours; packets of the mouse go to the serial port. */
+export const graphicsProgram = `; graphics and a mouse
+        bits 16
+        org 0x7c00
+start:
+        xor ax, ax
+        mov ds, ax
+        mov ss, ax
+        mov sp, 0x7c00
+        cld
+        mov ax, 0x13
+        int 0x10
+        mov ax, 0xa000
+        mov es, ax
+        xor di, di
+        xor dx, dx
+.row:
+        xor cx, cx
+.pixel:
+        mov al, cl
+        xor al, dl
+        stosb
+        inc cx
+        cmp cx, 320
+        jb .pixel
+        inc dx
+        cmp dx, 200
+        jb .row
+        mov al, 0xa8            ; the mouse may send
+        out 0x64, al
+        mov al, 0xd4            ; the next byte is for the mouse
+        out 0x64, al
+        mov al, 0xf4            ; report movement
+        out 0x60, al
+        call mouse_byte         ; its acknowledgement
+.packet:
+        call mouse_byte
+        mov bl, al
+        call mouse_byte
+        mov bh, al
+        call mouse_byte
+        mov cl, al
+        mov si, text
+        call print
+        mov al, bl
+        call print_byte
+        mov al, bh
+        call print_byte
+        mov al, cl
+        call print_byte
+        jmp .packet
+mouse_byte:
+        in al, 0x64
+        and al, 0x21
+        cmp al, 0x21
+        jne mouse_byte
+        in al, 0x60
+        ret
+print_byte:
+        push ax
+        mov al, ' '
+        call print_character
+        pop ax
+        push ax
+        shr al, 4
+        call print_digit
+        pop ax
+        and al, 15
+print_digit:
+        cmp al, 10
+        sbb al, 0x69
+        das
+print_character:
+        mov dx, 0x3f8
+        out dx, al
+        ret
+print:
+        lodsb
+        test al, al
+        jz .done
+        call print_character
+        jmp print
+.done:
+        ret
+text:   db 13, 10, 'mouse', 0
+        times 510 - ($ - $$) db 0
+        dw 0xaa55
+`;

@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { equal, eventually, match } from './check';
 import { hook } from './hook';
 import { api, breakAt, closeEditors, endAll, open, Stops, picture } from './session';
-import { echoProgram, floatingProgram, stepProgram, tripleFaultProgram } from './programs';
+import { echoProgram, floatingProgram, graphicsProgram, stepProgram, tripleFaultProgram } from './programs';
 
 describe('views of a machine', () => {
   const stops = new Stops();
@@ -93,6 +93,37 @@ describe('views of a machine', () => {
     await hook.press('Control+Alt+g');
     await hook.waitText({ selector: '#keyboard-state', webview: true }, /Keys go to the editor/);
     equal((await hook.texts({ selector: '#text', webview: true })).join().includes('keys aBg'), false, 'the key that gives the keyboard back reached the guest');
+  });
+
+  it('the screen shows pictures, says which, and gives the mouse to the guest', async function () {
+    const ringside = await api();
+    await open('suite-graphics.asm', graphicsProgram);
+    await vscode.commands.executeCommand('ringside.run');
+    await eventually('the picture', async () => (await ringside.screenViewText()) === 'Picture, 320×200, 256 colours');
+    await hook.waitText({ selector: '#capture', webview: true }, /Capture the mouse/);
+    equal(await hook.attribute({ selector: 'canvas', webview: true }, 'role'), 'img');
+    const shown = await eventually('colours', () => {
+      const screen = ringside.screen();
+      return screen?.kind === 'graphics' && screen.rectangles[0].pixels[319 + 199 * 320] !== 0 ? screen : undefined;
+    });
+    equal(shown.kind === 'graphics' && shown.rectangles[0].pixels[5 * 320 + 100], 100 ^ 5);
+    await picture('graphics');
+    const client = ringside.client();
+    await client?.request('mouse', { x: 3, y: 0, wheel: 0, buttons: 1 });
+    await eventually('the mouse on the serial port', () => ringside.serialText().includes('mouse 09 03 00'));
+  });
+
+  it('the devices\' registers are in the debug side bar, with what changed', async function () {
+    const { document } = await open('suite-steps.asm', stepProgram);
+    breakAt(document, 'cmp eax');
+    await vscode.commands.executeCommand('workbench.action.debug.start');
+    await stops.next();
+    await vscode.commands.executeCommand('ringside.devices.focus');
+    await hook.waitText({ selector: '.debug-viewlet, .sidebar' }, /8259A interrupt controllers/);
+    await vscode.commands.executeCommand('list.focusFirst');
+    await vscode.commands.executeCommand('list.expand');
+    await hook.waitText({ selector: '.sidebar' }, /Master IMR/);
+    await picture('devices');
   });
 
   it('the serial port is a terminal', async function () {

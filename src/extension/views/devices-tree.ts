@@ -43,7 +43,7 @@ export class DevicesTree implements vscode.TreeDataProvider<Node>, vscode.Dispos
         const item = new vscode.TreeItem(register.name, register.fields.length > 0 && register.value !== undefined ? vscode.TreeItemCollapsibleState.Collapsed : vscode.TreeItemCollapsibleState.None);
         item.id = node.id;
         const changed = previous !== undefined && previous !== register.value;
-        item.description = `${valueText(register)}${changed ? `  was ${valueText({ ...register, value: previous })}` : ''}`;
+        item.description = register.value === undefined ? register.description : `${valueText(register)}${changed ? `  was ${valueText({ ...register, value: previous })}` : ''}`;
         item.tooltip = `${addressText(register)}: ${register.description}`;
         item.accessibilityInformation = { label: `${register.name} ${item.description}, ${register.description}` };
         if (changed) item.iconPath = new vscode.ThemeIcon('circle-small-filled', new vscode.ThemeColor('charts.orange'));
