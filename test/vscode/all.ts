@@ -5,4 +5,5 @@ import './language.test';
 import './debugging.test';
 import './views.test';
 import './guests.test';
+import './linux.test';
 import './samples.test';
