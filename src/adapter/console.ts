@@ -1,5 +1,6 @@
 /** The debug console's commands, as rows: `help` is made of them. Everything else typed there is an expression or an assignment. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { addressDigits } from '../protocol/addresses';
 import { registers as registerRows } from '../protocol/registers';
 import { AdapterError } from './adapter-error';
 import type { Debuggee } from './debuggee';
@@ -111,7 +112,7 @@ async function examine(debuggee: Debuggee, match: RegExpExecArray): Promise<read
 function stringLine(address: number, bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   const text = String.fromCharCode(...bytes.subarray(0, end < 0 ? 200 : Math.min(end, 200)));
-  return `${address.toString(16).padStart(8, '0')}  ${JSON.stringify(text)}`;
+  return `${addressDigits(address)}  ${JSON.stringify(text)}`;
 }
 
 function unitLines(address: number, bytes: Uint8Array, unit: number, format: string): string[] {
@@ -123,13 +124,13 @@ function unitLines(address: number, bytes: Uint8Array, unit: number, format: str
   }
   const perLine = 16 / unit;
   const lines: string[] = [];
-  for (let n = 0; n < values.length; n += perLine) lines.push(`${(address + n * unit).toString(16).padStart(8, '0')}  ${values.slice(n, n + perLine).join(' ')}`);
+  for (let n = 0; n < values.length; n += perLine) lines.push(`${addressDigits(address + n * unit)}  ${values.slice(n, n + perLine).join(' ')}`);
   return lines;
 }
 
 async function instructionLines(debuggee: Debuggee, linear: number, count: number): Promise<string[]> {
   const found = await debuggee.client.request('disassemble', { linear, instructionOffset: 0, count });
-  return found.map((one) => `${one.linear.toString(16).padStart(8, '0')}  ${bytesText(one.bytes).padEnd(24)}  ${one.text}`);
+  return found.map((one) => `${addressDigits(one.linear)}  ${bytesText(one.bytes).padEnd(24)}  ${one.text}`);
 }
 
 /** Runs a command, an assignment or an expression. */

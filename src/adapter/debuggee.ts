@@ -2,6 +2,7 @@
  * The machine as the debugger's managers see it: the client, the source map, the registers of the present stop,
  * and runs as promises of how they ended.
  */
+import { addressDigits } from '../protocol/addresses';
 import type { MachineClient } from '../protocol/client';
 import { bindSymbols } from '../protocol/expression';
 import type { CounterDefinition, Events, RegisterSnapshot, Requests, RunState, StopReason } from '../protocol/messages';
@@ -128,7 +129,7 @@ export class Debuggee {
   /** `name+0x12`, or the address alone. */
   nameOf(linear: number): string {
     const symbol = this.sourceMap.symbolAt(linear);
-    if (!symbol) return `0x${linear.toString(16).padStart(8, '0')}`;
+    if (!symbol) return `0x${addressDigits(linear)}`;
     return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
   }
 }

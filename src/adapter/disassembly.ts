@@ -1,5 +1,6 @@
 /** The disassembly request: instructions around a reference, in the mode the processor is in now. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { addressDigits, addressNumber } from '../protocol/addresses';
 import type { InstructionJson } from '../protocol/dap';
 import type { DisassembledInstruction } from '../protocol/messages';
 import { AdapterError } from './adapter-error';
@@ -34,12 +35,12 @@ export async function disassemble(debuggee: Debuggee, args: DebugProtocol.Disass
   // The protocol wants exactly as many as were asked for.
   while (instructions.length < args.instructionCount) {
     const last = instructions.at(-1);
-    instructions.push({ address: hex((last ? Number(last.address) : linear) + 1), instruction: '??', presentationHint: 'invalid' });
+    instructions.push({ address: hex((last ? addressNumber(BigInt(last.address)) : linear) + 1), instruction: '??', presentationHint: 'invalid' });
   }
   return { instructions };
 }
 
-const hex = (address: number): string => `0x${address.toString(16).padStart(8, '0')}`;
+const hex = (address: number): string => `0x${addressDigits(address)}`;
 
 export function bytesText(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');

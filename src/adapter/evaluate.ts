@@ -1,5 +1,6 @@
 /** Expressions in watches, hovers and the debug console, and assignments to what they name. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { addressDigits } from '../protocol/addresses';
 import { formatValue, parseExpression } from '../protocol/expression';
 import { findRegister } from '../protocol/registers';
 import { AdapterError } from './adapter-error';
@@ -18,7 +19,7 @@ export async function evaluate(debuggee: Debuggee, expression: string, hex: bool
     const address = Number(result.value);
     const bytes = await debuggee.read(address, labelBytes);
     const contents = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    return { result: `0x${address.toString(16).padStart(8, '0')}: ${contents || 'not readable'}`, type: 'label', variablesReference: 0, memoryReference: linearReference(address) };
+    return { result: `0x${addressDigits(address)}: ${contents || 'not readable'}`, type: 'label', variablesReference: 0, memoryReference: linearReference(address) };
   }
   const reference = result.memory ? formatReference(result.memory) : result.bits === 32 ? linearReference(Number(result.value)) : undefined;
   return {

@@ -1,5 +1,6 @@
 /** Exceptions as the debugger shows them: the filters, and an exception's vector, error code and address in words (SDM Vol. 3, 6.15). */
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { addressDigits } from '../protocol/addresses';
 import type { PostMortem, StopReason } from '../protocol/messages';
 
 interface ExceptionRow {
@@ -70,7 +71,7 @@ function pageFaultText(errorCode: number, address: number | undefined): string {
   const access = errorCode & 16 ? 'instruction fetch' : errorCode & 2 ? 'write' : 'read';
   const ring = errorCode & 4 ? 'user mode' : 'supervisor mode';
   const why = errorCode & 8 ? 'a reserved bit is set in a page-table entry' : errorCode & 1 ? 'the page tables forbid it' : 'the page is not present';
-  const where = address === undefined ? '' : ` of 0x${address.toString(16).padStart(8, '0')}`;
+  const where = address === undefined ? '' : ` of 0x${addressDigits(address)}`;
   return `${access}${where} in ${ring}, ${why} (error code 0x${errorCode.toString(16)})`;
 }
 
@@ -100,7 +101,7 @@ export function tripleFaultInfo(postMortem: PostMortem): DebugProtocol.Exception
 
 /** The fault chain, the gate and the last branches, one sentence each. */
 export function postMortemLines(postMortem: PostMortem): string[] {
-  const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`;
+  const hex = (value: number): string => `0x${addressDigits(value)}`;
   return [
     ...postMortem.chain.map((link, n) => `${n + 1}. ${link.name} at ${link.cs.toString(16).padStart(4, '0')}:${link.eip.toString(16).padStart(8, '0')}: ${link.text}`),
     `Gate: ${postMortem.gate}`,

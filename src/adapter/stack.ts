@@ -4,6 +4,7 @@
  * that points behind a call instruction. What was only found by looking is marked as a guess.
  */
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { addressDigits } from '../protocol/addresses';
 import type { RegisterSnapshot } from '../protocol/messages';
 import { codeSize, linearEip, stackPointer, stackSize } from '../protocol/registers';
 import type { Debuggee } from './debuggee';
@@ -85,7 +86,7 @@ export class StackWalker {
 
   private async caller(registers: RegisterSnapshot, linear: number, stack: number, frame: number): Promise<Caller | undefined> {
     const wordBytes = codeSize(registers) / 8;
-    const base = registers.segments[2]?.base ?? 0;
+    const base = registers.mode === 'long' ? 0 : registers.segments[2]?.base ?? 0;
     const bytes = await this.read(base + stack, searchBytes);
     const words = wordsOf(bytes, wordBytes);
     const found = (n: number, hit: Hit, certain: boolean): Caller => ({
@@ -144,7 +145,7 @@ export class StackWalker {
     const displacementBytes = wide ? 4 : 2;
     if (at(1 + displacementBytes) === 0xe8) {
       const displacement = littleEndian(bytes.subarray(longestCall - displacementBytes));
-      const target = size === 64 ? linear + (displacement | 0) : wide ? (linear + displacement) % 0x1_0000_0000 : linear - (linear & 0xffff) + ((linear + displacement) & 0xffff);
+      const target = size === 64 ? (linear + (displacement | 0) + 2 ** 48) % 2 ** 48 : wide ? (linear + displacement) % 0x1_0000_0000 : linear - (linear & 0xffff) + ((linear + displacement) & 0xffff);
       return { kind: 'near', target };
     }
     if (at(3 + displacementBytes) === 0x9a) return { kind: 'far' };
@@ -172,7 +173,7 @@ export class StackWalker {
   private frame(id: number, linear: number, inside: number, certain: boolean, registers: RegisterSnapshot): DebugProtocol.StackFrame {
     const location = this.debuggee.sourceMap.locate(inside);
     const symbol = this.debuggee.sourceMap.symbolAt(inside);
-    const place = id === 0 ? `${hex(registers.segments[1]?.selector ?? 0, 4)}:${hex(registers.eip, codeSize(registers) === 16 ? 4 : 8)}` : `0x${hex(linear, 8)}`;
+    const place = id === 0 ? `${hex(registers.segments[1]?.selector ?? 0, 4)}:${codeSize(registers) === 16 ? hex(registers.eip, 4) : addressDigits(registers.eip)}` : `0x${addressDigits(linear)}`;
     const name = symbol ? `${this.debuggee.nameOf(linear)} (${place})` : place;
     return {
       id: (registers.processor ?? 0) * framesOfThread + id, name: certain ? name : `${name}, guessed from the stack`, line: location?.line ?? 0, column: location ? 1 : 0,

@@ -3,10 +3,11 @@
  * registers bit by bit) and counters. The tree of registers is fixed, so that a reference means the same at every stop.
  */
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { addressNumber, extendedAddress } from '../protocol/addresses';
 import { formatValue } from '../protocol/expression';
 import { extendedText } from '../protocol/floating';
 import type { RegisterSnapshot } from '../protocol/messages';
-import { assignment, findRegister, registers as registerRows, segmentNames, segmentText } from '../protocol/registers';
+import { assignment, bitsOf, findRegister, registers as registerRows, segmentNames, segmentText } from '../protocol/registers';
 import type { RegisterRow } from '../protocol/registers';
 import { AdapterError } from './adapter-error';
 import type { Debuggee } from './debuggee';
@@ -38,12 +39,17 @@ function withFields(name: string): Node {
 }
 
 const partNames = (name: string): string[] => registerRows.filter((row) => row.partOf === name && row.group === 'general').map((row) => row.name);
-const generalOrder = ['eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp', 'eip'] as const;
+const generalOrder = ['ax', 'bx', 'cx', 'dx', 'si', 'di', 'bp', 'sp', 'ip'] as const;
+const generalOf = { narrow: generalOrder.map((name) => `e${name}`), wide: [...generalOrder.slice(0, 8).map((name) => `r${name}`), ...Array.from({ length: 8 }, (_, n) => `r${8 + n}`), 'rip'] };
+
+/** Takes the place of the other group of general registers while 64-bit code runs. */
+const general64: Node = { name: 'General', children: generalOf.wide.map((name) => ({ ...leaf(name), children: partNames(name).map((part) => leaf(part)) })) };
 
 const stackNames = Array.from({ length: 8 }, (_, n) => `st${n}`), vectorNames = Array.from({ length: 16 }, (_, n) => `xmm${n}`);
 
 const groups: readonly Node[] = [
-  { name: 'General', children: generalOrder.map((name) => ({ ...leaf(name), children: partNames(name).map((part) => leaf(part)) })) },
+  { name: 'General', children: generalOf.narrow.map((name) => ({ ...leaf(name), children: partNames(name).map((part) => leaf(part)) })) },
+  general64,
   { ...withFields('eflags'), name: 'EFLAGS' },
   {
     name: 'Segments',
@@ -88,20 +94,27 @@ export async function variables(debuggee: Debuggee, args: DebugProtocol.Variable
   const node = containers[args.variablesReference - 1];
   if (!node) throw new AdapterError(`There are no variables under reference ${args.variablesReference}`);
   const registers = await debuggee.registers();
-  return node.children.map((child) => variable(child, registers, args.format?.hex === false));
+  const hidden = registers.mode === 'long' ? groups[0] : general64;
+  return node.children.filter((child) => child !== hidden).map((child) => variable(child, registers, args.format?.hex === false));
 }
 
 function variable(node: Node, registers: RegisterSnapshot, decimal: boolean): DebugProtocol.Variable {
   const { register } = node;
   const variablesReference = references.get(node) ?? 0;
   if (!register) return { name: node.name, value: groupSummary(node, registers), variablesReference, presentationHint: { kind: 'virtual' } };
-  const pointer = register.bits === 32 && (register.group === 'general' || register.name.endsWith('.base'));
+  const bits = bitsOf(register, registers);
+  const pointer = bits === codeWidth(registers) && (register.group === 'general' || register.name.endsWith('.base'));
   return {
     name: node.name, value: registerText(register, registers, decimal), evaluateName: register.name, variablesReference,
-    type: node.title ?? `${register.bits} bits`,
-    ...(pointer && { memoryReference: linearReference(Number(register.read(registers))) }),
+    type: node.title ?? `${bits} bits`,
+    ...(pointer && { memoryReference: linearReference(addressNumber(register.read(registers))) }),
     ...(!register.settable && { presentationHint: { attributes: ['readOnly'] } }),
   };
+}
+
+/** Width of an address in the mode that the processor is in. */
+function codeWidth({ mode }: RegisterSnapshot): number {
+  return mode === 'long' ? 64 : 32;
 }
 
 function groupSummary(node: Node, registers: RegisterSnapshot): string {
@@ -109,9 +122,9 @@ function groupSummary(node: Node, registers: RegisterSnapshot): string {
 }
 
 function registerText(register: RegisterRow, registers: RegisterSnapshot, decimal: boolean): string {
-  const value = register.read(registers);
-  if (decimal && register.bits > 1) return value.toString();
-  const hexadecimal = register.bits <= 2 ? value.toString() : `0x${value.toString(16).padStart(Math.ceil(register.bits / 4), '0')}`;
+  const value = register.read(registers), bits = bitsOf(register, registers);
+  if (decimal && bits > 1) return value.toString();
+  const hexadecimal = bits <= 2 ? value.toString() : `0x${value.toString(16).padStart(Math.ceil(bits / 4), '0')}`;
   if (register.fields) {
     const on = register.fields.filter((field) => (value >> BigInt(field.low)) & ((1n << BigInt(field.width)) - 1n));
     const names = on.map((field) => (field.width === 1 ? field.name : `${field.name}=${(value >> BigInt(field.low)) & ((1n << BigInt(field.width)) - 1n)}`));
@@ -120,10 +133,10 @@ function registerText(register: RegisterRow, registers: RegisterSnapshot, decima
   if (register.name.endsWith('.attributes')) return `${hexadecimal} (${segmentText(Number(value))})`;
   if (register.group === 'segments' && register.bits === 16) {
     const segment = registers.segments[(segmentNames as readonly string[]).indexOf(register.name)];
-    return segment ? `${hexadecimal} (base 0x${segment.base.toString(16)}, limit 0x${segment.limit.toString(16)})` : hexadecimal;
+    return segment ? `${hexadecimal} (base 0x${extendedAddress(segment.base).toString(16)}, limit 0x${segment.limit.toString(16)})` : hexadecimal;
   }
-  if (register.bits === 80) return `${extendedText(value)} (${hexadecimal})`;
-  return register.group === 'general' ? formatValue({ value, bits: register.bits }) : hexadecimal;
+  if (bits === 80) return `${extendedText(value)} (${hexadecimal})`;
+  return register.group === 'general' ? formatValue({ value, bits }) : hexadecimal;
 }
 
 async function counterVariables(debuggee: Debuggee): Promise<DebugProtocol.Variable[]> {
@@ -151,10 +164,12 @@ export async function setVariable(debuggee: Debuggee, args: DebugProtocol.SetVar
 }
 
 export async function setRegister(debuggee: Debuggee, register: RegisterRow, value: bigint): Promise<RegisterSnapshot> {
-  const assigned = assignment(await debuggee.registers(), register.name, value);
+  const registers = await debuggee.registers();
+  const bits = bitsOf(register, registers);
+  const assigned = assignment(registers, register.name, value);
   if (!assigned) {
     throw register.settable
-      ? new AdapterError(`${formatValue({ value, bits: 0 })} does not fit in the ${register.bits} bit${register.bits === 1 ? '' : 's'} of ${register.name}`)
+      ? new AdapterError(`${formatValue({ value, bits: 0 })} does not fit in the ${bits} bit${bits === 1 ? '' : 's'} of ${register.name}`)
       : new AdapterError(`${register.name} cannot be set`);
   }
   return debuggee.setRegister(assigned.name, assigned.value);
@@ -164,14 +179,14 @@ export async function setRegister(debuggee: Debuggee, register: RegisterRow, val
 export function registerLines(registers: RegisterSnapshot): string[] {
   const text = (name: string): string => {
     const register = named(name);
-    return `${name}=${register.read(registers).toString(16).padStart(Math.ceil(register.bits / 4), '0')}`;
+    return `${name}=${register.read(registers).toString(16).padStart(Math.ceil(bitsOf(register, registers) / 4), '0')}`;
   };
+  const general = registers.mode === 'long' ? generalOf.wide : generalOf.narrow;
   return [
-    generalOrder.slice(0, 4).map(text).join(' '),
-    generalOrder.slice(4).map(text).join(' '),
+    ...(registers.mode === 'long' ? [[0, 4], [4, 8], [8, 12], [12, 17]] : [[0, 4], [4, 9]]).map(([first, end]) => general.slice(first, end).map(text).join(' ')),
     `eflags=${registerText(named('eflags'), registers, false)}`,
     ['cs', 'ds', 'es', 'ss', 'fs', 'gs', 'ldtr', 'tr'].map(text).join(' '),
     ['cr0', 'cr2', 'cr3', 'cr4'].map(text).join(' '),
-    `gdtr=${registers.gdtr.base.toString(16)}/${registers.gdtr.limit.toString(16)} idtr=${registers.idtr.base.toString(16)}/${registers.idtr.limit.toString(16)} cpl=${registers.cpl} mode=${registers.mode}`,
+    `gdtr=${extendedAddress(registers.gdtr.base).toString(16)}/${registers.gdtr.limit.toString(16)} idtr=${extendedAddress(registers.idtr.base).toString(16)}/${registers.idtr.limit.toString(16)} cpl=${registers.cpl} mode=${registers.mode}`,
   ];
 }

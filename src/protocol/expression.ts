@@ -248,7 +248,8 @@ export function memoryOperand(tree: MemoryExpression, context: EvaluationContext
   if (tree.segment !== undefined && tree.segment !== 'lin' && tree.segment !== 'phys') {
     base = evaluateName(`${tree.segment}.base`, context, tree.start + 1).value;
   }
-  const address = Number(BigInt.asUintN(context.wordBytes === 8 ? 64 : 32, base + offset));
+  // A linear address of 64-bit code is a number of 48 bits (addresses.ts).
+  const address = Number(BigInt.asUintN(context.wordBytes !== 8 ? 32 : tree.segment === 'phys' ? 52 : 48, base + offset));
   return { space: tree.segment === 'phys' ? 'physical' : 'linear', address, bytes: tree.bytes || context.wordBytes };
 }
 

@@ -93,8 +93,9 @@ export interface SegmentSnapshot {
 }
 
 export interface RegisterSnapshot {
-  /** RAX RCX RDX RBX RSP RBP RSI RDI (R8…R15), in the encoding's order. */
+  /** RAX RCX RDX RBX RSP RBP RSI RDI, and R8…R15 in long mode, in the encoding's order. */
   readonly general: readonly bigint[];
+  /** EIP; in 64-bit code RIP. Like all linear addresses here a number of 48 bits (addresses.ts). */
   readonly eip: number;
   readonly eflags: number;
   /** ES CS SS DS FS GS LDTR TR. */
@@ -105,6 +106,9 @@ export interface RegisterSnapshot {
   readonly cr2: number;
   readonly cr3: number;
   readonly cr4: number;
+  /** In long mode. */
+  readonly cr8?: number;
+  /** DR0–DR3: -1 for an address that is not canonical. */
   readonly dr: readonly number[];
   readonly efer: number;
   /** The x87; absent when nobody told. */

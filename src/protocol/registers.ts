@@ -2,6 +2,7 @@
  * The registers of the machine as people name them: one table of names, widths and bit fields that expressions, the debugger's
  * scopes and the views read. Values come out of a {@link RegisterSnapshot}; nothing here asks the machine.
  */
+import { addressNumber, extendedAddress } from './addresses';
 import type { RegisterSnapshot, SegmentSnapshot } from './messages';
 
 export type RegisterGroup = 'general' | 'flags' | 'segments' | 'tables' | 'control' | 'debug' | 'fpu' | 'vector';
@@ -19,11 +20,13 @@ export interface RegisterRow {
   readonly name: string;
   readonly group: RegisterGroup;
   readonly bits: number;
+  /** Width while 64-bit code runs, where that is another one. */
+  readonly longBits?: number;
   read(snapshot: RegisterSnapshot): bigint;
   readonly fields?: readonly BitField[];
   /** The name of the register that this one is a part of. */
   readonly partOf?: string;
-  /** False for what is only shown (CPL, RAX on a 32-bit processor). */
+  /** False for what is only shown (CPL). */
   readonly settable: boolean;
 }
 
@@ -45,13 +48,15 @@ const cr0Fields: readonly BitField[] = [
   field('NW', 29, 'Not write-through'), field('CD', 30, 'Cache disable'), field('PG', 31, 'Paging'),
 ];
 const cr3Fields: readonly BitField[] = [
-  field('PWT', 3, 'Page-level write-through'), field('PCD', 4, 'Page-level cache disable'), field('base', 12, 'Page directory, physical page number', 20),
+  field('PWT', 3, 'Page-level write-through'), field('PCD', 4, 'Page-level cache disable'), field('base', 12, 'Outermost page table, physical page number', 20),
 ];
 const cr4Fields: readonly BitField[] = [
   field('VME', 0, 'Virtual-8086 extensions'), field('PVI', 1, 'Protected-mode virtual interrupts'), field('TSD', 2, 'RDTSC only in ring 0'),
   field('DE', 3, 'Debugging extensions'), field('PSE', 4, '4 MiB pages'), field('PAE', 5, 'Physical address extension'),
   field('MCE', 6, 'Machine check'), field('PGE', 7, 'Global pages'), field('PCE', 8, 'RDPMC in all rings'), field('OSFXSR', 9, 'FXSAVE and SSE'),
   field('OSXMMEXCPT', 10, 'SSE exceptions'), field('UMIP', 11, 'User-mode instruction prevention'), field('VMXE', 13, 'VMX'),
+  field('FSGSBASE', 16, 'RDFSBASE and its like'), field('PCIDE', 17, 'Process-context identifiers'), field('SMEP', 20, 'Supervisor does not execute user pages'),
+  field('SMAP', 21, 'Supervisor does not reach user pages'),
 ];
 const eferFields: readonly BitField[] = [
   field('SCE', 0, 'SYSCALL'), field('LME', 8, 'Long mode enable'), field('LMA', 10, 'Long mode active'), field('NXE', 11, 'No-execute'),
@@ -92,17 +97,29 @@ const mxcsrFields: readonly BitField[] = [
 
 /** The encoding's order, in which {@link RegisterSnapshot.general} stands. */
 const generalNames = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di'] as const;
+const extendedNames = Array.from({ length: 8 }, (_, n) => `r${8 + n}`);
 /** The encoding's order, in which {@link RegisterSnapshot.segments} stands. */
 export const segmentNames = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'] as const;
 
 function row(name: string, group: RegisterGroup, bits: number, read: (snapshot: RegisterSnapshot) => bigint | number,
-  more: { fields?: readonly BitField[]; partOf?: string; settable?: boolean } = {}): RegisterRow {
-  const mask = (1n << BigInt(bits)) - 1n;
-  return {
-    name, group, bits, read: (snapshot) => BigInt(read(snapshot)) & mask,
-    settable: more.settable ?? true,
-    ...(more.fields && { fields: more.fields }), ...(more.partOf && { partOf: more.partOf }),
+  more: { fields?: readonly BitField[]; partOf?: string; settable?: boolean; longBits?: number } = {}): RegisterRow {
+  const { fields, partOf, longBits } = more;
+  const made: RegisterRow = {
+    name, group, bits, settable: more.settable ?? true,
+    read: (snapshot) => BigInt.asUintN(bitsOf(made, snapshot), BigInt(read(snapshot))),
+    ...(fields && { fields }), ...(partOf && { partOf }), ...(longBits && { longBits }),
   };
+  return made;
+}
+
+/** A register that holds a linear address: 64 bits of it in 64-bit code. */
+function addressRow(name: string, group: RegisterGroup, read: (snapshot: RegisterSnapshot) => number, more: { fields?: readonly BitField[]; partOf?: string } = {}): RegisterRow {
+  return row(name, group, 32, (s) => extendedAddress(read(s)), { ...more, longBits: 64 });
+}
+
+/** Width of a register in the mode that the processor is in. */
+export function bitsOf({ bits, longBits }: RegisterRow, { mode }: RegisterSnapshot): number {
+  return mode === 'long' ? longBits ?? bits : bits;
 }
 
 const whole: readonly RegisterRow[] = [
@@ -112,7 +129,13 @@ const whole: readonly RegisterRow[] = [
     row(`${name[0]}h`, 'general', 8, (s) => (s.general[n] ?? 0n) >> 8n, { partOf: `e${name}` }),
     row(`${name[0]}l`, 'general', 8, (s) => s.general[n] ?? 0n, { partOf: `e${name}` }),
   ]),
-  ...generalNames.map((name, n) => row(`r${name}`, 'general', 64, (s) => s.general[n] ?? 0n, { settable: false })),
+  ...generalNames.map((name, n) => row(`r${name}`, 'general', 64, (s) => s.general[n] ?? 0n)),
+  ...extendedNames.flatMap((name, n) => {
+    const read = (s: RegisterSnapshot): bigint => s.general[8 + n] ?? 0n;
+    return [row(name, 'general', 64, read), ...([['d', 32], ['w', 16], ['b', 8]] as const).map(([letter, bits]) => row(`${name}${letter}`, 'general', bits, read, { partOf: name }))];
+  }),
+  ...['spl', 'bpl', 'sil', 'dil'].map((name, n) => row(name, 'general', 8, (s) => s.general[4 + n] ?? 0n, { partOf: `r${name.slice(0, 2)}` })),
+  row('rip', 'general', 64, (s) => extendedAddress(s.eip)),
   row('eip', 'general', 32, (s) => s.eip),
   row('ip', 'general', 16, (s) => s.eip, { partOf: 'eip' }),
   row('eflags', 'flags', 32, (s) => s.eflags, { fields: eflagsFields }),
@@ -121,20 +144,21 @@ const whole: readonly RegisterRow[] = [
     const segment = (s: RegisterSnapshot): SegmentSnapshot => s.segments[n] ?? { selector: 0, base: 0, limit: 0, attributes: 0 };
     return [
       row(name, 'segments', 16, (s) => segment(s).selector),
-      row(`${name}.base`, 'segments', 32, (s) => segment(s).base, { partOf: name }),
+      addressRow(`${name}.base`, 'segments', (s) => segment(s).base, { partOf: name }),
       row(`${name}.limit`, 'segments', 32, (s) => segment(s).limit, { partOf: name }),
       row(`${name}.attributes`, 'segments', 17, (s) => segment(s).attributes, { partOf: name }),
     ];
   }),
-  row('gdtr.base', 'tables', 32, (s) => s.gdtr.base), row('gdtr.limit', 'tables', 16, (s) => s.gdtr.limit),
-  row('idtr.base', 'tables', 32, (s) => s.idtr.base), row('idtr.limit', 'tables', 16, (s) => s.idtr.limit),
+  addressRow('gdtr.base', 'tables', (s) => s.gdtr.base), row('gdtr.limit', 'tables', 16, (s) => s.gdtr.limit),
+  addressRow('idtr.base', 'tables', (s) => s.idtr.base), row('idtr.limit', 'tables', 16, (s) => s.idtr.limit),
   row('cpl', 'segments', 2, (s) => s.cpl, { settable: false }),
   row('cr0', 'control', 32, (s) => s.cr0, { fields: cr0Fields }),
-  row('cr2', 'control', 32, (s) => s.cr2),
-  row('cr3', 'control', 32, (s) => s.cr3, { fields: cr3Fields }),
+  addressRow('cr2', 'control', (s) => s.cr2),
+  row('cr3', 'control', 32, (s) => s.cr3, { fields: cr3Fields, longBits: 64 }),
   row('cr4', 'control', 32, (s) => s.cr4, { fields: cr4Fields }),
   row('efer', 'control', 32, (s) => s.efer, { fields: eferFields }),
-  ...[0, 1, 2, 3].map((n) => row(`dr${n}`, 'debug', 32, (s) => s.dr[n] ?? 0)),
+  row('cr8', 'control', 4, (s) => s.cr8 ?? 0),
+  ...[0, 1, 2, 3].map((n) => addressRow(`dr${n}`, 'debug', (s) => s.dr[n] ?? 0)),
   row('dr6', 'debug', 32, (s) => s.dr[6] ?? 0, { fields: dr6Fields }),
   row('dr7', 'debug', 32, (s) => s.dr[7] ?? 0, { fields: dr7Fields }),
   ...Array.from({ length: 8 }, (_, n) => row(`st${n}`, 'fpu', 80, (s) => s.fpu?.stack[n] ?? 0n)),
@@ -161,7 +185,7 @@ export function findRegister(name: string): RegisterRow | undefined {
 
 export function readRegister(snapshot: RegisterSnapshot, name: string): { value: bigint; bits: number } | undefined {
   const found = findRegister(name);
-  return found && { value: found.read(snapshot), bits: found.bits };
+  return found && { value: found.read(snapshot), bits: bitsOf(found, snapshot) };
 }
 
 /**
@@ -171,9 +195,9 @@ export function readRegister(snapshot: RegisterSnapshot, name: string): { value:
 export function assignment(snapshot: RegisterSnapshot, name: string, value: bigint): { name: string; value: bigint } | undefined {
   const found = findRegister(name);
   if (!found?.settable) return undefined;
-  const bits = BigInt(found.bits);
+  const bits = BigInt(bitsOf(found, snapshot));
   if (value >= 1n << bits || value < -(1n << (bits - 1n))) return undefined;
-  const unsigned = BigInt.asUintN(found.bits, value);
+  const unsigned = BigInt.asUintN(Number(bits), value);
   const parent = found.partOf === undefined ? undefined : byName.get(found.partOf);
   const inParent = parent?.fields?.find((one) => (parent.name === 'eflags' ? one.name : `${parent.name}.${one.name}`).toLowerCase() === found.name);
   if (!parent || !inParent) return { name: found.name, value: unsigned };
@@ -181,7 +205,7 @@ export function assignment(snapshot: RegisterSnapshot, name: string, value: bigi
   return { name: parent.name, value: (parent.read(snapshot) & ~mask) | (unsigned << BigInt(inParent.low)) };
 }
 
-/** Linear address of the instruction at CS:EIP. Addition wraps as in the processor: at 32 bits. */
+/** Linear address of the instruction at CS:EIP, or RIP. Addition wraps as in the processor: at 32 bits. */
 export function linearEip(snapshot: RegisterSnapshot): number {
   // 64-bit code has no base; its address is represented by the low 48 bits.
   if (snapshot.mode === 'long') return ((snapshot.eip % 2 ** 48) + 2 ** 48) % 2 ** 48;
@@ -201,7 +225,7 @@ export function stackSize(snapshot: RegisterSnapshot): 16 | 32 | 64 {
 
 /** SP, ESP or RSP, as the stack's size says; of RSP the low 48 bits, which represent a canonical address. */
 export function stackPointer(snapshot: RegisterSnapshot): number {
-  return Number(BigInt.asUintN(Math.min(stackSize(snapshot), 48), snapshot.general[4] ?? 0n));
+  return addressNumber(BigInt.asUintN(stackSize(snapshot), snapshot.general[4] ?? 0n));
 }
 
 const systemTypes: Readonly<Record<number, string>> = {

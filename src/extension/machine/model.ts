@@ -1,6 +1,7 @@
 /** Turns register snapshots into the texts of the Machine view. Pure: no VS Code, no machine. */
 import { extendedText } from '../../protocol/floating';
 import type { PostMortem, RegisterSnapshot, RunState, SegmentSnapshot, StopReason } from '../../protocol/messages';
+import { addressDigits, extendedAddress } from '../../protocol/addresses';
 import { codeSize, findRegister, linearEip, segmentText } from '../../protocol/registers';
 import type { FlagRow, MachineViewModel, RegisterRow, SegmentRow } from '../../protocol/views';
 import { flagDefinitions, flagValue, forecast } from './eflags';
@@ -17,6 +18,7 @@ const modeNames: Readonly<Record<RegisterSnapshot['mode'], string>> = {
 };
 
 export const hex = (value: number | bigint, digits = 8): string => value.toString(16).toUpperCase().padStart(digits, '0');
+const address = (value: number): string => addressDigits(value).toUpperCase();
 /** As people write it in the source: 0x1F. */
 export const hexLiteral = (value: number | bigint): string => `0x${value.toString(16).toUpperCase()}`;
 
@@ -33,7 +35,7 @@ function segmentRow(name: string, segment: SegmentSnapshot, previous: SegmentSna
   return {
     name,
     selector: hex(segment.selector, 4),
-    base: hex(segment.base >>> 0),
+    base: addressDigits(segment.base).toUpperCase(),
     limit: hex(segment.limit >>> 0),
     kind: segmentText(segment.attributes),
     changed: previous !== undefined && (previous.selector !== segment.selector || previous.base !== segment.base
@@ -99,13 +101,15 @@ export function machineViewModel(machine: MachineState): MachineViewModel {
     return row(names[i], hex(value, digits), before && hex((before.general[i] ?? 0n) & mask, digits), readings(value, wide ? 64 : 32));
   });
   // It changes with every instruction: no news.
-  general.push(row(wide ? 'RIP' : 'EIP', hex(now.eip, digits), undefined, `linear address ${hexLiteral(linearEip(now))}`));
-  const table = (t: { base: number; limit: number }) => `${hex(t.base)}+${hex(t.limit, 4)}`;
+  general.push(row(wide ? 'RIP' : 'EIP', hex(extendedAddress(now.eip), digits), undefined, `linear address ${hexLiteral(extendedAddress(linearEip(now)))}`));
+  const table = (t: { base: number; limit: number }) => `${address(t.base)}+${hex(t.limit, 4)}`;
   const system = [
     row('CR0', hex(now.cr0 >>> 0), before && hex(before.cr0 >>> 0), cr0Bits.filter(([, bit]) => (now.cr0 >>> bit) & 1).map(([name]) => name).join(' ') || 'no bit set'),
-    row('CR2', hex(now.cr2), before && hex(before.cr2), 'Linear address of the last page fault'),
-    row('CR3', hex(now.cr3), before && hex(before.cr3), 'Physical address of the page directory'),
+    row('CR2', address(now.cr2), before && address(before.cr2), 'Linear address of the last page fault'),
+    row('CR3', hex(now.cr3), before && hex(before.cr3), 'Physical address of the outermost page table'),
     row('CR4', hex(now.cr4), before && hex(before.cr4), 'Extensions in use'),
+    ...(now.efer || before?.efer ? [row('EFER', hex(now.efer), before && hex(before.efer), 'Extended features: long mode, system calls, execute-disable')] : []),
+    ...(now.cr8 === undefined ? [] : [row('CR8', hex(now.cr8, 1), before?.cr8 === undefined ? undefined : hex(before.cr8, 1), 'Task priority')]),
     row('GDTR', table(now.gdtr), before && table(before.gdtr), 'Base and limit of the global descriptor table'),
     row('IDTR', table(now.idtr), before && table(before.idtr), 'Base and limit of the interrupt descriptor table'),
     row('CPL', String(now.cpl), before && String(before.cpl), 'Current privilege level'),
@@ -121,7 +125,7 @@ export function machineViewModel(machine: MachineState): MachineViewModel {
   return {
     ...empty,
     mode: `${modeNames[now.mode]}, CPL ${now.cpl}`,
-    ...(paused ? { location: { address: `${hex(now.segments[1].selector, 4)}:${hex(now.eip, codeSize(now) === 16 ? 4 : 8)}`, instruction: machine.instruction! } } : {}),
+    ...(paused ? { location: { address: `${hex(now.segments[1].selector, 4)}:${codeSize(now) === 16 ? hex(now.eip, 4) : address(now.eip)}`, instruction: machine.instruction! } } : {}),
     ...(expected ? { forecast: expected } : {}),
     general, system, floating: floatingRows(now, before), flags,
     segments: segmentNames.map((name, i) => segmentRow(name, now.segments[i], before?.segments[i])),
@@ -145,7 +149,7 @@ export function postMortemLines(postMortem: Omit<PostMortem, 'registers'>): stri
   return [
     ...postMortem.chain.map((fault) => fault.text),
     `Gate: ${postMortem.gate}`,
-    ...postMortem.lastBranches.slice(-8).map((branch) => `Branch ${hex(branch.from)} → ${hex(branch.to)}`),
+    ...postMortem.lastBranches.slice(-8).map((branch) => `Branch ${address(branch.from)} → ${address(branch.to)}`),
   ];
 }
 

@@ -6,6 +6,7 @@ import type { LinearMemory, PageFault, PagingState } from '../mmu/types';
 import { Attribute, Cr0, Cr4, Flag, REAL_MODE_ATTRIBUTES, SystemType, VIRTUAL_8086_ATTRIBUTES } from './bits';
 import { cpuModels, DEFAULT_CPU_MODEL, type CpuModel } from './models/models';
 import { resetMsrs } from './msr';
+import { readCr8 } from './control-registers';
 import { deliver, raise, type DeliveryKind, type DeliveryOutcome } from './deliver';
 import { debugTrap } from './debug';
 import type { GuestFault } from './exceptions';
@@ -204,6 +205,7 @@ export class Cpu {
   }
 
   snapshot(): CpuSnapshot & { readonly fpu: FpuSnapshot } {
-    return { ...this.state.snapshot(this.hooks.now()), fpu: fpuSnapshot(this.fpu) };
+    const snapshot = this.state.snapshot(this.hooks.now());
+    return { ...snapshot, ...(snapshot.cr8 !== undefined && { cr8: readCr8(this) }), fpu: fpuSnapshot(this.fpu) };
   }
 }

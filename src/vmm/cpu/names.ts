@@ -1,19 +1,19 @@
 /**
- * Registers by the names that people type: eax, ax, al, ah, eip, eflags, zf, cs, cs.base, gdtr.limit, cr0, dr7, cpl.
+ * Registers by the names that people type: rax, eax, ax, al, ah, r8d, rip, eip, eflags, zf, cs, fs.base, gdtr.limit, cr0, dr7, efer, cpl.
  * Reading never fails for a known name. Writing goes through the processor's own checks where loading a value means more than storing it.
  */
-import { PageFault } from '../mmu/types';
+import { canonicalNumber, PageFault } from '../mmu/types';
 import { Attribute, Flag } from './bits';
 import type { Cpu } from './cpu';
-import { commitSegment, describeType, faultName, findDescriptor, hex4, hex8, isCode, isConforming, isNull } from './descriptors';
+import { commitSegment, describeType, faultName, findDescriptor, hex4, hexAddress, isCode, isConforming, isNull } from './descriptors';
 import { GuestFault } from './exceptions';
 import { fromExtended, toExtended } from './fpu/convert';
 import { MXCSR_MASK, setTagWord, tagWord } from './fpu/environment';
-import { MXCSR, Segment, XMM } from './layout';
+import { CR0, CR2, CR3, CR4, MXCSR, Segment, WIDE_ARGUMENTS, XMM } from './layout';
 import { findMsr } from './msr';
 import { loadSegment } from './segments';
 import { lldt, ltr } from './system';
-import { movToCr } from './control-registers';
+import { movToCr, readCr8 } from './control-registers';
 
 /** Why a register could not be set: `message` is for a person and says what would be possible. */
 export interface RegisterError {
@@ -24,23 +24,34 @@ export interface RegisterError {
 interface RegisterRow {
   readonly name: string;
   readonly bits: number;
-  /** A register of more than 32 bits is a bigint. */
-  read(cpu: Cpu): number | bigint;
+  /** In long mode, where that is another width. */
+  readonly longBits?: number;
+  read(cpu: Cpu): bigint;
   /** Returns why not, or undefined. */
   write(cpu: Cpu, value: bigint): string | undefined;
 }
 
 const rows: RegisterRow[] = [];
-function row(name: string, bits: number, read: (cpu: Cpu) => number, write: (cpu: Cpu, value: number) => string | undefined | void): void {
-  rows.push({ name, bits, read, write: (cpu, value) => write(cpu, Number(value)) ?? undefined });
+type Written = string | undefined | void;
+function row(name: string, bits: number, read: (cpu: Cpu) => number, write: (cpu: Cpu, value: number) => Written): void {
+  rows.push({ name, bits, read: (cpu) => BigInt(read(cpu) >>> 0), write: (cpu, value) => write(cpu, Number(value)) ?? undefined });
 }
-function wideRow(name: string, bits: number, read: (cpu: Cpu) => bigint, write: (cpu: Cpu, value: bigint) => void): void {
+function wideRow(name: string, bits: number, read: (cpu: Cpu) => bigint, write: (cpu: Cpu, value: bigint) => Written): void {
+  rows.push({ name, bits, read, write: (cpu, value) => write(cpu, value) ?? undefined });
+}
+/** A linear address: in long mode all 64 bits of it, which must be canonical. */
+function addressRow(name: string, read: (cpu: Cpu) => number, write: (cpu: Cpu, value: number) => Written): void {
   rows.push({
-    name, bits, read, write: (cpu, value) => {
-      write(cpu, value);
-      return undefined;
+    name, bits: 32, longBits: 64,
+    read: (cpu) => extended(read(cpu), cpu),
+    write: (cpu, value) => {
+      const address = canonicalNumber(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+      return address < 0 ? `0x${value.toString(16)} is not canonical` : write(cpu, address) ?? undefined;
     },
   });
+}
+function extended(address: number, cpu: Cpu): bigint {
+  return cpu.state.longMode ? BigInt.asUintN(64, BigInt.asIntN(48, BigInt(address))) : BigInt(address >>> 0);
 }
 
 ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'].forEach((name, n) => {
@@ -50,6 +61,18 @@ function wideRow(name: string, bits: number, read: (cpu: Cpu) => bigint, write: 
 ['al', 'cl', 'dl', 'bl', 'ah', 'ch', 'dh', 'bh'].forEach((name, n) => {
   row(name, 8, (cpu) => cpu.state.get8(n), (cpu, value) => cpu.state.set8(n, value));
 });
+['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', ...Array.from({ length: 8 }, (_, n) => `r${8 + n}`)].forEach((name, n) => {
+  wideRow(name, 64, (cpu) => cpu.state.get64(n), (cpu, value) => cpu.state.set64(n, value));
+  if (n < 8) return;
+  row(`${name}d`, 32, (cpu) => cpu.state.get32(n), (cpu, value) => cpu.state.set32(n, value));
+  row(`${name}w`, 16, (cpu) => cpu.state.get16(n), (cpu, value) => cpu.state.set16(n, value));
+});
+/** The low bytes that have names in 64-bit code only. */
+['spl', 'bpl', 'sil', 'dil', ...Array.from({ length: 8 }, (_, n) => `r${8 + n}b`)].forEach((name, i) => {
+  const n = 4 + i;
+  row(name, 8, (cpu) => cpu.state.get16(n) & 0xff, (cpu, value) => cpu.state.set16(n, (cpu.state.get16(n) & 0xff00) | value));
+});
+addressRow('rip', (cpu) => cpu.state.rip, (cpu, value) => { cpu.state.rip = value; });
 row('eip', 32, (cpu) => cpu.state.eip, (cpu, value) => { cpu.state.eip = value; });
 row('ip', 16, (cpu) => cpu.state.eip & 0xffff, (cpu, value) => { cpu.state.eip = (cpu.state.eip & 0xffff0000) | value; });
 
@@ -104,7 +127,7 @@ function writeSelector(cpu: Cpu, n: Segment, value: number): string | undefined 
 
 ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'].forEach((name, n) => {
   row(name, 16, (cpu) => cpu.state.selector(n), (cpu, value) => writeSelector(cpu, n, value));
-  row(`${name}.base`, 32, (cpu) => cpu.state.base(n), (cpu, value) => {
+  addressRow(`${name}.base`, (cpu) => cpu.state.base(n), (cpu, value) => {
     const s = cpu.state.segment(n);
     cpu.setSegment(n, s.selector, value, s.limit, s.attributes);
   });
@@ -121,9 +144,9 @@ function writeSelector(cpu: Cpu, n: Segment, value: number): string | undefined 
   });
 });
 
-row('gdtr.base', 32, (cpu) => cpu.state.gdtrBase, (cpu, value) => cpu.state.setGdtr(value, cpu.state.gdtrLimit));
+addressRow('gdtr.base', (cpu) => cpu.state.gdtrBase, (cpu, value) => cpu.state.setGdtr(value, cpu.state.gdtrLimit));
 row('gdtr.limit', 16, (cpu) => cpu.state.gdtrLimit, (cpu, value) => cpu.state.setGdtr(cpu.state.gdtrBase, value));
-row('idtr.base', 32, (cpu) => cpu.state.idtrBase, (cpu, value) => cpu.state.setIdtr(value, cpu.state.idtrLimit));
+addressRow('idtr.base', (cpu) => cpu.state.idtrBase, (cpu, value) => cpu.state.setIdtr(value, cpu.state.idtrLimit));
 row('idtr.limit', 16, (cpu) => cpu.state.idtrLimit, (cpu, value) => cpu.state.setIdtr(cpu.state.idtrBase, value));
 
 /** Control and debug registers through the instruction's own checks, as at level 0. */
@@ -136,18 +159,28 @@ function atLevelZero(cpu: Cpu, action: () => void): void {
     cpu.state.cpl = cpl;
   }
 }
-for (const n of [0, 2, 3, 4] as const) {
-  row(`cr${n}`, 32, (cpu) => [cpu.state.cr0, 0, cpu.state.cr2, cpu.state.cr3, cpu.state.cr4][n], (cpu, value) => {
-    if (n === 0 && !(value & 1) && cpu.state.cpl !== 0) return `PE can be cleared at level 0 only, the processor runs at level ${cpu.state.cpl}`;
-    atLevelZero(cpu, () => movToCr(cpu, site, n, value));
-    cpu.pagingChanged('privilege');
-    return undefined;
+for (const n of [0, 2, 3, 4, 8] as const) {
+  rows.push({
+    name: `cr${n}`, bits: n === 8 ? 4 : 32, ...((n === 2 || n === 3) && { longBits: 64 }),
+    read: (cpu) => (n === 8 ? BigInt(readCr8(cpu)) : cpu.state.u64[[CR0, 0, CR2, CR3, CR4][n] >> 3]),
+    write: (cpu, value) => {
+      if (n === 0 && !(value & 1n) && cpu.state.cpl !== 0) return `PE can be cleared at level 0 only, the processor runs at level ${cpu.state.cpl}`;
+      cpu.state.u64[(WIDE_ARGUMENTS >> 3) + 1] = value;
+      atLevelZero(cpu, () => movToCr(cpu, site, n, Number(BigInt.asIntN(32, value))));
+      cpu.pagingChanged('privilege');
+      return undefined;
+    },
   });
 }
-for (const n of [0, 1, 2, 3, 6, 7]) {
+for (const n of [0, 1, 2, 3]) {
+  addressRow(`dr${n}`, (cpu) => Math.max(0, cpu.state.dr(n)), (cpu, value) => {
+    cpu.state.setDr(n, value);
+    cpu.hooks.debugRegistersChanged();
+  });
+}
+for (const n of [6, 7]) {
   row(`dr${n}`, 32, (cpu) => cpu.state.dr(n), (cpu, value) => {
-    const fixed = n === 6 ? (value & 0xe00f) | 0xffff0ff0 : n === 7 ? (value & 0xffff23ff) | 0x400 : value;
-    cpu.state.setDr(n, fixed);
+    cpu.state.setDr(n, (n === 6 ? (value & 0xe00f) | 0xffff0ff0 : (value & 0xffff23ff) | 0x400) >>> 0);
     cpu.hooks.debugRegistersChanged();
   });
 }
@@ -175,16 +208,15 @@ const byName: ReadonlyMap<string, RegisterRow> = new Map(rows.map((r) => [r.name
 /** Every name, in the order of the views: general registers, EIP, flags, segments, tables, control and debug registers. */
 export const registerNames: readonly string[] = rows.map((r) => r.name);
 
-/** Width in bits, or undefined for an unknown name. Names are taken in any case. */
-export function registerBits(name: string): number | undefined {
-  return byName.get(name.toLowerCase())?.bits;
+/** Width in bits, as the processor is now. */
+function bitsOf(cpu: Cpu, { bits, longBits }: RegisterRow): number {
+  return cpu.state.longMode ? longBits ?? bits : bits;
 }
 
 /** Value by name, or undefined for an unknown name. */
 export function readByName(cpu: Cpu, name: string): bigint | undefined {
   const r = byName.get(name.toLowerCase());
-  const value = r?.read(cpu);
-  return typeof value === 'number' ? BigInt(value >>> 0) : value;
+  return r?.read(cpu);
 }
 
 /** Sets a register by name; undefined when it is done, else why not (and then nothing has changed). */
@@ -192,16 +224,17 @@ export function setByName(cpu: Cpu, name: string, value: bigint): RegisterError 
   const refuse = (message: string): RegisterError => ({ code: 'register', message });
   const r = byName.get(name.toLowerCase());
   if (!r) return refuse(`there is no register '${name}'`);
-  const limit = 1n << BigInt(r.bits);
+  const bits = bitsOf(cpu, r);
+  const limit = 1n << BigInt(bits);
   if (value >= limit || value < -(limit >> 1n)) {
-    return refuse(`${value < 0n ? value.toString() : `0x${value.toString(16)}`} does not fit into the ${r.bits} bit${r.bits === 1 ? '' : 's'} of ${r.name}`);
+    return refuse(`${value < 0n ? value.toString() : `0x${value.toString(16)}`} does not fit into the ${bits} bit${bits === 1 ? '' : 's'} of ${r.name}`);
   }
   try {
-    const why = r.write(cpu, BigInt.asUintN(r.bits, value));
+    const why = r.write(cpu, BigInt.asUintN(bits, value));
     return why === undefined ? undefined : refuse(`${r.name}: ${why}`);
   } catch (error) {
     if (error instanceof GuestFault) return refuse(`${r.name}: the processor would raise ${faultName(error.vector, error.errorCode)}: ${error.reason}`);
-    if (error instanceof PageFault) return refuse(`${r.name}: the descriptor table at ${hex8(error.linear)} cannot be read`);
+    if (error instanceof PageFault) return refuse(`${r.name}: the descriptor table at ${hexAddress(error.linear)} cannot be read`);
     throw error;
   }
 }

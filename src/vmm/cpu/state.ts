@@ -3,7 +3,7 @@
  * derived words that layout.ts defines; what may be loaded is decided by segments.ts, far.ts and system.ts.
  */
 import {
-  CONTEXT, COUNTERS, COUNTERS_MAX, CPL, CR0, CR2, CR3, CR4, DR, EFER, EIP, FPU_ACCESS, FPU_STATUS, FpuAccess, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
+  CONTEXT, COUNTERS, COUNTERS_MAX, CPL, CR0, CR2, CR3, CR4, CR8, DR, EFER, EIP, FPU_ACCESS, FPU_STATUS, FpuAccess, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN,
   LAZY_ZERO, MXCSR, PDPTES, PDPTES_END, SCRATCH, SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, Segment, STATE_END, STAR, STORED_MSRS, STORED_MSRS_END, SYSENTER_CS,
   SYSTEM_FLAGS, WIDE_ARGUMENTS, WIDE_RESULT, X87, XMM,
 } from './layout';
@@ -33,6 +33,7 @@ export interface CpuSnapshot {
   readonly cr2: number;
   readonly cr3: number;
   readonly cr4: number;
+  readonly cr8?: number;
   readonly dr: readonly number[];
   readonly efer: number;
   readonly xmm: readonly bigint[];
@@ -296,13 +297,14 @@ export class CpuState {
 
   snapshot(instructions: number): CpuSnapshot {
     return {
-      general: Array.from({ length: 8 }, (_, n) => this.get64(n)),
-      eip: this.eip,
+      general: Array.from({ length: this.longMode ? 16 : 8 }, (_, n) => this.get64(n)),
+      eip: this.rip,
       eflags: this.eflags,
       segments: Array.from({ length: 8 }, (_, n) => this.segment(n)),
       gdtr: { base: this.gdtrBase, limit: this.gdtrLimit },
       idtr: { base: this.idtrBase, limit: this.idtrLimit },
       cr0: this.cr0, cr2: this.cr2, cr3: this.cr3, cr4: this.cr4,
+      ...(this.longMode && { cr8: this.u32[CR8 >> 2] }),
       dr: Array.from({ length: 8 }, (_, n) => this.dr(n)),
       efer: this.efer,
       xmm: Array.from({ length: 16 }, (_, n) => this.u64[(XMM >> 3) + 2 * n] | this.u64[(XMM >> 3) + 2 * n + 1] << 64n),

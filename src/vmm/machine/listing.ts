@@ -15,6 +15,11 @@ export interface ListingSource {
   readonly codeSize: 16 | 32 | 64;
 }
 
+/** A sum of addresses, wrapped at the end of the address space. */
+function wrapped({ codeSize }: ListingSource, linear: number): number {
+  return codeSize === 64 ? (linear + 2 ** 48) % 2 ** 48 : linear >>> 0;
+}
+
 /** `count` instructions, the first one `instructionOffset` instructions away from the one at `linear`. */
 export function listInstructions(source: ListingSource, linear: number, instructionOffset: number, count: number): DisassembledInstruction[] {
   const before = instructionOffset < 0 ? precedingInstructions(source, linear, -instructionOffset) : [];
@@ -24,7 +29,7 @@ export function listInstructions(source: ListingSource, linear: number, instruct
   for (let i = 0; i < skip + Math.max(0, count - before.length); i++) {
     const line = instructionAt(source, at);
     if (i >= skip) after.push(line);
-    at = (at + line.bytes.length) >>> 0;
+    at = wrapped(source, at + line.bytes.length);
   }
   return [...before, ...after].slice(0, count);
 }
@@ -32,7 +37,7 @@ export function listInstructions(source: ListingSource, linear: number, instruct
 /** One instruction. Unreadable memory is a line of one byte. */
 function instructionAt(source: ListingSource, linear: number): DisassembledInstruction {
   const bytes = source.read(linear, LONGEST);
-  const offset = (linear - source.csBase) >>> 0;
+  const offset = wrapped(source, linear - source.csBase);
   if (bytes.length === 0) return { linear, offset, bytes: new Uint8Array(1), text: '??', valid: false, reads: [], writes: [] };
   const instruction = new Instruction();
   const { length, text, status } = disassemble(source.decoder, bytes, 0, bytes.length, { codeSize: source.codeSize }, offset, {}, instruction);
@@ -71,10 +76,10 @@ function precedingInstructions(source: ListingSource, linear: number, count: num
   const result = best.slice(-count);
   while (result.length < count) {
     const first = result[0]?.linear ?? linear;
-    const at = (first - 1) >>> 0;
+    const at = wrapped(source, first - 1);
     const bytes = source.read(at, 1);
     result.unshift(bytes.length
-      ? { linear: at, offset: (at - source.csBase) >>> 0, bytes, text: formatBytes(bytes, 0, 1), valid: false, reads: [], writes: [] }
+      ? { linear: at, offset: wrapped(source, at - source.csBase), bytes, text: formatBytes(bytes, 0, 1), valid: false, reads: [], writes: [] }
       : instructionAt({ ...source, read: () => new Uint8Array() }, at));
   }
   return result;

@@ -19,7 +19,6 @@ import { Uart } from '../devices/uart';
 import { Mmu } from '../mmu/mmu';
 import { linearNumber, PageFault } from '../mmu/types';
 import type { WatchHandle } from '../mmu/watches';
-import { isLongCode } from '../translate/context';
 import { Engine } from '../translate/engine';
 import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
 import { ROM_BYTES } from './bios/layout';
@@ -412,7 +411,7 @@ export class Machine implements MachineApi {
 
   setBreakpoints(linear: readonly number[]): void {
     this.breakpoints.clear();
-    for (const address of linear) this.breakpoints.add(address >>> 0);
+    for (const address of linear) this.breakpoints.add(address);
     this.updateTranslatorBreakpoints();
   }
 
@@ -461,8 +460,7 @@ export class Machine implements MachineApi {
   processorStates(): ProcessorSummary[] {
     return this.processors.all.map((processor) => {
       const state = this.processors.state(processor);
-      const linear = isLongCode(state) ? state.rip : (state.base(Segment.CS) + state.eip) >>> 0;
-      return { processor: processor.index, activity: processor.activity, linear };
+      return { processor: processor.index, activity: processor.activity, linear: state.code64 ? state.rip : state.linear(Segment.CS, state.eip) };
     });
   }
 
@@ -523,8 +521,8 @@ export class Machine implements MachineApi {
     const { state } = this.engine.cpu;
     return listInstructions({
       read: (at, length) => this.mmu.debugRead(at, length), decoder: this.engine.decoder,
-      csBase: state.base(Segment.CS), codeSize: codeSize ?? (state.bigCode ? 32 : 16),
-    }, linear >>> 0, instructionOffset, count);
+      csBase: state.code64 ? 0 : state.base(Segment.CS), codeSize: codeSize ?? (state.code64 ? 64 : state.bigCode ? 32 : 16),
+    }, this.linear(linear), instructionOffset, count);
   }
 
   counters(): Record<string, number> {
