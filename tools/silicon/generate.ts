@@ -11,7 +11,7 @@ import { Writer, writeOutcome } from '../../test/conformance/support/silicon/out
 import { modeNames, type ModeName } from '../../test/conformance/support/silicon/world';
 import { generateSequences, generateSingles, generateUndefined, type GeneratedShape } from './generator';
 import { compileHarness, runNatively } from './native';
-import { compileLong, generateLong, vectorShapes } from './long';
+import { compileLong, generalShapes, generateLong, vectorShapes } from './long';
 import { compileX87, generateX87 } from './x87';
 
 const SHAPES_AT_ONCE = 1000;
@@ -55,6 +55,7 @@ try {
   const long = path.join(scratch, 'long');
   compileLong(path.join(path.dirname(harnessSource), 'long.c'), long);
   generateLong(long, path.join(folder, 'vectors.bin.gz'), vectorShapes(), processorName());
+  generateLong(long, path.join(folder, 'general64.bin.gz'), generalShapes(), processorName());
 } finally {
   fs.rmSync(scratch, { recursive: true, force: true });
 }

@@ -7,6 +7,7 @@ import { DecodeStatus, Instruction } from '../../src/vmm/decode/instruction';
 import { table, vectorRows } from '../../src/vmm/isa/table';
 import type { Encoding } from '../../src/vmm/isa/types';
 import { Random } from '../../test/conformance/support/silicon/cases';
+import { longSkipReason } from '../../test/conformance/support/silicon/coverage';
 import {
   CODE, DATA, expandLong, Layout, makeLongState, windows, type LongShape, type LongState, type Place, type Profile,
 } from '../../test/conformance/support/silicon/long-cases';
@@ -88,6 +89,117 @@ export function vectorShapes(): LongShape[] {
             throw new Error(`${encoding.instruction.mnemonic} '${encoding.text}' is not ${Buffer.from(shape.code).toString('hex')}`);
           }
           shapes.push(shape);
+        }
+      }
+    }
+  }
+  return shapes;
+}
+
+// ---- general instructions in 64-bit code ----
+
+/** What a process cannot do, or what tells of the process and not of the instruction, or is compared in 16- and 32-bit code only. */
+const notGeneral = /^(in|out|ins[bwd]|outs[bwd]|cpuid|rdtscp?|rdpmc|sys\w+|hlt|int\w*|iret\w*|popf\w*|l[fgs]s|lar|lsl|ver[rw]|str|sldt|s[gi]dt|smsw|swapgs|[rw]d[fg]s?base|rd[fg]sbase|wr[fg]sbase|inv\w+|xlatb|wait|monitor|mwait|rsm|cli|sti|ud\d?|enter|wbinvd)$/;
+const isStringInstruction = /^(movs|cmps|stos|lods|scas)[bwdq]$/;
+
+function generalShape(random: Random, encoding: Encoding, size: 16 | 32 | 64, memory: boolean, cases: number, seed: number): LongShape | undefined {
+  const { instruction, operands } = encoding;
+  const any = (): number => random.below(16);
+  let reg = typeof encoding.modrm === 'number' ? encoding.modrm : any();
+  let rm = any(), x = 0, place: Place | undefined;
+  let opcode = encoding.opcode;
+  const tail: number[] = [];
+  let relative = -1;
+  if (encoding.registerInOpcode) {
+    rm = any();
+    if (encoding.opcode === 0x90 && rm === 0) rm = 3;
+    opcode += rm & 7;
+  }
+  const modrm = encoding.modrm !== 'none';
+  if (modrm && memory) {
+    const kind = random.below(4);
+    const displacement = (random.next() << 24) >> 24;
+    const bytes = 8;
+    if (kind === 0) {
+      relative = 1;
+      rm = 5;
+      tail.push((reg & 7) << 3 | 5, 0, 0, 0, 0);
+    } else if (kind === 1) {
+      do rm = any(); while ((rm & 7) === 4);
+      tail.push(0x40 | (reg & 7) << 3 | (rm & 7), displacement & 0xff);
+      place = { base: rm, index: -1, scale: 0, displacement, bytes };
+    } else {
+      const scale = random.below(4);
+      let index = any();
+      if (index === 4) index = 12;
+      rm = any();
+      if (rm === index) rm = (rm + 1) & 15;
+      x = index >> 3;
+      tail.push(0x80 | (reg & 7) << 3 | 4, scale << 6 | (index & 7) << 3 | (rm & 7), displacement & 0xff, (displacement >> 8) & 0xff, (displacement >> 16) & 0xff, displacement >>> 24);
+      place = { base: rm, index, scale, displacement, bytes };
+    }
+  } else if (modrm) tail.push(0xc0 | (reg & 7) << 3 | (rm & 7));
+  if (encoding.modrmByte !== undefined) tail.push(encoding.modrmByte);
+  if (!modrm) reg = 0;
+  if (instruction.mnemonic === 'leave') place = { base: 5, index: -1, scale: 0, displacement: 0, bytes: 8 };
+  for (const code of operands) {
+    const value = random.chance(100) ? random.pick([0, 1, 2, 0xff, 0x80, 0x7f, 0x7fffffff, 0x80000000, 0xffffffff, 31, 32, 63, 64]) : random.next();
+    const bytes = (count: number) => { for (let n = 0; n < count; n++) tail.push((n < 4 ? value >>> (8 * n) : random.next()) & 0xff); };
+    if (code === 'Ib' || code === 'Ibs') bytes(1);
+    else if (code === 'Iw') bytes(2);
+    else if (code === 'Iz') bytes(size === 16 ? 2 : 4);
+    else if (code === 'Iv') bytes(size / 8);
+    else if (code[0] === 'O') {
+      const target = windows[0] + 16 + random.below(80);
+      for (let n = 0; n < 8; n++) tail.push(n < 4 ? (target >>> (8 * n)) & 0xff : 0);
+    } else if (code[0] === 'J' || code[0] === 'A') return undefined;
+  }
+  const usesRm = (modrm && (rm & 8) !== 0 && relative < 0) || (encoding.registerInOpcode && (rm & 8) !== 0);
+  const needed = (size === 64 && !encoding.defaults64 && !encoding.forced64 ? 8 : 0) | (reg & 8 && typeof encoding.modrm !== 'number' ? 4 : 0) | x << 1 | (usesRm ? 1 : 0);
+  const rex = needed || random.chance(60) ? [0x40 | needed] : [];
+  const repeat = instruction.repeat && random.chance(128) ? [random.pick([0xf2, 0xf3])] : [];
+  const lock = memory && instruction.lock && random.chance(60) ? [0xf0] : [];
+  const code = [
+    ...lock, ...repeat, ...size === 16 ? [0x66] : [], ...random.chance(20) && (place || repeat.length) ? [0x67] : [],
+    ...encoding.mandatoryPrefix ? [encoding.mandatoryPrefix] : [], ...rex, ...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][encoding.map], opcode, ...tail,
+  ];
+  if (relative >= 0) {
+    const at = code.length - tail.length + 1;
+    const target = windows[0] + 16 + random.below(80);
+    const displacement = target - (CODE + AT + code.length);
+    for (let n = 0; n < 4; n++) code[at + n] = (displacement >>> (8 * n)) & 0xff;
+  }
+  return {
+    code: Uint8Array.from(code), profile: isStringInstruction.test(instruction.mnemonic) ? 'strings' : 'general', window: place && random.chance(20) ? 1 : 0, cases, seed, place, floats: false,
+  };
+}
+
+/** Every general instruction that a process can execute, in 64-bit code. */
+export function generalShapes(): LongShape[] {
+  const shapes: LongShape[] = [];
+  const vectors = new Set(vectorRows);
+  let seed = 0x9e4e0000;
+  for (const encoding of table.encodings) {
+    const { instruction, operands } = encoding;
+    if (vectors.has(instruction) || longSkipReason(instruction) || instruction.privilege || instruction.control || encoding.syntaxOnly || encoding.invalid64 || encoding.addressSize === 16) continue;
+    if (notGeneral.test(instruction.mnemonic) || operands.some((o) => /^(Sw|Cd|Dd|Mp|Ms|[CDEFGS]S|ST\w)$/.test(o))) continue;
+    const sizes = ([16, 32, 64] as const).filter((size) => encoding.operandSize === undefined || encoding.operandSize === size);
+    for (const size of sizes) {
+      for (const memory of [false, true]) {
+        const mayBeMemory = encoding.modrm !== 'none' && operands.some((o) => /^[EM]/.test(o));
+        if (memory ? !mayBeMemory || encoding.mod === 'reg' : encoding.mod === 'mem') continue;
+        // A bit offset in a register reaches anywhere.
+        if (memory && /^bt[src]?$/.test(instruction.mnemonic) && operands[1] === 'Gv') continue;
+        for (let n = 0; n < 6; n++) {
+          for (let attempt = 0; attempt < 30; attempt++) {
+            const shape = generalShape(new Random(++seed), encoding, size, memory, 16, seed);
+            if (!shape || shape.code.length > 15) continue;
+            const bytes = new Uint8Array(32);
+            bytes.set(shape.code);
+            if (decoder.decode(bytes, 0, 32, { codeSize: 64 }, decoded) !== DecodeStatus.Ok || decoded.encoding !== encoding || decoded.length !== shape.code.length) continue;
+            shapes.push(shape);
+            break;
+          }
         }
       }
     }

@@ -124,9 +124,9 @@ export const loads = [
 export type Load = (typeof loads)[number];
 
 /** Which of them loads the memory operand of an encoding that {@link loadsFirst}. */
-export function loadOf(encoding: Encoding): number {
+export function loadOf(encoding: Encoding, size: OperandSize): number {
   const code = encoding.operands.find((o) => /^[EMWQ]/.test(o) && o !== 'ES') ?? 'Mx';
-  const bytes = (code[1] === 'v' ? 32 : letterWidth(code[1], 32)) / 8;
+  const bytes = letterWidth(code[1], size) / 8;
   const mmx = encoding.operands.some((o) => /^[PN]/.test(o));
   const found = loads.findIndex((load) => load.unit === (mmx ? 'mmx' : 'sse') && load.bytes === bytes && (bytes < 16 || load.aligned === !encoding.instruction.unaligned));
   if (found < 0) throw new Error(`instruction table: ${encoding.instruction.mnemonic} '${encoding.text}': nothing loads ${bytes} bytes for it`);

@@ -591,7 +591,7 @@ export class Translator {
   private emitLoad(at: number, eip: number, position: number, context: TranslationContext): void {
     const long = context.codeSize === 64;
     const addressing = long ? this.longAddressingOf(eip, false) : this.addressingOf(context);
-    const handler = (long ? this.longForms() : this.forms).findLoad(loadOf(this.instruction.encoding), addressing);
+    const handler = (long ? this.longForms() : this.forms).findLoad(loadOf(this.instruction.encoding, this.instruction.operandSize), addressing);
     this.clearRecord(at, handler, eip, position);
     this.fillAddress(at, eip, context);
   }

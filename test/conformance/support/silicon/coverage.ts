@@ -3,12 +3,15 @@ import { x87Rows } from '../../../../src/vmm/isa/rows/x87';
 import { vectorRows } from '../../../../src/vmm/isa/table';
 import type { InstructionSpec } from '../../../../src/vmm/isa/types';
 
+/** These have cases in silicon-long.test.ts. */
+const IN_LONG_CODE = 'are compared in 64-bit code';
+
 export const notComparable: readonly { readonly mnemonics: readonly string[]; readonly why: string }[] = [
   { mnemonics: ['rdtsc'], why: 'reads the time' },
   { mnemonics: ['cpuid'], why: 'names the processor' },
   { mnemonics: ['rdpmc'], why: 'depends on CR4.PCE and on counters' },
   { mnemonics: ['syscall', 'sysret', 'rdtscp', 'invpcid'], why: 'belong to the operating system, or read the time' },
-  { mnemonics: ['popcnt', 'movbe', 'movnti', 'lfence', 'mfence', 'sfence', 'clflush', 'prefetchw'], why: 'joined the table after the data was recorded' },
+  { mnemonics: ['popcnt', 'movbe', 'movnti', 'lfence', 'mfence', 'sfence', 'clflush', 'prefetchw'], why: IN_LONG_CODE },
   { mnemonics: ['sysenter', 'sysexit'], why: 'are other instructions when the operating system runs in long mode' },
   { mnemonics: ['sgdt', 'sidt', 'sldt', 'str', 'smsw'], why: 'read the operating system\'s tables, or fault, or are emulated (CR4.UMIP)' },
 ];
@@ -22,4 +25,10 @@ const vectors: ReadonlySet<InstructionSpec> = new Set(vectorRows);
 const only64 = (instruction: InstructionSpec): boolean => instruction.encodings.every((text) => /\b(o64|a64|only64)\b/.test(text));
 
 export const skipReason = (instruction: InstructionSpec): string | undefined =>
-  reasons.get(instruction.mnemonic) ?? (usesX87(instruction) ? 'x87' : vectors.has(instruction) ? 'vectors' : only64(instruction) ? '64-bit code' : undefined);
+  reasons.get(instruction.mnemonic) ?? (usesX87(instruction) ? 'x87' : vectors.has(instruction) ? 'vectors' : only64(instruction) ? IN_LONG_CODE : undefined);
+
+/** The same for 64-bit code. */
+export function longSkipReason(instruction: InstructionSpec): string | undefined {
+  const reason = skipReason(instruction);
+  return reason === IN_LONG_CODE ? undefined : reason;
+}

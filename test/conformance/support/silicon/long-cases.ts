@@ -12,7 +12,7 @@ export const CODE = 0x440000, DATA = 0x410000, DATA_BYTES = 0x2000;
 export const windows = [DATA + 0xfc0, DATA + DATA_BYTES - MEMORY_BYTES] as const;
 
 /** What the operands are made of. */
-export const profiles = ['integer', 'single', 'double', 'count', 'string', 'general'] as const;
+export const profiles = ['integer', 'single', 'double', 'count', 'string', 'general', 'strings'] as const;
 export type Profile = (typeof profiles)[number];
 
 /** Registers of a memory operand (-1: none), so that it can be placed in the window. */
@@ -53,7 +53,8 @@ export function makeLongState(): LongState {
   return { image, view: new DataView(image.buffer), vector: -1, errorCode: 0, cr2: 0, rip: 0 };
 }
 
-const RSP = 4;
+const RCX = 1, RDX = 2, RSP = 4, RSI = 6, RDI = 7;
+const DF = 0x400;
 const integerEdges = [0, 1, 2, 0xffffffff, 0x80000000, 0x7fffffff, 0x80, 0x7f, 0x8000, 0x7fff, 0xffff, 0xff, 0x80808080, 0x80008000, 0x7fff7fff, 0x7f7f7f7f, 0xfffffffe];
 const MXCSR_DEFAULT = 0x1f80;
 const FLAGS = 0x202, FREE_FLAGS = 0x8d5;
@@ -136,7 +137,6 @@ export function expandLong(shape: LongShape, index: number, out: LongState): voi
   for (let n = 0; n < 16; n++) {
     view.setBigUint64(8 * n, shape.profile === 'string' && random.chance(220) ? BigInt.asUintN(64, BigInt(random.below(40) - 20)) : integer64(random), true);
   }
-  // Lengths of strings may be negative.
   view.setUint32(Layout.flags, FLAGS | (random.next() & FREE_FLAGS), true);
   view.setUint32(Layout.mxcsr, shape.floats ? chooseMxcsr(random) : MXCSR_DEFAULT, true);
   view.setUint16(Layout.status, 0, true);
@@ -149,8 +149,21 @@ export function expandLong(shape: LongShape, index: number, out: LongState): voi
     fill(random, view, Layout.stack + 16 * n, 8, shape.profile);
     view.setUint16(Layout.stack + 16 * n + 8, random.next() & 0xffff, true);
   }
+  view.setBigUint64(8 * RSP, BigInt(windows[shape.window] + 64), true);
+  if (shape.profile === 'general') relateRegisters(random, out);
+  if (shape.profile === 'strings') {
+    for (const register of [RSI, RDI]) view.setBigUint64(8 * register, BigInt(windows[shape.window] + random.below(48) + 40), true);
+    view.setBigUint64(8 * RCX, BigInt(random.below(5)), true);
+    if (random.chance(60)) view.setUint32(Layout.flags, view.getUint32(Layout.flags, true) | DF, true);
+  }
   if (shape.place) choosePlace(random, shape, shape.place, view);
-  else view.setBigUint64(8 * RSP, BigInt(windows[0] + 64), true);
+}
+
+/** Dividends that divide, operands that are equal. */
+function relateRegisters(random: Random, { view, image }: LongState): void {
+  if (random.chance(128)) view.setBigUint64(8 * RDX, random.chance(128) ? 0n : 0xffffffffffffffffn, true);
+  if (random.chance(40)) for (let n = 1; n < 16; n++) if (n !== RSP && random.chance(128)) image.copyWithin(8 * n, 0, 8);
+  if (random.chance(60)) for (let n = 0; n < MEMORY_BYTES; n += 8) image.copyWithin(Layout.memory + n, 0, 8);
 }
 
 function choosePlace(random: Random, shape: LongShape, place: Place, view: DataView): void {

@@ -30,11 +30,11 @@ const refinements: readonly Refinement[] = [
 ];
 const refinementOf = new Map(refinements.flatMap((entry) => entry.mnemonics.map((mnemonic) => [mnemonic, entry])));
 
-/** Low five bits of the count that a shift uses. */
+/** Low five bits of the count that a shift uses, six for quadwords. */
 function shiftCount(i: Instruction, ecx: number): number {
   const { operands } = i.encoding;
   const last = operands[operands.length - 1];
-  return (last === 'CL' ? ecx : last === '1' ? 1 : i.immediate) & 31;
+  return (last === 'CL' ? ecx : last === '1' ? 1 : i.immediate) & (i.operandSize === 64 && widthOf(i) === 64 ? 63 : 31);
 }
 
 const widthOf = (i: Instruction): number => formOperands(i.encoding, i.operandSize, i.memory, i.codeSize === 64)[0]?.width ?? 32;
