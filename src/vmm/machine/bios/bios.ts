@@ -13,6 +13,7 @@ import type { BiosHost } from './host';
 import { KeyService } from './keys';
 import { BDA, BOOT_ADDRESS, ROM_BASE, ROM_SEGMENT } from './layout';
 import { PciService } from './pci';
+import { PointingService } from './pointing';
 import { RomTable, Trap, rom, vectorOffset } from './rom';
 import { SystemService } from './system';
 import { TimeService } from './time';
@@ -40,6 +41,8 @@ const BOOT_LOWEST = 0x600;
 
 const serialBases = [0x3f8, 0x2f8, 0x3e8, 0x2e8];
 
+/** AH of the pointing device's functions of INT 15h. */
+const POINTING_DEVICE = 0xc2;
 /** AH of the PCI functions of INT 1Ah. */
 const PCI_BIOS = 0xb1;
 
@@ -59,6 +62,7 @@ export class Bios {
   private readonly time: TimeService;
   private readonly system: SystemService;
   private readonly pci: PciService;
+  private readonly pointing: PointingService;
   /** Exceptions already reported: a fault without a handler repeats for ever. */
   private readonly reported = new Set<number>();
   private readonly services: ReadonlyMap<number, (c: BiosCall) => void>;
@@ -70,13 +74,15 @@ export class Bios {
     this.time = new TimeService(host);
     this.system = new SystemService(host, this.time);
     this.pci = new PciService(host);
+    this.pointing = new PointingService(host);
     this.services = new Map<number, (c: BiosCall) => void>([
       [0x10, (c) => this.video.call(c)],
       [0x11, (c) => this.system.equipment(c)],
       [0x12, (c) => this.system.conventionalMemory(c)],
       [0x13, (c) => this.drives.call(c)],
       [0x14, (c) => this.system.serial(c)],
-      [0x15, (c) => this.system.call(c)],
+      [0x15, (c) => (c.ah === POINTING_DEVICE ? this.pointing.call(c) : this.system.call(c))],
+      [Trap.mouse, (c) => this.pointing.interrupt(c)],
       [0x16, (c) => this.keys.call(c)],
       [0x17, (c) => this.system.printer(c)],
       [0x1a, (c) => (c.ah === PCI_BIOS ? this.pci.call(c) : this.time.call(c))],
@@ -134,8 +140,8 @@ export class Bios {
     memory.write16(BDA.ebdaSegment, EBDA >> 4);
     memory.write16(BDA.memoryKiB, CONVENTIONAL_END >> 10);
     const floppy = host.drives.has(0) ? 1 : 0;
-    // Equipment: diskette drive, coprocessor, 80×25 colour, serial ports.
-    memory.write16(BDA.equipment, floppy | 0x02 | 0x20 | serial.length << 9);
+    // Equipment: diskette drive, coprocessor, pointing device, 80×25 colour, serial ports.
+    memory.write16(BDA.equipment, floppy | 0x02 | 0x20 | serial.length << 9 | 4);
     memory.write8(BDA.diskCount, this.drives.hardDisks);
     memory.writeBytes(BDA.lptTimeouts, Uint8Array.of(0x14, 0x14, 0x14, 0x14, 1, 1, 1, 1));
     this.keys.initialize();

@@ -3,14 +3,17 @@
  * stub returns with IRET. Entry points that programs of the PC era jump to directly stand at IBM's addresses.
  */
 import { mpPointer } from '../acpi/mp-table';
-import { MP_CONFIGURATION } from '../loaders/memory-map';
+import { EBDA, MP_CONFIGURATION } from '../loaders/memory-map';
 import { fonts } from '../../devices/vga/fonts';
 import { vbeModes } from './vbe-modes';
 import { routingTable } from './pci';
 import { BIOS_TRAP_PORT, ROM_BYTES, ROM_SEGMENT } from './layout';
 
+/** Far pointer of the pointing device's handler in the extended data area. */
+export const MOUSE_HANDLER_OFFSET = 0x22;
+
 /** Traps below 0x100 are the interrupt vectors; these are the others. */
-export const Trap = { post: 0x100, tick: 0x108, key: 0x109, boot: 0x119, noBoot: 0x118, rtc: 0x170, vbeWindow: 0x14f, unexpected: 0x200 } as const;
+export const Trap = { post: 0x100, tick: 0x108, key: 0x109, boot: 0x119, noBoot: 0x118, rtc: 0x170, mouse: 0x174, vbeWindow: 0x14f, unexpected: 0x200 } as const;
 
 /** Part of a stub: bytes as numbers, and what needs an address. */
 type Item = number | { readonly label: string } | { readonly trap: number } | { readonly short: string } | { readonly near: string };
@@ -25,6 +28,8 @@ const OUT_IMM = 0xe6, IRET = 0xcf, RETF = 0xcb, STI = 0xfb, CLI = 0xfa, CLD = 0x
 const PUSH_AX = 0x50, PUSH_DX = 0x52, PUSH_DS = 0x1e, POP_AX = 0x58, POP_DX = 0x5a, POP_DS = 0x1f;
 const MOV_AL = 0xb0, MOV_AH = 0xb4, MOV_AX = 0xb8, MOV_SP = 0xbc;
 const IN_AL = 0xe4;
+const PUSHA = 0x60, POPA = 0x61, PUSH_ES = 0x06, POP_ES = 0x07, PUSH_BX = 0x53, PUSH_CX = 0x51, CALL_FAR_MEMORY = 0xff;
+const ADD_SP_8 = [0x83, 0xc4, 0x08];
 const XOR_AX_AX = [0x31, 0xc0], MOV_DS_AX = [0x8e, 0xd8], MOV_ES_AX = [0x8e, 0xc0], MOV_SS_AX = [0x8e, 0xd0];
 /** End of interrupt to the master controller. */
 const EOI = [MOV_AL, 0x20, OUT_IMM, 0x20];
@@ -62,13 +67,21 @@ const stubs: readonly Stub[] = [
     ],
   },
   { label: 'int70', code: [{ trap: Trap.rtc }, IRET, { label: 'rtcAlarm' }, INT, 0x4a, IRET] },
+  // The pointing device's handler gets status, X, Y and Z as words on the stack.
+  {
+    label: 'int74',
+    code: [
+      PUSHA, PUSH_DS, PUSH_ES, { trap: Trap.mouse }, PUSH_AX, PUSH_BX, PUSH_CX, PUSH_DX, MOV_AX, (EBDA >> 4) & 0xff, EBDA >> 12, ...MOV_DS_AX,
+      CALL_FAR_MEMORY, 0x1e, MOUSE_HANDLER_OFFSET, 0x00, ...ADD_SP_8, { label: 'mouseDone' }, MOV_AL, 0x20, OUT_IMM, 0xa0, OUT_IMM, 0x20, POP_ES, POP_DS, POPA, IRET,
+    ],
+  },
   { label: 'vbeWindow', code: [{ trap: Trap.vbeWindow }, RETF] },
   { at: 0xff53, label: 'return', code: [IRET] },
   service(0x10, 0xf065), service(0x11, 0xf84d), service(0x12, 0xf841), service(0x13, 0xec59), service(0x14, 0xe739), service(0x15, 0xf859), service(0x16, 0xe82e),
   service(0x17, 0xefd2), service(0x1a, 0xfe6e),
   { at: 0xfff0, label: 'reset', code: [0xea, 0x5b, 0xe0, ROM_SEGMENT & 0xff, ROM_SEGMENT >> 8] },
   // Exceptions and interrupts that nobody has claimed; IRQ vectors among them are ended properly.
-  ...[0, 1, 3, 4, 6, 7, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77].map((vector): Stub => (
+  ...[0, 1, 3, 4, 6, 7, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x71, 0x72, 0x73, 0x75, 0x76, 0x77].map((vector): Stub => (
     { label: `int${vector.toString(16)}`, code: [{ trap: Trap.unexpected + vector }, IRET] })),
 ];
 
