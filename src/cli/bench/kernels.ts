@@ -112,6 +112,8 @@ set_gate:
 `;
 
 const nothing = 'prepare: ret\n';
+/** CR4.OSFXSR and OSXMMEXCPT. */
+const enableSse = 'prepare: mov eax, cr4\n        or eax, 0x600\n        mov cr4, eax\n        ret\n';
 
 export const kernels: readonly Kernel[] = [
   {
@@ -302,6 +304,60 @@ batch:  mov eax, [.value]
         jmp batch_done
         times 64 nop
 .value  dd 0`,
+  },
+  {
+    name: 'sse2 packed', title: 'packed singles and doublewords over 32 KiB', iterations: 60,
+    source: `${enableSse}
+batch:  mov esi, DATA
+        mov edx, 0x8000 / 64
+        movaps xmm6, [.factor]
+        movdqa xmm7, [.step]
+.loop:  movaps xmm0, [esi]
+        movaps xmm1, [esi + 16]
+        mulps xmm0, xmm6
+        addps xmm1, xmm0
+        minps xmm1, xmm6
+        movaps [esi], xmm1
+        movdqa xmm2, [esi + 32]
+        paddd xmm2, xmm7
+        pxor xmm3, xmm2
+        pshufd xmm4, xmm3, 0x1b
+        paddd xmm4, [esi + 48]
+        movdqa [esi + 32], xmm4
+        add esi, 64
+        dec edx
+        jnz .loop
+        dec ecx
+        jnz batch
+        jmp batch_done
+        align 16
+.factor dd 0.75, 0.5, 1.25, 0.3
+.step   dd 1, 0x10001, 7, 0x7fffffff`,
+  },
+  {
+    name: 'sse2 scalar', title: 'a polynomial and a sum of doubles', iterations: 100_000,
+    source: `${enableSse}
+batch:  xorpd xmm0, xmm0
+.loop:  cvtsi2sd xmm1, ecx
+        mulsd xmm1, [.scale]
+        movsd xmm2, [.a]
+        mulsd xmm2, xmm1
+        addsd xmm2, [.b]
+        mulsd xmm2, xmm1
+        subsd xmm2, [.c]
+        ucomisd xmm2, xmm0
+        ja .above
+        addsd xmm0, [.c]
+.above: addsd xmm0, xmm2
+        dec ecx
+        jnz .loop
+        cvttsd2si eax, xmm0
+        jmp batch_done
+        align 8
+.scale  dq 0.0001
+.a      dq 0.3
+.b      dq -1.7
+.c      dq 0.9`,
   },
   {
     name: 'x87', title: 'the Mandelbrot set in 80-bit registers, and a dot product of doubles', iterations: 1_000,
