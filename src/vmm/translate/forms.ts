@@ -336,8 +336,8 @@ export function enumerateForms(
     const keyOf = (d: Dependencies): string => {
       const located = memory || d.implicitMemory ? `${place.addressing} ${place.addressSize} ${place.flatMemory}` : d.addressSize ? `${place.addressSize}` : '';
       // A memory operand in a flat segment exists in flat contexts only, so the stack situation matters just for the rest.
-      const situation = d.stack ? `stack${stack}` : d.targets ? `targets${stack === Stack.Flat} ${place.distant}` : '';
-      return `${shape} | ${located} | ${situation} | ${repeat}`;
+      const situation = d.stack ? `stack${stack}` : d.targets ? `targets${stack === Stack.Flat}` : '';
+      return `${shape} | ${located} | ${situation} | ${repeat} | ${place.distant}`;
     };
     const known = shapes.get(shape);
     if (known) {

@@ -367,13 +367,16 @@ export class Translator {
       if (position === 0 && (linear & 0xfff) + instruction.length > 4096) {
         const check = this.secondPageOf(linear, context);
         straddling = this.mmu.fetchPage(check).gpaPage;
-        this.clearRecord(at, SpecialHandler.CheckPage, eip, 0);
-        this.u32[(at + RecordField.displacement) >> 2] = this.lookupOffset(check, context);
-        this.u32[(at + RecordField.expected) >> 2] = this.lookupEntry(check, context);
-        this.u32[(at + RecordField.target) >> 2] = check;
-        // The check takes the upper half of the page's address from the code's.
-        if (this.lookupEntry(check, context) === INVALID_ENTRY || (context.codeSize === 64 && check % 0x100000000 === 0)) volatile = true;
-        at += RECORD_SIZE;
+        // The check takes the upper half of the page's address from the code's: where they differ the unit is for once.
+        if (context.codeSize === 64 && check % 0x100000000 === 0) volatile = true;
+        else {
+          this.clearRecord(at, SpecialHandler.CheckPage, eip, 0);
+          this.u32[(at + RecordField.displacement) >> 2] = this.lookupOffset(check, context);
+          this.u32[(at + RecordField.expected) >> 2] = this.lookupEntry(check, context);
+          this.u32[(at + RecordField.target) >> 2] = check;
+          if (this.lookupEntry(check, context) === INVALID_ENTRY) volatile = true;
+          at += RECORD_SIZE;
+        }
       }
       if (instruction.memory && loadsFirst(instruction.encoding)) {
         this.emitLoad(at, eip, position, context);
