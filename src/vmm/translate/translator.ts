@@ -397,7 +397,7 @@ export class Translator {
       if (straddling >= 0) break;
     }
     // A conditional jump's continuation stands behind it.
-    const behind = ended && this.u32[(at - RECORD_SIZE) >> 2] === SpecialHandler.Continue ? 1 : 0;
+    const behind = ended && this.u32[(at - RECORD_SIZE) >> 2] < SpecialHandler.Count ? 1 : 0;
     unit.records = (at - start) / RECORD_SIZE - behind;
     if (!ended) {
       const lastEip = (unit.linear - context.csBase) >>> 0;
