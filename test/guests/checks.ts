@@ -25,7 +25,7 @@ const PROMPT = 'guest# ';
 const COMMAND_LINE = 'console=ttyS0 cryptomgr.notests';
 
 /** Boots to the shell, types commands whose answers it reads, and powers off. */
-function linux(kernel: Uint8Array, initrd: Uint8Array, machine: RegExp, options: Partial<MachineConfiguration> = {}, talk?: (guest: SerialGuest) => void): SerialGuest {
+function linux(kernel: Uint8Array, initrd: Uint8Array, machine: RegExp, options: Partial<MachineConfiguration> = {}, talk?: (answer: (command: string) => string) => void): SerialGuest {
   const guest = new SerialGuest('vmlinuz', kernel, { memoryMiB: 256, initrd, commandLine: COMMAND_LINE, ...options });
   const banner = guest.untilText(new RegExp(`${READY}.*\n`), 120);
   assert.match(banner, machine);
@@ -39,12 +39,21 @@ function linux(kernel: Uint8Array, initrd: Uint8Array, machine: RegExp, options:
   assert.match(answer('ls /'), /bin[^]*dev[^]*init[^]*proc[^]*sys/);
   assert.match(answer('cat /proc/cpuinfo'), /vendor_id\s*: \w+[^]*flags\s*:/);
   assert.match(answer('echo 0123456789 | md5sum'), /3749f52bb326ae96782b42dc0a97b4c1/);
-  talk?.(guest);
+  talk?.(answer);
   guest.type('poweroff -f\n');
   const end = guest.untilEnd(20);
   assert.ok(end.kind === 'powerOff' || end.kind === 'halted', end.kind);
   assert.equal(exitStatus(end), 0);
   return guest;
+}
+
+function twoProcessors(answer: (command: string) => string): void {
+  assert.match(answer('nproc'), /^2$/m);
+  assert.match(answer('grep -c ^processor /proc/cpuinfo'), /^2$/m);
+  // Both work: a shell bound to each.
+  for (const [mask, processor] of [[1, 0], [2, 1]]) {
+    assert.match(answer(`taskset ${mask} sh -c 'x=0; while [ $x -lt 3000 ]; do x=$((x+1)); done; cut -d" " -f39 /proc/self/stat'`), new RegExp(`^${processor}$`, 'm'));
+  }
 }
 
 /** One pass of all tests, without an error on the screen and on the serial line. */
@@ -95,10 +104,23 @@ export const guestChecks: readonly GuestCheck[] = [
     run: ([kernel, initrd]) => linux(kernel, initrd, /SMP.*x86_64/, { processors: 2 }, bothProcessorsRun),
   },
   {
+    id: 'linux-amd64', title: 'Linux 6.1, Debian\'s cloud-amd64 kernel', files: ['vmlinuz-amd64', 'initramfs-amd64'],
+    run: ([kernel, initrd]) => linux(kernel, initrd, /6\.1\.0-\d+-cloud-amd64 .*x86_64/),
+  },
+  {
+    id: 'linux-amd64-2-cpus', title: 'the same with two processors', files: ['vmlinuz-amd64', 'initramfs-amd64'],
+    run: ([kernel, initrd]) => linux(kernel, initrd, /SMP .*x86_64/, { processors: 2 }, twoProcessors),
+  },
+  {
+    id: 'linux-686-2-cpus', title: 'the 686 kernel with two processors', files: ['vmlinuz-686', 'initramfs-i386'],
+    run: ([kernel, initrd]) => linux(kernel, initrd, /SMP .*i686/, { processors: 2 }, twoProcessors),
+  },
+  {
     id: 'linux-686-all', title: 'the same 686 kernel with the crypto library\'s tests of itself', files: ['vmlinuz-686', 'initramfs-i386'],
     run: ([kernel, initrd]) => linux(kernel, initrd, /686/, { commandLine: 'console=ttyS0' }),
   },
   { id: 'memtest86+32', title: 'memtest86+ 6.10, 32 bits: one pass over 64 MiB', files: ['memtest86+ia32.bin'], run: ([image]) => memoryTester(image, 'memtest86+ia32.bin') },
+  { id: 'memtest86+64', title: 'memtest86+ 6.10, 64 bits: one pass over 64 MiB', files: ['memtest86+x64.bin'], run: ([image]) => memoryTester(image, 'memtest86+x64.bin') },
   { id: 'gnumach', title: 'GNU Mach 1.8 (multiboot) up to where it wants a bootstrap server', files: ['gnumach.gz'], quick: true, run: ([image]) => gnuMach(image) },
   { id: 'ipxe', title: 'iPXE, by the Linux boot protocol in real mode', files: ['ipxe.lkrn'], quick: true, run: ([image]) => ipxe(image) },
 ];

@@ -18,7 +18,7 @@ poweroff -f
 
 const applets = [
   'sh', 'mount', 'echo', 'uname', 'cat', 'ls', 'ps', 'dmesg', 'free', 'poweroff', 'reboot', 'setsid', 'cttyhack', 'sleep', 'grep', 'wc', 'head', 'tail', 'md5sum', 'gzip', 'gunzip', 'date', 'df', 'id', 'vi', 'top',
-  'kill', 'mkdir', 'rm', 'cp', 'mv', 'touch', 'seq', 'awk', 'sed', 'dd', 'hexdump', 'nproc', 'taskset', 'stty', 'lspci', 'umount', 'mknod', 'ifconfig', 'ping', 'wget', 'ip', 'udhcpc', 'insmod', 'lsmod',
+  'kill', 'mkdir', 'rm', 'cp', 'mv', 'touch', 'seq', 'awk', 'sed', 'dd', 'hexdump', 'nproc', 'taskset', 'stty', 'lspci', 'umount', 'mknod', 'ifconfig', 'ping', 'wget', 'ip', 'udhcpc', 'insmod', 'lsmod', 'cut',
 ];
 
 /** @param {Uint8Array} busybox the statically linked program */
