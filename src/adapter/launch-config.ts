@@ -10,6 +10,7 @@ export interface LaunchConfig {
   readonly mmu: 'shadow';
   readonly processors: number;
   readonly cpu: string | undefined;
+  readonly clearVirtualInterruptFlagOnEntry: boolean;
   readonly stopOnEntry: boolean;
   readonly stopOnEnd: boolean;
   readonly kernelCommandLine: string | undefined;
@@ -52,7 +53,8 @@ export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
   memory: { type: 'integer', description: 'Guest memory in MiB.', default: 32, minimum: 1, maximum: 2048 },
   mmu: { type: 'string', description: 'How guest memory is virtualized.', default: 'shadow', enum: ['shadow'] },
   processors: { type: 'integer', description: 'Number of processors; the debugger shows each as a thread.', default: 1, minimum: 1, maximum: 8 },
-  cpu: { type: 'string', description: 'Model of the processors, such as "p6" or "max" (the default: everything that Ringside has).' },
+  cpu: { type: 'string', description: 'Model of the processors: "486", "pentium", "p6", "core" or "max" (the default: everything that Ringside has).' },
+  clearVirtualInterruptFlagOnEntry: { type: 'boolean', description: 'Every entry through the IDT clears EFLAGS.VIF and VIP, which the architecture leaves alone: for systems that rely on it in virtual-8086 mode.', default: false },
   stopOnEntry: { type: 'boolean', description: 'Stop before the first instruction.', default: false },
   stopOnEnd: { type: 'boolean', description: 'Keep the machine for inspection when the guest has ended, until the session is stopped.', default: false },
   kernelCommandLine: { type: 'string', description: 'Command line of a Linux or multiboot kernel.' },

@@ -51,6 +51,7 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
     name: baseName(config.program), memoryMiB: config.memory, mmu: config.mmu, pace: config.pace, stopOnEntry: config.stopOnEntry,
     ...(config.kernelCommandLine !== undefined && { commandLine: config.kernelCommandLine }),
     processors: config.processors, ...(config.cpu !== undefined && { cpuModel: config.cpu }),
+    clearVirtualInterruptFlagOnEntry: config.clearVirtualInterruptFlagOnEntry,
     ...(config.instructionsPerSecond !== undefined && { instructionsPerSecond: config.instructionsPerSecond }),
     ...(config.maxInstructions !== undefined && { maxInstructions: config.maxInstructions }),
     ...(config.initrd !== undefined && { initrd: await file('initrd', config.initrd) }),

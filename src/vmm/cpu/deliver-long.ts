@@ -83,7 +83,8 @@ export function enterLong(cpu: Cpu, vector: number, kind: DeliveryKind, errorCod
     commitCode(cpu, d, cpl, offset);
     state.setAddress64(4, top);
   }
-  state.systemFlags &= ~(Flag.TF | Flag.NT | Flag.RF | Flag.VM | (type === SystemType.InterruptGate32 ? Flag.IF : 0));
+  state.systemFlags &= ~(Flag.TF | Flag.NT | Flag.RF | Flag.VM | (type === SystemType.InterruptGate32 ? Flag.IF : 0)
+    | (cpu.clearVirtualInterruptFlagOnEntry ? Flag.VIF | Flag.VIP : 0));
 }
 
 /** What stands at a vector's place in the IDT, in one sentence part. Never throws. */

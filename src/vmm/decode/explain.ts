@@ -46,7 +46,7 @@ const featureTitles: Readonly<Record<Feature, string>> = {
   ssse3: 'CPUID feature SSSE3', sse41: 'CPUID feature SSE4.1', sse42: 'CPUID feature SSE4.2', popcnt: 'CPUID feature POPCNT',
   pclmul: 'CPUID feature PCLMULQDQ', aes: 'CPUID feature AES',
   x64: '64-bit mode', cx16: 'CPUID feature CMPXCHG16B', rdtscp: 'CPUID feature RDTSCP', fsgsbase: 'CPUID feature FSGSBASE',
-  invpcid: 'CPUID feature INVPCID', movbe: 'CPUID feature MOVBE', prefetchw: 'CPUID feature PREFETCHW', clflush: 'CPUID feature CLFSH',
+  invpcid: 'CPUID feature INVPCID', movbe: 'CPUID feature MOVBE', prefetchw: 'CPUID feature PREFETCHW', clflush: 'CPUID feature CLFSH', smap: 'CPUID feature SMAP',
 };
 
 const flagTitles: Readonly<Record<string, string>> = {

@@ -38,7 +38,7 @@ export type OperandCode =
 /** CPU feature or generation that introduced an encoding. */
 export type Feature = '8086' | '186' | '286' | '386' | '486' | 'pentium' | 'p6' | 'cmov' | 'cx8' | 'tsc' | 'msr' | 'sep' | 'rdpmc'
   | 'fpu' | 'fxsr' | 'mmx' | 'sse' | 'sse2' | 'sse3' | 'ssse3' | 'sse41' | 'sse42' | 'popcnt' | 'pclmul' | 'aes'
-  | 'x64' | 'cx16' | 'rdtscp' | 'fsgsbase' | 'invpcid' | 'movbe' | 'prefetchw' | 'clflush';
+  | 'x64' | 'cx16' | 'rdtscp' | 'fsgsbase' | 'invpcid' | 'movbe' | 'prefetchw' | 'clflush' | 'smap';
 
 /** Flag letters: O overflow, S sign, Z zero, A auxiliary carry, P parity, C carry, D direction, I interrupt, T trap, N nested task, R resume, V virtual-8086, L I/O privilege, K alignment check. */
 export type FlagLetters = string;

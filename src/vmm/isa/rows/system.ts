@@ -74,6 +74,12 @@ const segmentBase = (register: 'fsBase' | 'gsBase', write: boolean): Semantics =
   b.setWideState(register, base);
 };
 
+/** Which pages the supervisor reaches depends on it (CR4.SMAP). */
+const setAlignmentFlag = (on: 0 | 1): Semantics => (b) => {
+  b.callout('setAlignmentFlag', b.constant(on));
+  b.leaveToNext();
+};
+
 /** LAR and LSL answer in ZF and leave the destination alone when the selector is not good. */
 const descriptorQuery = (name: 'lar' | 'lsl'): Semantics => protectedOnly((b) => {
   const good = b.callout(name, b.let(b.truncate(b.read(1), 16)));
@@ -183,6 +189,8 @@ export const systemRows: readonly InstructionSpec[] = [
       b.setWideState('kernelGsBase', base);
     },
   },
+  { mnemonic: 'clac', title: 'Clear the alignment-check flag', encodings: ['0F 01 CA : ; np'], feature: 'smap', privilege: 'cpl0', exceptions: ['#UD if CPL > 0'], ends: true, semantics: setAlignmentFlag(0) },
+  { mnemonic: 'stac', title: 'Set the alignment-check flag', encodings: ['0F 01 CB : ; np'], feature: 'smap', privilege: 'cpl0', exceptions: ['#UD if CPL > 0'], ends: true, semantics: setAlignmentFlag(1) },
   { mnemonic: 'rdtscp', title: 'Read time-stamp counter and processor number', encodings: ['0F 01 F9 :'], feature: 'rdtscp', implicit: { writes: ['eax', 'ecx', 'edx'] }, exceptions: ['#GP(0) if CR4.TSD = 1 and CPL > 0'], semantics: (b) => { b.callout('rdtscp'); } },
   {
     mnemonic: 'invpcid', title: 'Invalidate process-context identifier', encodings: ['66 0F 38 82 /r : Gy Mx ; d64'], feature: 'invpcid', access: ['r', 'r'], privilege: 'cpl0', ends: true,
