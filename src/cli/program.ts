@@ -114,6 +114,7 @@ export function createProgram(version: string, finished: (status: number) => voi
     .option('--list', 'list the kernels')
     .addOption(new Option('--only <name>', 'measure this kernel (may be given several times)').argParser(collect))
     .addOption(new Option('--rounds <N>', 'measured rounds').argParser(whole(1, 1000)).default(5))
+    .option('--guests', 'instead, boot the Linux kernels that npm run guests has fetched, once each, to their first program')
     .option('--json', 'one line of JSON instead of a table')
     .action((options: BenchOptions) => finished(bench(options)));
 

@@ -17,6 +17,8 @@ export interface StartOptions {
   /** Called with all output so far whenever there is more; may send signals or input. */
   onOutput?(child: { signal(name: NodeJS.Signals): void; type(text: string): void; closeOutput(): void }, stdout: string, stderr: string): void;
   readonly cwd?: string;
+  /** Ended then; 50 seconds unless given. */
+  readonly longestMilliseconds?: number;
 }
 
 const cli = path.join(process.cwd(), 'dist', 'cli.js');
@@ -40,7 +42,7 @@ export async function ringside(parameters: readonly string[], options: StartOpti
     options.onOutput?.(control, stdout, stderr);
   });
   if (!options.openInput) child.stdin.end(options.input);
-  const timer = setTimeout(() => child.kill('SIGKILL'), LONGEST_MILLISECONDS);
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.longestMilliseconds ?? LONGEST_MILLISECONDS);
   const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
   clearTimeout(timer);
   // Guests write bytes; our own reports are UTF-8.

@@ -2,6 +2,7 @@
 import { CliError } from '../errors';
 import { columns } from '../format/text';
 import { ringside } from './contestant';
+import { benchGuests } from './guests';
 import { kernels } from './kernels';
 import { measure } from './measure';
 import { benchTable } from './report';
@@ -11,10 +12,12 @@ export interface BenchOptions {
   readonly only?: readonly string[];
   readonly rounds: number;
   readonly json?: boolean;
+  readonly guests?: boolean;
 }
 
 /** @throws CliError for a kernel that does not exist. */
 export function bench(options: BenchOptions): number {
+  if (options.guests) return benchGuests(options.json ?? false);
   if (options.list) {
     console.log(columns(kernels.map(({ name, title }) => [name, title]), ['left', 'left']));
     return 0;
