@@ -26,6 +26,7 @@ export interface GuestOptions {
   readonly vgaBios?: string;
   readonly loadAddress?: number;
   readonly maxInstructions?: number;
+  readonly translation?: MachineConfiguration['translation'];
 }
 
 type Boot = Pick<MachineConfiguration, 'image' | 'boot' | 'loadAddress' | 'entry'>;
@@ -62,6 +63,7 @@ export function guestConfiguration(file: string | undefined, options: GuestOptio
     ...(initrd && (kernel === 'linux' ? { initrd: initrd.bytes } : { modules: [initrd] })),
     ...(options.processors !== undefined && { processors: options.processors }),
     ...(options.cpu !== undefined && { cpuModel: options.cpu }),
+    ...(options.translation !== undefined && { translation: options.translation }),
     ...(options.maxInstructions !== undefined && { maxInstructions: options.maxInstructions }),
   };
 }

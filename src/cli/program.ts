@@ -1,9 +1,12 @@
 /** The commands of `ringside`, their options and their help, for commander. Each command's action resolves to the exit status. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { cpuModelNames, DEFAULT_CPU_MODEL } from '../vmm/cpu/models/models';
+import { dumpStages, dumpStageTitles } from '../vmm/translate/dump';
+import { regionPolicies } from '../vmm/translate/regions';
 import { asm, type AsmOptions } from './asm';
 import { bench, type BenchOptions } from './bench/bench';
 import { dis, type DisOptions } from './dis';
+import { dump, type DumpOptions } from './dump';
 import { counterDefinitions } from './format/counters';
 import { LINUX_MEMORY_MIB, MEMORY_MIB } from './guest';
 import { terminalHelp } from './input';
@@ -74,6 +77,7 @@ export function createProgram(version: string, finished: (status: number) => voi
     .addOption(new Option('--processors <N>', 'number of processors, 1 to 8').argParser(whole(1, 8)))
     .addOption(new Option('--cpu <model>', 'model of the processors').choices(cpuModelNames).default(DEFAULT_CPU_MODEL))
     .addOption(new Option('--mmu <policy>', 'how guest memory is virtualized').choices(['shadow']).default('shadow'))
+    .addOption(translationOption())
     .addOption(new Option('--load-address <address>', 'load FILE as a flat binary there and start it').argParser(address))
     .addOption(new Option('--max-instructions <N>', 'end after N guest instructions (k, M, G allowed)').argParser(whole(1, Number.MAX_SAFE_INTEGER)))
     .addOption(new Option('--timeout <S>', 'end after S seconds').argParser(seconds))
@@ -108,6 +112,21 @@ export function createProgram(version: string, finished: (status: number) => voi
     .addOption(new Option('--length <N>', 'disassemble N bytes').argParser(whole(0, Number.MAX_SAFE_INTEGER)))
     .action(async (file: string, options: DisOptions) => finished(await dis(file, options, write)));
 
+  program.command('dump')
+    .summary('show what the translator makes of a guest')
+    .description('Runs a guest for a while, without its output, and prints a stage of its translation.')
+    .argument('<file>', 'program, kernel or disk image')
+    .addOption(new Option('--stage <stage>', 'what to print').choices(dumpStages).makeOptionMandatory())
+    .addOption(new Option('--instructions <N>', 'how long it runs (k, M, G allowed)').argParser(whole(1, Number.MAX_SAFE_INTEGER)).default(1_000_000))
+    .addOption(new Option('--memory <MiB>', 'guest memory').argParser(whole(1, MEMORY_MIB_MAX)))
+    .addOption(new Option('--cpu <model>', 'model of the processor').choices(cpuModelNames).default(DEFAULT_CPU_MODEL))
+    .option('--append <text>', 'command line of a Linux or multiboot kernel')
+    .option('--initrd <file>', 'initial ramdisk of a Linux kernel, module of a multiboot kernel')
+    .addOption(new Option('--load-address <address>', 'load FILE as a flat binary there and start it').argParser(address))
+    .addOption(translationOption())
+    .addHelpText('after', `\nStages:\n${dumpStages.map((stage) => `  ${stage.padEnd(8)} ${dumpStageTitles[stage]}`).join('\n')}`)
+    .action(async (file: string, options: DumpOptions) => finished(await dump(file, options, write)));
+
   program.command('bench')
     .summary('measure the engine')
     .description('Measures guest instructions a second with guests of our own, paging on, in interleaved rounds.')
@@ -126,6 +145,10 @@ export function createProgram(version: string, finished: (status: number) => voi
       finished(0);
     });
   return program;
+}
+
+function translationOption(): Option {
+  return new Option('--translation <mode>', 'adaptive: regions for what is hot (default); threaded: threaded code alone; eager, random: regions at once, now and then').choices(Object.keys(regionPolicies));
 }
 
 function codeBits(text: string): 16 | 32 {

@@ -127,6 +127,7 @@ export class FakeMachine implements MachineApi {
   picture(): { width: number; height: number; bytes: Uint8Array } {
     return { width: 0, height: 0, bytes: new Uint8Array() };
   }
+  translation(): string { return ''; }
   devices(): [] {
     return [];
   }

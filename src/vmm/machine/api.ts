@@ -2,6 +2,7 @@
  * What the worker and the command line see of a machine. Synchronous: a caller runs a slice, looks, and runs the next one.
  * The shapes are those of the protocol (imported as types only: they are data, and there is one declaration of them).
  */
+import type { DumpStage } from '../translate/dump';
 import type {
   AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation,
 } from '../../protocol/messages';
@@ -73,6 +74,8 @@ export interface MachineApi {
   /** The picture as the tube shows it, text modes too: red, green, blue and 255 for each dot. */
   picture(): { width: number; height: number; bytes: Uint8Array };
   devices(): DeviceSnapshot[];
+  /** What the translator has made of the guest so far, as text. */
+  translation(stage: DumpStage): string;
   /** The image in a drive with what the guest has written to it; undefined when it has written nothing. Throws MachineError for formats that can only be read. */
   changedDrive(drive: WritableDrive): Uint8Array | undefined;
   /** Bytes from the other end of the line. Returns how many were taken; the line holds a bounded number, offer the rest later. */

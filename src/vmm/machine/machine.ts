@@ -19,6 +19,7 @@ import { Uart } from '../devices/uart';
 import { Mmu } from '../mmu/mmu';
 import { linearNumber, PageFault } from '../mmu/types';
 import type { WatchHandle } from '../mmu/watches';
+import { TranslationDump, type DumpStage } from '../translate/dump';
 import { Engine } from '../translate/engine';
 import { MachineError, type MachineApi, type MachineOutputs, type RunOutcome } from './api';
 import { ROM_BYTES } from './bios/layout';
@@ -569,6 +570,10 @@ export class Machine implements MachineApi {
 
   picture(): { width: number; height: number; bytes: Uint8Array } {
     return toDots(this.board.vga.picture());
+  }
+
+  translation(stage: DumpStage): string {
+    return new TranslationDump(this.engine).text(stage);
   }
 
   devices(): DeviceSnapshot[] {

@@ -19,7 +19,7 @@ import { table } from '../isa/table';
 import type { Mmu } from '../mmu/mmu';
 import { highHalf, linearNumber, PageFault, type AccessBytes } from '../mmu/types';
 import { ContextTable, isLongCode, type Cut, type TranslationContext } from './context';
-import { generateThreadedModule, type ThreadedModule } from './handlers';
+import { generateThreadedModule, type HandlerForm, type ThreadedModule } from './handlers';
 import { AccessSegment, Exit, RecordField, UNIT_CAP } from './record';
 import { regionPolicies, Regions, type ThreadedExports, type TranslationMode } from './regions';
 import { CacheFull, Translator } from './translator';
@@ -95,7 +95,7 @@ export class Engine {
   /** Runs threaded code of 16- and 32-bit code. */
   private readonly runLegacy: () => void;
   private longInstance: ThreadedInstance | undefined;
-  private readonly regions: Regions;
+  readonly regions: Regions;
   private context!: TranslationContext;
   private cut: Cut = 'full';
   private contextStale = true;
@@ -161,6 +161,11 @@ export class Engine {
       },
     });
     return instance.exports as unknown as ThreadedInstance;
+  }
+
+  /** What a handler of code of some size was generated from. */
+  handlerForm(handler: number, codeSize: number): HandlerForm {
+    return (codeSize === 64 ? longModule() : legacyModule()).module.formOf[handler];
   }
 
   /** Instructions retired since power-on, exact also inside callouts. */

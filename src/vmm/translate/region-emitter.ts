@@ -42,6 +42,8 @@ export class RegionEmitter {
   private readonly labels = new Map<number, number>();
   private knowledge!: Knowledge;
   private leavesAtOnce = false;
+  /** Where the code of each record begins. */
+  readonly marks: { readonly offset: number; readonly record: number }[] = [];
 
   constructor(
     private readonly plan: RegionPlan, private readonly source: RecordReader, private readonly imports: RegionImports, private readonly body: FunctionBody,
@@ -105,6 +107,7 @@ export class RegionEmitter {
     for (let n = 0; n < unit.records; n++) {
       const record = unit.record + n * RECORD_SIZE;
       const handler = this.source.handler(record);
+      if (state === this.state) this.marks.push({ offset: this.body.code.length, record });
       seen?.(state.flags);
       if (handler < SpecialHandler.Count) {
         // Threaded code was told to stop here once: it knows how to go on.

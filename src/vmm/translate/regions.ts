@@ -12,17 +12,16 @@
  */
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { REGION_STOPPED } from '../cpu/layout';
-import { ModuleWriter } from '../wasm/module';
 import type { ThreadedModule } from './handlers';
 import { REGION_SLOTS } from './handlers';
-import { RegionEmitter, type RegionImports } from './region-emitter';
-import { formRegion, REGION_INSTRUCTIONS_MAX, type RecordReader } from './region-former';
+import { writeRegion, type WrittenRegion } from './region-module';
+import { formRegion, REGION_INSTRUCTIONS_MAX, type RecordReader, type RegionPlan } from './region-former';
 import type { TranslationContext } from './context';
-import { x87FunctionNames, x87FunctionTypes, type X87Function } from './x87-functions';
 import type { Translator, Unit } from './translator';
 
 export interface Region {
   readonly root: Unit;
+  readonly plan: RegionPlan;
   readonly units: readonly Unit[];
   readonly slot: number;
   /** Handler of the root's first record. */
@@ -149,6 +148,14 @@ export class Regions {
     this.make(unit);
   }
 
+  /** Regions in force, oldest first, and their code as it was written. */
+  *list(): Iterable<{ readonly region: Region; readonly written: WrittenRegion }> {
+    for (const region of this.inForce) {
+      const written = writeRegion(region.plan, this.tierOf(region.root.context).source, region.original);
+      if (written) yield { region, written };
+    }
+  }
+
   private throwDie(): number {
     this.die ^= this.die << 13;
     this.die ^= this.die >>> 17;
@@ -166,29 +173,13 @@ export class Regions {
     const plan = formRegion(root, this.translator, source);
     if (!plan) return;
     const original = this.u32[root.record >> 2];
-    const module = new ModuleWriter();
-    const handlerType = module.type(['i32'], []);
-    module.importMemory('machine', 'memory', 1);
-    const go = module.importFunction('threaded', 'go', handlerType);
-    const goThrough = module.importFunction('threaded', 'goThrough', module.type(['i32', 'i32'], []));
-    const dispatch = module.importFunction('threaded', 'dispatch', module.type([], []));
-    const x87 = Object.fromEntries(x87FunctionNames.map((name) => [name, module.importFunction('threaded', `x87.${name}`, module.type(x87FunctionTypes[name].parameters, x87FunctionTypes[name].results))])) as Record<X87Function, number>;
-    const never = -1;
-    const imports: RegionImports = {
-      handlerType, go, goThrough, dispatch, readSlow: never, readForWriteSlow: never, writeSlow: never, segmentCheck: never,
-      callout: () => never, x87,
-    };
-    const index = module.declare(handlerType);
-    const body = module.body(handlerType);
-    if (!new RegionEmitter(plan, source, imports, body, original).write()) return;
-    module.define(index, body);
-    module.export('region', index);
-    const bytes = module.finish();
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { machine: { memory: this.memory }, threaded: { ...threaded } });
+    const written = writeRegion(plan, source, original);
+    if (!written) return;
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(written.bytes), { machine: { memory: this.memory }, threaded: { ...threaded } });
     if (!freeSlots.length) this.makeRoom();
     const slot = freeSlots.pop()!;
     threaded.handlers.set(slot, instance.exports.region as CallableFunction);
-    const region: Region = { root, units: plan.blocks.map(({ unit }) => unit), slot, original, live: true };
+    const region: Region = { root, plan, units: plan.blocks.map(({ unit }) => unit), slot, original, live: true };
     root.region = region;
     for (const unit of region.units) (unit.regions ??= new Set()).add(region);
     this.u32[root.record >> 2] = slot;

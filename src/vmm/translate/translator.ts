@@ -179,6 +179,11 @@ export class Translator {
     return this.byRecord.get(record);
   }
 
+  /** All live units, in the order in which their records were registered. */
+  units(): Iterable<Unit> {
+    return this.byRecord.values();
+  }
+
   /** The live unit at a linear address, if it has been translated. */
   find(linear: number, context: TranslationContext): Unit | undefined {
     for (const unit of this.byLinear.get(Math.floor(linear / GRANULE)) ?? []) {

@@ -1,0 +1,144 @@
+/**
+ * What the translator has made of a guest, stage by stage, as text: decoded instructions, records of threaded code, the blocks of regions, their
+ * WebAssembly, and the state of every continuation. For people, for golden tests, and for the views.
+ */
+import { disassemble } from '../decode/disassembler';
+import { wasmText } from '../wasm/text';
+import type { Engine } from './engine';
+import type { HandlerForm } from './handlers';
+import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
+import type { Unit } from './translator';
+
+export const dumpStages = ['decode', 'records', 'ir', 'wasm', 'chains'] as const;
+export type DumpStage = (typeof dumpStages)[number];
+
+/** What each stage shows, in words. */
+export const dumpStageTitles: Readonly<Record<DumpStage, string>> = {
+  decode: 'the guest instructions of every translation unit',
+  records: 'the records of threaded code of every unit',
+  ir: 'the blocks of every region: where they lead, which are loops',
+  wasm: 'the WebAssembly of every region, beside the guest instructions',
+  chains: 'the continuations of every unit: open, chained, or elided',
+};
+
+/** State of an exit: it still invokes the translator, leads straight to a unit, or needs no record at all. */
+export type ExitState = 'open' | 'chained' | 'elided';
+
+export interface UnitExit {
+  readonly kind: 'taken' | 'next';
+  readonly state: ExitState;
+  /** Where it leads (offset in CS). */
+  readonly target: number;
+}
+
+const hex = (value: number): string => value.toString(16).padStart(8, '0');
+
+export class TranslationDump {
+  private readonly u32: Uint32Array;
+
+  constructor(private readonly engine: Engine) {
+    this.u32 = new Uint32Array(engine.mmu.physical.bytes.buffer);
+  }
+
+  text(stage: DumpStage): string {
+    switch (stage) {
+      case 'decode': return this.each((unit) => this.instructions(unit).map(({ linear, text }) => `  ${hex(linear)}  ${text}`));
+      case 'records': return this.each((unit) => this.records(unit));
+      case 'chains': return this.each((unit) => this.exits(unit).map(({ kind, state, target }) => `  ${kind.padEnd(5)} ${hex(target)}  ${state}`));
+      case 'ir': return this.blocks();
+      case 'wasm': return this.webAssembly();
+    }
+  }
+
+  units(): Unit[] {
+    return [...this.engine.translator.units()].filter(({ context }) => context.cut === 'full').sort((a, b) => a.linear - b.linear);
+  }
+
+  private each(lines: (unit: Unit) => string[]): string {
+    return this.units().map((unit) => [`unit ${hex(unit.linear)}, ${unit.instructions} instruction${unit.instructions === 1 ? '' : 's'}`, ...lines(unit), ''].join('\n')).join('\n');
+  }
+
+  private instructions(unit: Unit): { linear: number; text: string }[] {
+    const bytes = this.engine.mmu.debugRead(unit.linear, unit.bytes);
+    const result: { linear: number; text: string }[] = [];
+    for (let at = 0; at < bytes.length;) {
+      const { length, text } = disassemble(this.engine.decoder, bytes, at, bytes.length, unit.context, unit.linear + at - unit.context.csBase);
+      result.push({ linear: unit.linear + at, text });
+      at += length;
+    }
+    return result;
+  }
+
+  private handlerName(handler: number, unit: Unit): string {
+    const special = ['none', 'continuation', 'goto', 'goto, page checked', 'discarded', 'second page', 'breakpoint', 'distant continuation'];
+    if (handler < SpecialHandler.Count) return special[handler];
+    const original = unit.region && handler === unit.region.slot ? unit.region.original : handler;
+    const { form, load }: HandlerForm = this.engine.handlerForm(original, unit.context.codeSize);
+    const name = load ? `load ${load.bytes} bytes` : `${form.encoding.instruction.mnemonic} ${form.operands.map(({ kind, width }) => `${kind}${width}`).join(' ')}`.trim();
+    return original === handler ? name : `region ${unit.region!.slot} instead of ${name}`;
+  }
+
+  private records(unit: Unit): string[] {
+    const { u32 } = this;
+    return Array.from({ length: unit.records + (this.exits(unit).some(({ kind, state }) => kind === 'next' && state !== 'elided') ? 1 : 0) }, (_, n) => {
+      const at = unit.record + n * RECORD_SIZE;
+      const words = [1, 2, 3, 4, 5].map((word) => hex(u32[(at >> 2) + word])).join(' ');
+      return `  ${hex(at)}  ${hex(u32[(at + RecordField.eip) >> 2])}  ${words}  ${this.handlerName(u32[at >> 2], unit)}`;
+    });
+  }
+
+  /** How a unit goes on, apart from indirect transfers, which have no continuation. */
+  exits(unit: Unit): UnitExit[] {
+    const { u32 } = this;
+    const last = unit.record + (unit.records - 1) * RECORD_SIZE;
+    const handler = u32[last >> 2];
+    const form = handler < SpecialHandler.Count ? undefined
+      : this.engine.handlerForm(unit.region && handler === unit.region.slot ? unit.region.original : handler, unit.context.codeSize).form;
+    const result: UnitExit[] = [];
+    const stateOf = (at: number): ExitState => {
+      const state: SpecialHandler = u32[at >> 2];
+      return state === SpecialHandler.Continue || state === SpecialHandler.Distant ? 'open' : 'chained';
+    };
+    const behind = last + RECORD_SIZE;
+    const next = (unit.linear + unit.bytes - unit.context.csBase) >>> 0;
+    if (form?.operands.some(({ kind }) => kind === 'target')) {
+      result.push({ kind: 'taken', state: stateOf(u32[(last + RecordField.link) >> 2]), target: u32[(last + RecordField.target) >> 2] });
+    }
+    const goesOn = form && (form.encoding.instruction.control === 'condition' || !form.encoding.instruction.ends);
+    if (goesOn) result.push({ kind: 'next', state: u32[behind >> 2] >= SpecialHandler.Count ? 'elided' : stateOf(behind), target: next });
+    return result;
+  }
+
+  private blocks(): string {
+    const lines: string[] = [];
+    for (const { region } of this.engine.regions.list()) {
+      lines.push(`region ${region.slot}, root ${hex(region.root.linear)}, ${region.units.length} block${region.units.length === 1 ? '' : 's'}`);
+      for (const number of region.plan.graph.order) {
+        const { unit, taken, next, targets } = region.plan.blocks[number];
+        const leads = [...(taken >= 0 ? [`taken ${taken}`] : []), ...(next >= 0 ? [`next ${next}`] : []), ...targets.map((to) => `target ${to}`)];
+        const marks = [...(region.plan.graph.loopHeader[number] ? ['loop'] : []), ...(region.plan.graph.merge[number] ? ['merge'] : [])];
+        lines.push(`  block ${number}  ${hex(unit.linear)}  ${marks.join(' ').padEnd(10)} ${leads.join(', ') || 'leaves'}`);
+      }
+      lines.push('');
+    }
+    return lines.join('\n');
+  }
+
+  private webAssembly(): string {
+    const lines: string[] = [];
+    for (const { region, written } of this.engine.regions.list()) {
+      lines.push(`region ${region.slot}, root ${hex(region.root.linear)}`);
+      const guest = new Map(region.units.flatMap((unit) => this.instructions(unit).map(({ linear, text }) => [(linear - unit.context.csBase) >>> 0, text])));
+      const marks = [...written.marks];
+      for (const { offset, text } of wasmText(written.code)) {
+        while (marks.length && marks[0].offset <= offset) {
+          const eip = this.u32[(marks.shift()!.record + RecordField.eip) >> 2];
+          lines.push(`;; ${hex(eip)}  ${guest.get(eip) ?? ''}`);
+        }
+        lines.push(`    ${text}`);
+      }
+      lines.push('');
+    }
+    return lines.join('\n');
+  }
+}

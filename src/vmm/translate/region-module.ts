@@ -1,0 +1,39 @@
+/** The WebAssembly module of one region: what it imports from the threaded module, and its function. */
+import { ModuleWriter } from '../wasm/module';
+import { RegionEmitter } from './region-emitter';
+import type { RecordReader, RegionPlan } from './region-former';
+import { x87FunctionNames, x87FunctionTypes, type X87Function } from './x87-functions';
+
+export interface WrittenRegion {
+  /** The module; it exports `region`. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The function's code, and where that of each record begins. */
+  readonly code: Uint8Array;
+  readonly marks: readonly { readonly offset: number; readonly record: number }[];
+}
+
+/** Undefined when the region would leave at its first instruction. `original`: handler of the root's first record. */
+export function writeRegion(plan: RegionPlan, source: RecordReader, original: number): WrittenRegion | undefined {
+  const module = new ModuleWriter();
+  const handlerType = module.type(['i32'], []);
+  module.importMemory('machine', 'memory', 1);
+  const go = module.importFunction('threaded', 'go', handlerType);
+  const goThrough = module.importFunction('threaded', 'goThrough', module.type(['i32', 'i32'], []));
+  const dispatch = module.importFunction('threaded', 'dispatch', module.type([], []));
+  const x87 = Object.fromEntries(x87FunctionNames.map((name) => {
+    const { parameters, results } = x87FunctionTypes[name];
+    return [name, module.importFunction('threaded', `x87.${name}`, module.type(parameters, results))];
+  })) as Record<X87Function, number>;
+  // A region has no slow paths: it leaves instead of calling them.
+  const never = -1;
+  const body = module.body(handlerType);
+  const index = module.declare(handlerType);
+  const emitter = new RegionEmitter(plan, source, {
+    handlerType, go, goThrough, dispatch, readSlow: never, readForWriteSlow: never, writeSlow: never, segmentCheck: never, callout: () => never, x87,
+  }, body, original);
+  if (!emitter.write()) return undefined;
+  const code = body.code.view().slice();
+  module.define(index, body);
+  module.export('region', index);
+  return { bytes: module.finish(), code, marks: emitter.marks };
+}
