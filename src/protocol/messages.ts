@@ -3,7 +3,8 @@
  * All values survive structured cloning. Addresses are plain numbers (up to 2^53); registers wider than that travel as bigint.
  */
 
-export type BootKind = 'auto' | 'disk' | 'cdrom' | 'flat' | 'multiboot' | 'multiboot2' | 'linux' | 'pvh';
+/** 'linux64' enters a Linux kernel by its 64-bit entry; 'auto' and 'linux' take the 32-bit one, which every x86 kernel has. */
+export type BootKind = 'auto' | 'disk' | 'cdrom' | 'flat' | 'multiboot' | 'multiboot2' | 'linux' | 'linux64' | 'pvh';
 
 /** Everything that a machine needs to start. Files travel as bytes: a worker in a browser has no file system. */
 export interface MachineConfiguration {

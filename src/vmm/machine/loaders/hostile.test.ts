@@ -12,7 +12,7 @@ import { EBDA } from './memory-map';
 
 const RAM = 4 << 20;
 const HEADER_AT = 0x100;
-const BOOT_KINDS = ['auto', 'disk', 'flat', 'multiboot', 'multiboot2', 'linux', 'pvh'] as const;
+const BOOT_KINDS = ['auto', 'disk', 'flat', 'multiboot', 'multiboot2', 'linux', 'linux64', 'pvh'] as const;
 
 type Random = (bound: number) => number;
 

@@ -91,6 +91,7 @@ describe('Linux loader', () => {
       assert.equal(view.getUint32(pdpte - 3 - tables.address + 8 * ((address >>> 21) & 511), true), (address | 0x83) >>> 0);
     }
     error(() => load({}, { entry: 'long' }), /no 64-bit entry/);
+    error(() => load({ xloadflags: 1, bytes: 0x200 }, { entry: 'long' }), /has only 512 bytes/);
   });
 
   it('starts the real-mode set-up code of images that have nothing else', () => {

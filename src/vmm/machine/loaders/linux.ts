@@ -14,6 +14,8 @@ const ZERO_PAGE = 0x10000, GDT = 0x11000, PAGE_TABLES = 0x12000, COMMAND_LINE = 
 /** Heap and stack of the set-up code end here, relative to its segment. */
 const HEAP_END = 0xe000;
 const PAGE = 4096;
+/** startup_64 lies 512 bytes behind the beginning of the protected-mode kernel. */
+const ENTRY_64 = 0x200;
 /** What fits between the command line and the real-mode part. */
 const COMMAND_LINE_MAX = 0x10000;
 const EXTENDED = 0x100000;
@@ -50,6 +52,7 @@ export function loadLinux(options: LinuxOptions): BootState {
   }
   const address = kernelAddress(file, header, ramBytes);
   const kernel = bytes.subarray(header.setupBytes);
+  if (entry === 'long' && kernel.length <= ENTRY_64) throw linuxError(file, `has only ${kernel.length} bytes behind the set-up code; the 64-bit entry is at offset ${hex(ENTRY_64)}`);
   if (header.loadedHigh) checkLoadRange(file, `the kernel (${kernel.length} bytes, ${hex(header.initBytes)} with init_size)`, address, header.initBytes, ramBytes);
   else if (address + kernel.length > ZERO_PAGE + 0x70000) throw linuxError(file, `the kernel's ${kernel.length} bytes do not fit below ${hex(REAL_MODE)}, where it wants to be (loadflags without LOADED_HIGH)`);
   const initrd = initrdChunk(options, header, address + header.initBytes);
@@ -66,8 +69,7 @@ export function loadLinux(options: LinuxOptions): BootState {
   );
   if (entry === 'protected') return { kind: 'linux', chunks, registers: protectedRegisters(address) };
   chunks.push({ what: 'page tables', address: PAGE_TABLES, bytes: identityMap(PAGE_TABLES) });
-  // startup_64 lies 512 bytes behind the beginning of the protected-mode kernel.
-  return { kind: 'linux', chunks, registers: { ...protectedRegisters(address + 0x200), ...LONG_MODE_REGISTERS, cr3: PAGE_TABLES, segments: longSegments } };
+  return { kind: 'linux', chunks, registers: { ...protectedRegisters(address + ENTRY_64), ...LONG_MODE_REGISTERS, cr3: PAGE_TABLES, segments: longSegments } };
 }
 
 /** The preferred address when memory reaches that far; a relocatable kernel otherwise goes to the lowest aligned one. */

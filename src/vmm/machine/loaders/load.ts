@@ -33,9 +33,10 @@ export function prepareBoot(configuration: Configuration, ramBytes: number): Boo
     case 'multiboot':
     case 'multiboot2':
     case 'pvh': return { ...loaders[kind]({ file: name, bytes: image, ramBytes, commandLine: configuration.commandLine, modules: allModules(configuration) }), drives };
-    case 'linux': {
+    case 'linux':
+    case 'linux64': {
       const { commandLine, initrd } = configuration;
-      return { ...loadLinux({ file: name, bytes: image, ramBytes, commandLine, initrd }), drives };
+      return { ...loadLinux({ file: name, bytes: image, ramBytes, commandLine, initrd, ...(kind === 'linux64' && { entry: 'long' }) }), drives };
     }
     case 'disk': return diskBoot(configuration, detectDrive(name, image), drives);
     case 'cdrom': return diskBoot(configuration, 'cdrom', drives);
