@@ -146,6 +146,8 @@ export interface PciFunction {
   /** Registers of configuration space beyond the standard header, by offset. */
   readonly configurationRegisters?: readonly DeviceRegister[];
   connect?(link: PciLink): void;
+  /** Told before software reads configuration space. */
+  reading?(offset: number, size: AccessSize): void;
   /** Told after software wrote to configuration space, and (with offset 0) after a reset or restore. */
   configured?(offset: number, size: AccessSize): void;
 }

@@ -94,7 +94,9 @@ export class PciBus implements Device {
 
   /** For firmware and views: configuration space without the ports. Nothing there reads as ones. */
   readConfiguration(place: number, offset: number, size: AccessSize): number {
-    return this.plugged[place]?.space.read(offset, size) ?? ones(size);
+    const space = this.plugged[place]?.space;
+    space?.owner.reading?.(offset, size);
+    return space?.read(offset, size) ?? ones(size);
   }
 
   writeConfiguration(place: number, offset: number, value: number, size: AccessSize): void {

@@ -36,7 +36,11 @@ export class VirtioBlock implements VirtioModel {
 
   notified(): void {
     const queue = this.port.queue(0);
-    for (let chain = queue.take(); chain; chain = queue.take()) this.port.finish(0, chain, this.serve(queue, chain));
+    for (let left = queue.available; left > 0; left--) {
+      const chain = queue.take();
+      if (!chain) return;
+      this.port.finish(0, chain, this.serve(queue, chain));
+    }
   }
 
   /** Carries a request out; the bytes written, the status byte at the end among them. */
@@ -80,12 +84,22 @@ export class VirtioBlock implements VirtioModel {
   private read(sector: number, bytes: number): Uint8Array | undefined {
     if (!this.inside(sector, bytes)) return undefined;
     const { sectorSize } = this.disk;
-    return this.disk.read((sector * BLOCK_SIZE) / sectorSize, bytes / sectorSize);
+    try {
+      return this.disk.read((sector * BLOCK_SIZE) / sectorSize, bytes / sectorSize);
+    } catch {
+      // The image is damaged there.
+      return undefined;
+    }
   }
 
   private write(sector: number, bytes: Uint8Array): boolean {
     if (!this.inside(sector, bytes.length)) return false;
-    this.disk.write((sector * BLOCK_SIZE) / this.disk.sectorSize, bytes);
+    try {
+      this.disk.write((sector * BLOCK_SIZE) / this.disk.sectorSize, bytes);
+    } catch {
+      // The guest has written more than the monitor keeps.
+      return false;
+    }
     return true;
   }
 

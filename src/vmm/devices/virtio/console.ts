@@ -38,7 +38,9 @@ export class VirtioConsole implements VirtioModel {
 
   private transmit(): void {
     const queue = this.port.queue(Queue.Transmit);
-    for (let chain = queue.take(); chain; chain = queue.take()) {
+    for (let left = queue.available; left > 0; left--) {
+      const chain = queue.take();
+      if (!chain) return;
       this.output(queue.read(chain));
       this.port.finish(Queue.Transmit, chain, 0);
     }
@@ -46,7 +48,7 @@ export class VirtioConsole implements VirtioModel {
 
   private receive(): void {
     const queue = this.port.queue(Queue.Receive);
-    while (this.waiting.length) {
+    for (let left = queue.available; left > 0 && this.waiting.length > 0; left--) {
       const chain = queue.take();
       if (!chain) return;
       const written = queue.write(chain, Uint8Array.from(this.waiting));

@@ -10,6 +10,13 @@ const FRAME_MAX = 1514;
 /** Frames that wait for a guest which gives no buffers; the wire loses what comes after them. */
 const WAITING_MAX = 256;
 
+/** What the card is plugged into. */
+export interface Wire {
+  transmitted(frame: Uint8Array): void;
+  /** The card starts over: what was under way on the wire is nobody's. */
+  reset(): void;
+}
+
 export class VirtioNetwork implements VirtioModel {
   readonly id = 'virtio-network';
   readonly title = 'virtio network card';
@@ -20,7 +27,7 @@ export class VirtioNetwork implements VirtioModel {
   private port!: VirtioPort;
   private waiting: Uint8Array[] = [];
 
-  constructor(private readonly mac: Uint8Array, private readonly transmitted: (frame: Uint8Array) => void) {}
+  constructor(private readonly mac: Uint8Array, private readonly wire: Wire) {}
 
   connect(port: VirtioPort): void { this.port = port; }
 
@@ -41,19 +48,21 @@ export class VirtioNetwork implements VirtioModel {
 
   private transmit(): void {
     const queue = this.port.queue(Queue.Transmit);
-    for (let chain = queue.take(); chain; chain = queue.take()) {
+    for (let left = queue.available; left > 0; left--) {
+      const chain = queue.take();
+      if (!chain) return;
       const bytes = queue.read(chain);
       this.port.finish(Queue.Transmit, chain, 0);
-      if (bytes.length > HEADER_BYTES && bytes.length <= HEADER_BYTES + FRAME_MAX) this.transmitted(bytes.slice(HEADER_BYTES));
+      if (bytes.length > HEADER_BYTES && bytes.length <= HEADER_BYTES + FRAME_MAX) this.wire.transmitted(bytes.slice(HEADER_BYTES));
     }
   }
 
   private receive(): void {
     const queue = this.port.queue(Queue.Receive);
-    for (let frame = this.waiting[0] as Uint8Array | undefined; frame; frame = this.waiting[0]) {
+    for (let left = queue.available; left > 0 && this.waiting.length > 0; left--) {
       const chain = queue.take();
       if (!chain) return;
-      this.waiting.shift();
+      const frame = this.waiting.shift()!;
       // A buffer that is too small loses the frame.
       const fits = VirtQueue.room(chain) >= HEADER_BYTES + frame.length;
       const header = new Uint8Array(HEADER_BYTES);
@@ -63,7 +72,14 @@ export class VirtioNetwork implements VirtioModel {
     }
   }
 
-  reset(): void { this.waiting = []; }
+  reset(): void {
+    this.waiting = [];
+    this.wire.reset();
+  }
+
   save(): unknown { return { waiting: this.waiting.map((frame) => [...frame]) }; }
-  restore(state: unknown): void { this.waiting = (state as { waiting: number[][] }).waiting.map((frame) => Uint8Array.from(frame)); }
+  restore(state: unknown): void {
+    this.waiting = (state as { waiting: number[][] }).waiting.map((frame) => Uint8Array.from(frame));
+    this.wire.reset();
+  }
 }

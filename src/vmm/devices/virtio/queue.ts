@@ -47,10 +47,22 @@ export class VirtQueue {
     this.state = initial();
   }
 
-  /** The next request that the driver has made available, or undefined. Throws QueueError for one that cannot be followed. */
+  /**
+   * Requests that the driver has made available. A model serves so many and then stops, because what it writes may change the ring: a guest
+   * that makes requests out of answers rings the bell for each round. Throws QueueError for more than the ring holds.
+   */
+  get available(): number {
+    const { state, memory } = this;
+    if (!state.enabled) return 0;
+    const count = (memory.read16(this.inRam(state.driver + 2, 2)) - state.nextAvailable) & 0xffff;
+    if (count > state.size) throw new QueueError('more requests are available than the queue holds');
+    return count;
+  }
+
+  /** The next request, or undefined. Throws QueueError for one that cannot be followed. */
   take(): Chain | undefined {
     const { state, memory } = this;
-    if (!state.enabled || (memory.read16(this.inRam(state.driver + 2, 2)) & 0xffff) === state.nextAvailable) return undefined;
+    if (this.available === 0) return undefined;
     const slot = state.nextAvailable % state.size;
     state.nextAvailable = (state.nextAvailable + 1) & 0xffff;
     const head = memory.read16(this.inRam(state.driver + 4 + 2 * slot, 2));
@@ -60,6 +72,8 @@ export class VirtQueue {
   /** Gives a request back, with the number of bytes written into it. */
   finish(chain: Chain, written: number): void {
     const { state, memory } = this;
+    // The request's own answer may have hit the register that resets the device.
+    if (!state.enabled) return;
     const at = this.inRam(state.device + 4 + 8 * (state.nextUsed % state.size), 8);
     memory.write32(at, chain.head);
     memory.write32(at + 4, written);

@@ -44,12 +44,15 @@ const BAR_BYTES = 0x4000;
 const COMMON = 0x0000, ISR = 0x1000, DEVICE = 0x2000, NOTIFY = 0x3000;
 const REGION = 0x1000;
 const NOTIFY_MULTIPLIER = 4;
+/** The capability through which firmware reaches the BAR from configuration space (4.1.4.9): its place, and its fields. */
+const WINDOW = 0x84, WINDOW_BAR = WINDOW + 4, WINDOW_OFFSET = WINDOW + 8, WINDOW_LENGTH = WINDOW + 12, WINDOW_DATA = WINDOW + 16;
+const MASTER = 4;
 
 const enum Status { Driver = 2, DriverOk = 4, FeaturesOk = 8, NeedsReset = 0x40, Failed = 0x80 }
 const enum Isr { Queue = 1, Configuration = 2 }
 
 /** Registers of the common configuration structure, low to high. */
-const registers: readonly (DeviceRegister & { readonly bytes: number })[] = [
+const rows: readonly (DeviceRegister & { readonly bytes: number })[] = [
   { address: 0x00, bytes: 4, name: 'device_feature_select', description: 'Which 32 feature bits device_feature shows' },
   { address: 0x04, bytes: 4, name: 'device_feature', description: 'What the device offers' },
   { address: 0x08, bytes: 4, name: 'driver_feature_select', description: 'Which 32 feature bits driver_feature shows' },
@@ -73,6 +76,16 @@ const registers: readonly (DeviceRegister & { readonly bytes: number })[] = [
   { address: 0x28, bytes: 8, name: 'queue_driver', description: 'Address of the ring of available requests' },
   { address: 0x30, bytes: 8, name: 'queue_device', description: 'Address of the ring of used requests' },
 ];
+
+const registers: readonly DeviceRegister[] = [
+  ...rows.map(({ bytes, ...row }) => ({ ...row, bits: 8 * bytes })),
+  { address: ISR, name: 'ISR status', description: 'Why the device interrupts; reading it takes the interrupt back', fields: [{ name: 'configuration', bit: 1, width: 1 }, { name: 'queue', bit: 0, width: 1 }] },
+];
+/** Queues that the device has are shown one after the other: their places, and how far device and driver have come. */
+const queueRegisters = [
+  { name: 'next_available', description: 'The request that the device takes next', value: (state: QueueState) => state.nextAvailable },
+  { name: 'next_used', description: 'The answer that the device gives next', value: (state: QueueState) => state.nextUsed },
+] as const;
 
 interface TransportState {
   deviceFeatureSelect: number;
@@ -101,9 +114,10 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
   readonly capabilities = 0x40;
   readonly extra = [
     capability(0x40, 0x50, 1, COMMON, REGION), capability(0x50, 0x60, 3, ISR, REGION), capability(0x60, 0x70, 4, DEVICE, REGION),
-    capability(0x70, 0, 2, NOTIFY, REGION, [NOTIFY_MULTIPLIER, 0, 0, 0]),
+    capability(0x70, WINDOW, 2, NOTIFY, REGION, [NOTIFY_MULTIPLIER, 0, 0, 0]),
+    { ...capability(WINDOW, 0, 5, 0, 0, [0, 0, 0, 0]), writable: [0, 0, 0, 0, 0xff, 0, 0, 0, ...new Array<number>(12).fill(0xff)] },
   ];
-  readonly registers = registers;
+  readonly registers: readonly DeviceRegister[];
   readonly bars: readonly (PciBar | undefined)[];
   private readonly virtQueues: readonly VirtQueue[];
   private deviceFeatureSelect = 0;
@@ -113,12 +127,17 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
   private isr = 0;
   private selected = 0;
   private link: PciLink | undefined;
+  /** The model is at work: bells that its own answers ring, through a register in their way, are not heard. */
+  private attending = false;
 
   constructor(private readonly model: VirtioModel, readonly slot: number, memory: PhysicalBytes) {
     this.virtQueues = Array.from({ length: model.queues }, () => new VirtQueue(memory));
     this.bars = [undefined, undefined, undefined, undefined, {
       kind: 'memory', bytes: BAR_BYTES, read: (offset, size) => this.read(offset, size), write: (offset, value, size) => this.write(offset, value, size),
     }];
+    this.registers = [
+      ...registers, ...this.virtQueues.flatMap((_, n) => queueRegisters.map(({ name, description }) => ({ address: 0x16, index: n, bits: 16, name: `queue ${n}: ${name}`, description }))),
+    ];
     model.connect(this);
   }
 
@@ -131,6 +150,30 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
 
   connect(link: PciLink): void {
     this.link = link;
+  }
+
+  registerValues(): readonly number[] {
+    return [...rows.map(({ address }) => this.register(address)), this.isr, ...this.virtQueues.flatMap(({ state }) => queueRegisters.map(({ value }) => value(state)))];
+  }
+
+  // ---- the window in configuration space ----
+
+  reading(offset: number, size: AccessSize): void {
+    const access = this.window(offset, size);
+    if (access) this.link!.put(WINDOW_DATA, this.read(access.at, access.length), 4);
+  }
+
+  configured(offset: number, size: AccessSize): void {
+    const access = this.window(offset, size);
+    if (access) this.write(access.at, this.link!.read(WINDOW_DATA, access.length), access.length);
+  }
+
+  /** What an access of the window's data means; undefined for one of another register, or a window that is set to no access. */
+  private window(offset: number, size: AccessSize): { at: number; length: AccessSize } | undefined {
+    if (!this.link || offset + size <= WINDOW_DATA || offset >= WINDOW_DATA + 4) return undefined;
+    const at = this.link.read(WINDOW_OFFSET, 4), length = this.link.read(WINDOW_LENGTH, 4);
+    if (this.link.read(WINDOW_BAR, 1) !== BAR || (length !== 1 && length !== 2 && length !== 4) || at % length !== 0 || at + length > BAR_BYTES) return undefined;
+    return { at, length };
   }
 
   // ---- for the model ----
@@ -164,7 +207,14 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
 
   /** Something arrived from outside: the model looks for requests that wait for it. */
   attend(queue: number): void {
-    if (this.status & Status.DriverOk && !(this.status & Status.NeedsReset)) this.guarded(() => this.model.notified(queue));
+    if (!(this.status & Status.DriverOk) || this.status & Status.NeedsReset || this.attending) return;
+    if (this.link && !(this.link.command() & MASTER)) return;
+    this.attending = true;
+    try {
+      this.guarded(() => this.model.notified(queue));
+    } finally {
+      this.attending = false;
+    }
   }
 
   // ---- registers ----
@@ -187,7 +237,7 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
   /** The common structure as bytes. */
   private common(): Uint8Array {
     const bytes = new Uint8Array(0x38);
-    for (const { address, bytes: width } of registers) {
+    for (const { address, bytes: width } of rows) {
       let value = this.register(address);
       for (let n = 0; n < width; n++, value = Math.floor(value / 256)) bytes[address + n] = value % 256;
     }
@@ -237,8 +287,8 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
     const queue = this.virtQueues[this.selected]?.state as QueueState | undefined;
     const half = (before: number, high: boolean): number => (high ? (value >>> 0) * 2 ** 32 + (before % 2 ** 32) : before - (before % 2 ** 32) + (value >>> 0));
     switch (at) {
-      case 0x00: this.deviceFeatureSelect = value; return;
-      case 0x08: this.driverFeatureSelect = value; return;
+      case 0x00: this.deviceFeatureSelect = value >>> 0; return;
+      case 0x08: this.driverFeatureSelect = value >>> 0; return;
       case 0x0c: if (this.driverFeatureSelect < 2 && !(this.status & Status.FeaturesOk)) this.driverFeatures[this.driverFeatureSelect] = value >>> 0; return;
       case 0x14: this.setStatus(value & 0xff); return;
       case 0x16: this.selected = value & 0xffff; return;
