@@ -6,7 +6,7 @@ import { formatInstruction } from '../../src/vmm/decode/disassembler';
 import { DecodeStatus, Instruction } from '../../src/vmm/decode/instruction';
 import { table } from '../../src/vmm/isa/table';
 import type { Corpus } from './support/byte-corpus';
-import { addressingCorpus, opcodeCorpus, SLOT } from './support/byte-corpus';
+import { addressingCorpus, opcodeCorpus, rexCorpus, SLOT } from './support/byte-corpus';
 
 const decoder = new Decoder(table);
 const ORIGIN = 0x4000;
@@ -18,17 +18,17 @@ const LINES_PER_RUN = 2000;
  */
 function normal(text: string): string {
   return text
-    .replace(/\[((?:\w+:)?)(e\w\w)\+(e\w\w)(?=[\]+-])/g, (_all, segment: string, a: string, b: string) => `[${segment}${[a, b].sort().join('+')}`)
-    .replace(/\[((?:\w+:)?)(e\w\w)\*2(?=[\]+-])/g, '[$1$2+$2')
+    .replace(/\[((?:\w+:)?)([er]\w+)\+([er]\w+)(?=[\]+-])/g, (_all, segment: string, a: string, b: string) => `[${segment}${[a, b].sort().join('+')}`)
+    .replace(/\[((?:\w+:)?)([er]\w+)\*2(?=[\]+-])/g, '[$1$2+$2')
     .replace(/^(xchg|test) (\w+), (\w+)$/, (_all, mnemonic: string, a: string, b: string) => `${mnemonic} ${[a, b].sort().join(', ')}`)
-    .replace(/(e\w\w)\*1(?=[\]+-])/g, '$1')
+    .replace(/([er]\w+)\*1(?=[\]+-])/g, '$1')
     .replace(/, 0xff([89a-f][0-9a-f])$/, (_all, low: string) => `, -0x${(0x100 - parseInt(low, 16)).toString(16)}`)
     .replace(/^((?:sh|sa|ro|rc)[lr] .*), 0x1$/, '$1, 1')
     // Redundant displacements of zero, which the shorter encoding leaves out.
     .replace(/\+0x0\]/g, ']');
 }
 
-function compare(corpus: Corpus, codeSize: 16 | 32, step: number): { compared: number; wrong: string[] } {
+function compare(corpus: Corpus, codeSize: 16 | 32 | 64, step: number): { compared: number; wrong: string[] } {
   const i = new Instruction();
   const wrong: string[] = [];
   const seen = new Set<string>();
@@ -67,8 +67,10 @@ function compare(corpus: Corpus, codeSize: 16 | 32, step: number): { compared: n
 
 describe('disassembly assembles back with the built-in assembler', function () {
   this.timeout(120_000);
-  for (const codeSize of [16, 32] as const) {
-    for (const [name, make, step] of [['opcodes', () => opcodeCorpus(11), 29], ['addressing forms', () => addressingCorpus(12), 19]] as const) {
+  for (const codeSize of [16, 32, 64] as const) {
+    for (const [name, make, step] of [
+      ['opcodes', () => (codeSize === 64 ? rexCorpus(13) : opcodeCorpus(11)), 29], ['addressing forms', () => addressingCorpus(12), 19],
+    ] as const) {
       it(`${name} in ${codeSize}-bit code`, () => {
         const { compared, wrong } = compare(make(), codeSize, step);
         assert.equal(wrong.length, 0, `${wrong.length} of ${compared}:\n${wrong.slice(0, 30).join('\n')}`);

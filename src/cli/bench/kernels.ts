@@ -1,6 +1,6 @@
 /**
- * The guests of `ringside bench`: what each one stresses, as assembly text. A kernel runs in 32-bit protected mode with paging on and repeats
- * batches for ever; each batch ends with one byte to the debug port, by which whoever runs it (this machine or another one) tells the time.
+ * The guests of `ringside bench`: what each one stresses, as assembly text. A kernel runs in 32-bit protected mode, or in 64-bit mode, with paging on
+ * and repeats batches for ever; each batch ends with one byte to the debug port, by which whoever runs it (this machine or another one) tells the time.
  */
 
 export interface Kernel {
@@ -29,6 +29,8 @@ STACK           equ 0x90000             ; pages without code; the kernel beside-
 USER_STACK      equ 0x80000
 CODE32          equ 0x08
 DATA32          equ 0x10
+CODE64          equ 0x30
+LONG_TABLES     equ 0x30000             ; 16 MiB one to one in pages of 2 MiB
 USER_CODE       equ 0x1b
 USER_DATA       equ 0x23
         cli
@@ -44,6 +46,7 @@ USER_DATA       equ 0x23
 gdt:    dq 0, 0x00cf9a000000ffff, 0x00cf92000000ffff, 0x00cffa000000ffff, 0x00cff2000000ffff
         dw tss_end - tss - 1, tss
         db 0, 0x89, 0, 0
+        dq 0x00af9a000000ffff
 gdt_register:
         dw $ - gdt - 1
         dd gdt
@@ -112,6 +115,43 @@ set_gate:
 `;
 
 const nothing = 'prepare: ret\n';
+/** Goes on in 64-bit mode; batches end at `long_done`. */
+const enterLong = `
+prepare:
+        mov eax, cr0
+        and eax, 0x7fffffff
+        mov cr0, eax
+        mov dword [LONG_TABLES], LONG_TABLES + 0x1007
+        mov dword [LONG_TABLES + 0x1000], LONG_TABLES + 0x2007
+        mov eax, 0x87
+        mov edi, LONG_TABLES + 0x2000
+        mov ecx, 8
+.map:   mov [edi], eax
+        add eax, 0x200000
+        add edi, 8
+        loop .map
+        mov eax, 0x20
+        mov cr4, eax
+        mov eax, LONG_TABLES
+        mov cr3, eax
+        mov ecx, 0xc0000080
+        rdmsr
+        or eax, 0x100
+        wrmsr
+        mov eax, cr0
+        or eax, 0x80000000
+        mov cr0, eax
+        jmp CODE64:long
+        bits 64
+long:   mov esp, STACK
+next_long:
+        mov ecx, ITERATIONS
+        jmp batch
+long_done:
+        mov al, ${BATCH_MARK}
+        out 0xe9, al
+        jmp next_long
+`;
 /** CR4.OSFXSR and OSXMMEXCPT. */
 const enableSse = 'prepare: mov eax, cr4\n        or eax, 0x600\n        mov cr4, eax\n        ret\n';
 
@@ -165,6 +205,26 @@ batch:  push ecx
         jmp batch_done`,
   },
   {
+    name: 'alu 64', title: 'the ALU loop in 64-bit code', iterations: 600_000,
+    source: `${enterLong}
+batch:  mov esi, DATA
+        mov edi, DATA + 0x1000
+        xor ebx, ebx
+.loop:  mov rax, [rsi]
+        add rax, rcx
+        lea rdx, [rax + 4 * rbx + 7]
+        xor rbx, rdx
+        mov [rdi], rbx
+        shr rdx, 5
+        and edx, 0xff8
+        add rax, [rsi + rdx]
+        mov [rdi + rdx], rax
+        sub rbx, rax
+        dec rcx
+        jnz .loop
+        jmp long_done`,
+  },
+  {
     name: 'memcpy', title: 'REP MOVSD of 64 KiB', iterations: 300,
     source: `${nothing}
 batch:  mov edx, ecx
@@ -175,6 +235,18 @@ batch:  mov edx, ecx
         dec edx
         jnz .copy
         jmp batch_done`,
+  },
+  {
+    name: 'memcpy 64', title: 'REP MOVSQ of 64 KiB', iterations: 300,
+    source: `${enterLong}
+batch:  mov edx, ecx
+.copy:  mov esi, DATA
+        mov edi, DATA + 0x100000
+        mov ecx, 0x2000
+        rep movsq
+        dec edx
+        jnz .copy
+        jmp long_done`,
   },
   {
     name: 'calls', title: 'recursive calls and returns (Fibonacci)', iterations: 40,
@@ -197,6 +269,29 @@ fibonacci:
         call fibonacci
         pop edx
         add eax, edx
+.small: ret`,
+  },
+  {
+    name: 'calls 64', title: 'recursive calls and returns in 64-bit code', iterations: 40,
+    source: `${enterLong}
+batch:  push rcx
+        mov eax, 18
+        call fibonacci
+        pop rcx
+        dec rcx
+        jnz batch
+        jmp long_done
+fibonacci:
+        cmp rax, 2
+        jb .small
+        push rax
+        dec rax
+        call fibonacci
+        xchg rax, [rsp]
+        sub rax, 2
+        call fibonacci
+        pop rdx
+        add rax, rdx
 .small: ret`,
   },
   {

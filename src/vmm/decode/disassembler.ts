@@ -15,6 +15,8 @@ export interface FormatOptions {
 
 /** Rows whose operand size shows in no operand and in no mnemonic: NASM needs an `o16` or `o32` before them. */
 const sizedByPrefix = /^(ret|retf|leave|enter|lgdt|lidt|sgdt|sidt|loop|loope|loopne|jcxz|jecxz|jrcxz|sysexit|fnstenv|fldenv|fnsave|frstor)$/;
+/** Rows whose REX.W shows nowhere else. */
+const wideByPrefix = /^(retf|sysret|sysexit|fxsave|fxrstor)$/;
 /** Rows without a memory operand in brackets that depend on the address size. */
 const addressedByPrefix = /^(xlatb|maskmovq|maskmovdqu|loop|loope|loopne|(movs|cmps|stos|lods|scas|ins|outs)[bwdq])$/;
 /** Rows that use DS:rSI or DS:rBX without naming it: an override stands before the mnemonic. */
@@ -53,8 +55,11 @@ export function formatInstruction(i: Instruction, eip: number, options: FormatOp
   if (i.lock) words.push('lock');
   if (i.repeat !== 'none') words.push(i.repeat === 'repz' ? 'repe' : i.repeat === 'repnz' ? 'repne' : 'rep');
   if (i.segmentOverride >= 0 && (!i.hasModrm || nameless.test(mnemonic)) && namelessSource.test(mnemonic)) words.push(['es', 'cs', 'ss', 'ds', 'fs', 'gs'][i.segmentOverride]);
-  if (i.addressSize !== i.codeSize && (!i.hasModrm || nameless.test(mnemonic)) && addressedByPrefix.test(mnemonic)) words.push(`a${i.addressSize}`);
+  // In 64-bit code the size of a bare address is told by the prefix, too.
+  const bare = i.codeSize === 64 && i.memory && i.base < 0 && i.index < 0;
+  if (i.addressSize !== i.codeSize && (bare || ((!i.hasModrm || nameless.test(mnemonic)) && addressedByPrefix.test(mnemonic)))) words.push(`a${i.addressSize}`);
   if (i.operandSize !== defaultOperandSize && i.operandSize !== 64 && needsOperandPrefix(i, mnemonic, list)) words.push(`o${i.operandSize}`);
+  if (i.operandSize === 64 && wideByPrefix.test(mnemonic)) words.push('o64');
   words.push(mnemonic);
   // IN and OUT name DX and AL, shifts name 1 and CL: all of them are operands in NASM's syntax, too.
   const texts = list.map((o, n) => formatOperand(i, o, n, list, eip, options));
@@ -64,6 +69,11 @@ export function formatInstruction(i: Instruction, eip: number, options: FormatOp
 /** Encodings that NASM's syntax cannot ask for: text of the same meaning, with the mnemonic in a comment. */
 function withoutSyntax(i: Instruction, eip: number, options: FormatOptions): string | undefined {
   const { mnemonic } = i.encoding.instruction;
+  // MOVSXD without REX.W extends nothing.
+  if (mnemonic === 'movsxd' && i.operandSize !== 64) {
+    const [to, from] = operands(i).map((o, n, list) => formatOperand(i, o, n, list, eip, options));
+    return `${i.addressSize !== 64 && i.memory && i.base < 0 && i.index < 0 ? 'a32 ' : ''}mov ${to}, ${from} ; ${mnemonic}`;
+  }
   if (i.operandSize !== 16) return undefined;
   // MOVZX and MOVSX from word to word move a word.
   if ((mnemonic === 'movzx' || mnemonic === 'movsx') && i.encoding.operands[1] === 'Ew') {
@@ -105,7 +115,8 @@ function formatOperand(i: Instruction, o: Operand, n: number, list: readonly Ope
       const text = formatMemory(o, i);
       if (i.encoding.operands[n] === 'Mp') {
         const far = mnemonic === 'jmp' || mnemonic === 'call';
-        return far ? `far ${resized ? `${sizeKeywords[i.operandSize]} ` : ''}${text}` : text;
+        // NASM takes 64 bits for granted in 64-bit code, the processor 32.
+        return far ? `far ${resized || i.codeSize === 64 ? `${sizeKeywords[i.operandSize]} ` : ''}${text}` : text;
       }
       const told = list.some((other) => other.kind === 'register' && other.file === 'general' && other.width === o.width
         && !/^(CL|DX)$/.test(i.encoding.operands[list.indexOf(other)]));
@@ -138,15 +149,18 @@ function formatMemory(m: MemoryOperand, i: Instruction): string {
     inside = `rel $${signed(m.displacement + BigInt(i.length))}`;
   } else if (!m.base && !m.index) {
     // NASM takes the address size of a bare offset from the code.
-    inside = (m.addressSize !== i.codeSize ? `${sizeKeywords[m.addressSize]} ` : '') + hexadecimal(m.displacement);
+    const size = i.codeSize === 64 ? (i.displacementSize === 8 ? 'qword ' : '') : m.addressSize !== i.codeSize ? `${sizeKeywords[m.addressSize]} ` : '';
+    inside = size + hexadecimal(m.displacement);
   } else {
     inside = m.base ?? '';
     if (m.index) inside += `${inside ? '+' : ''}${m.index}${m.scale > 1 || !m.base ? `*${m.scale}` : ''}`;
     if (m.displacement !== 0n || !m.base) inside += signed(m.displacement);
   }
   // NASM may turn [ebp*2] into [ebp+ebp], whose default segment is SS: there the segment is always named.
-  const override = i.segmentOverride >= 0 || (!m.base && m.index === 'ebp') ? `${m.segment}:` : '';
-  return inside.startsWith('word ') || inside.startsWith('dword ') || inside.startsWith('rel ')
+  const lone = !m.base && m.index !== undefined && /^[er]bp$/.test(m.index);
+  const override = i.segmentOverride >= 0 || (lone && i.codeSize !== 64) ? `${m.segment}:` : '';
+  if (lone && i.codeSize === 64) return `[nosplit ${override}${inside}]`;
+  return /^([dq]?word|rel) /.test(inside)
     ? `[${inside.replace(' ', ` ${override}`)}]` : `[${override}${inside}]`;
 }
 
