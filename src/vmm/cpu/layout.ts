@@ -109,9 +109,9 @@ export const CODE_HIGH = 0x930;
 export const STAR = 0x938, LSTAR = 0x940, CSTAR = 0x948, SFMASK = 0x950, KERNEL_GS_BASE = 0x958, TSC_AUX = 0x960, PAT = 0x968, APIC_BASE = 0x970;
 
 /** u32: 1 while a run has to end with exactly its budget, 0 while regions may overrun it (see translate/regions.ts). */
-export const REGION_EXACT = 0x980;
+export const REGION_EXACT = 0x9a0;
 /** u32: set by a region that stopped for the budget, so that whoever looks where execution stands knows that it was in one. */
-export const REGION_STOPPED = 0x984;
+export const REGION_STOPPED = 0x9a4;
 
 /** XMM0–XMM15, 16 bytes each, and MXCSR (u32). */
 export const XMM = 0xa00;

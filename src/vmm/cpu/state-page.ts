@@ -3,8 +3,8 @@
  * what belongs to a processor is copied out and in, word by word as this table says; the rest is the engine's and stays.
  */
 import {
-  BUDGET, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FPU_PENDING, OPERAND, READ_TABLE, RETIRED, RUN_BUDGET, SCRATCH, STATE_END, WIDE_ARGUMENTS,
-  WIDE_RESULT, WRITE_TABLE,
+  BUDGET, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FPU_PENDING, OPERAND, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH,
+  STATE_END, WIDE_ARGUMENTS, WIDE_RESULT, WRITE_TABLE,
 } from './layout';
 
 interface SharedWords {
@@ -29,6 +29,8 @@ export const sharedWords: readonly SharedWords[] = [
   { first: COUNTERS, bytes: COUNTERS_MAX, why: 'count the machine\'s events' },
   { first: WIDE_ARGUMENTS, bytes: 24, why: 'hold values within an instruction' },
   { first: WIDE_RESULT, bytes: 8, why: 'holds a value within an instruction' },
+  { first: REGION_EXACT, bytes: 4, why: 'the run\'s' },
+  { first: REGION_STOPPED, bytes: 4, why: 'the run\'s' },
   { first: FPU_PENDING, bytes: 4, why: 'holds a value within an instruction' },
   { first: OPERAND, bytes: 16, why: 'holds a value within an instruction' },
 ];
