@@ -53,6 +53,7 @@ export const enum Attribute {
   Code = 1 << 3,
   /** Code or data (clear: system). */
   S = 1 << 4,
+  DplMask = 3 << 5,
   P = 1 << 7,
   AVL = 1 << 12, L = 1 << 13,
   /** Default operand size, stack-pointer size, upper bound of expand-down segments. */

@@ -69,6 +69,9 @@ export interface CpuHooks {
   coprocessorErrorCleared(): void;
 }
 
+/** Attributes that translated code does not depend on. */
+const IRRELEVANT_TO_CODE = Attribute.DplMask | Attribute.Accessed;
+
 /** The model-specific registers and the time stamp; x87 and vector registers. */
 const keptByInit = [[SYSENTER_CS, COUNTERS], [STAR, APIC_BASE], [XMM, FPU_ACCESS], [STORED_MSRS, STORED_MSRS_END]] as const;
 
@@ -156,7 +159,7 @@ export class Cpu {
     const { state } = this;
     const oldBase = state.base(n);
     const oldAttributes = state.attributes(n);
-    const changed = state.limit(n) !== limit >>> 0 || oldAttributes !== attributes
+    const changed = state.limit(n) !== limit >>> 0 || ((oldAttributes ^ attributes) & ~IRRELEVANT_TO_CODE) !== 0
       || (n === Segment.CS ? oldBase !== base : (oldBase === 0) !== (base === 0));
     state.setSegment(n, selector, base, limit, attributes);
     if (changed && n < Segment.LDTR) this.hooks.contextChanged();

@@ -61,13 +61,16 @@ function isExpandDown(attributes: number): boolean {
   return (attributes & (Attribute.S | Attribute.Code | Attribute.ExpandDownOrConforming)) === (Attribute.S | Attribute.ExpandDownOrConforming);
 }
 
-/** Number of offsets, counted from `low`, at which an access of up to 16 bytes is inside the limit. */
-function quickRange(attributes: number, limit: number): { low: number; count: number } {
-  if (attributes & Attribute.Unusable || !(attributes & Attribute.S)) return { low: 0, count: 0 };
-  const down = isExpandDown(attributes);
-  const low = down ? limit + 1 : 0;
-  const last = down ? (attributes & Attribute.DB ? 0xffffffff : 0xffff) : limit;
-  return { low: low >>> 0, count: Math.max(0, last - 15 - low + 1) };
+/** The lowest offset inside the limit. */
+function lowestOffset(attributes: number, limit: number): number {
+  return isExpandDown(attributes) && !(attributes & Attribute.Unusable) ? (limit + 1) >>> 0 : 0;
+}
+
+/** Number of offsets, counted from the lowest one, at which an access of up to 16 bytes is inside the limit. */
+function quickRange(attributes: number, limit: number): number {
+  if (attributes & Attribute.Unusable || !(attributes & Attribute.S)) return 0;
+  if (!isExpandDown(attributes)) return Math.max(0, limit - 14);
+  return Math.max(0, (attributes & Attribute.DB ? 0xffffffff : 0xffff) - 15 - limit);
 }
 
 export class CpuState {
@@ -168,15 +171,17 @@ export class CpuState {
   /** Writes visible and hidden parts and derives low, readQuick and writeQuick. `limit` is in bytes. */
   setSegment(n: number, selector: number, base: number, limit: number, attributes: number): void {
     const at = (SEGMENTS + n * SEGMENT_SIZE) >> 2;
-    const { low, count } = quickRange(attributes, limit >>> 0);
+    const count = quickRange(attributes, limit >>> 0);
+    const readable = !(attributes & Attribute.Code) || (attributes & Attribute.ReadWrite) !== 0;
+    const writable = (attributes & (Attribute.Code | Attribute.ReadWrite)) === Attribute.ReadWrite;
     this.u32[at + (F.selector >> 2)] = selector & 0xffff;
     this.u32[at + (F.attributes >> 2)] = attributes;
     this.u32[at + (F.base >> 2)] = base;
     this.u32[at + (F.base >> 2) + 1] = highHalf(base);
     this.u32[at + (F.limit >> 2)] = limit;
-    this.u32[at + (F.low >> 2)] = low;
-    this.u32[at + (F.readQuick >> 2)] = this.isReadable(n) ? count : 0;
-    this.u32[at + (F.writeQuick >> 2)] = this.isWritable(n) ? count : 0;
+    this.u32[at + (F.low >> 2)] = lowestOffset(attributes, limit >>> 0);
+    this.u32[at + (F.readQuick >> 2)] = readable ? count : 0;
+    this.u32[at + (F.writeQuick >> 2)] = writable ? count : 0;
   }
   /** The exact check behind readQuick and writeQuick: limit and type of one access. */
   segmentAllows(n: number, offset: number, bytes: number, write: boolean): boolean {

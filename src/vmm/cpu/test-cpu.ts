@@ -8,6 +8,9 @@ import { cpuModels, type CpuModel } from './models/models';
 
 export class FlatMemory implements LinearMemory {
   readonly bytes = new Uint8Array(0x20000);
+  readonly words = new Int32Array(this.bytes.buffer);
+  /** Whether memory can be reached without read and write: transitions then take the quick way. */
+  quick = true;
   private readonly view = new DataView(this.bytes.buffer);
   /** Accesses to these pages (address >>> 12) fault. */
   readonly absent = new Set<number>();
@@ -30,6 +33,12 @@ export class FlatMemory implements LinearMemory {
   }
   probeWrite(linear: number, bytes: number, user: boolean): void {
     this.check(linear, bytes, true, user);
+  }
+  wordToRead(linear: number): number {
+    return this.quick && (linear & 3) === 0 && linear < this.bytes.length && !this.absent.has(linear >>> 12) ? linear >>> 2 : -1;
+  }
+  wordToWrite(linear: number): number {
+    return this.wordToRead(linear);
   }
 }
 

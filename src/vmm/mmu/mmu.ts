@@ -103,6 +103,18 @@ export class Mmu implements LinearMemory {
     this.access.probeWrite(linear, bytes, user);
   }
 
+  wordToRead(linear: number, user: boolean): number {
+    return this.access.wordToRead(linear, user);
+  }
+
+  wordToWrite(linear: number, user: boolean): number {
+    return this.access.wordToWrite(linear, user);
+  }
+
+  get words(): Int32Array {
+    return this.physical.words;
+  }
+
   fetchPage(linear: number): FetchPage {
     return this.access.fetchPage(linear);
   }

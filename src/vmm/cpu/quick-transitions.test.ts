@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { callouts } from './callouts';
+import { enter, type DeliveryKind } from './deliver';
+import { Flag } from './bits';
+import { Segment } from './layout';
+import { CODE, DATA, GDT, IDT, image, outcome, STACKS, TestCpu, TSS } from './test-cpu';
+
+/** The same numbers in every run. */
+class Die {
+  private state = 0x2545f491;
+  throw(sides: number): number {
+    this.state ^= this.state << 13;
+    this.state ^= this.state >>> 17;
+    this.state ^= this.state << 5;
+    return (this.state >>> 0) % sides;
+  }
+}
+
+/** Everything that the quick way and the full one must agree about. */
+function result(t: TestCpu, action: () => unknown): string {
+  return JSON.stringify([outcome(action), image(t), t.events.sort()]);
+}
+
+function firstDifference(a: Int32Array, b: Int32Array): number {
+  for (let n = 0; n < a.length; n++) if (a[n] !== b[n]) return n;
+  return -1;
+}
+
+function bothWays(prepare: () => TestCpu, action: (t: TestCpu) => unknown, label: string): void {
+  const quick = prepare(), full = prepare();
+  full.memory.quick = false;
+  assert.equal(result(quick, () => action(quick)), result(full, () => action(full)), label);
+  assert.equal(firstDifference(quick.memory.words, full.memory.words), -1, label);
+}
+
+function caller(cpl: 0 | 3): TestCpu {
+  const t = new TestCpu().protect(cpl);
+  t.idtGate(0x80, 0xe, CODE[0], 0x12345, 3);
+  t.cpu.state.eflags = 0x202;
+  return t;
+}
+
+describe('quick transitions', () => {
+  it('do what the full code does, whatever stands in the tables', () => {
+    const die = new Die();
+    const places = [IDT + 0x80 * 8, GDT + CODE[0], GDT + DATA[0], GDT + CODE[3], GDT + DATA[3], TSS + 4];
+    for (let n = 0; n < 400; n++) {
+      const cpl = die.throw(2) ? 3 : 0;
+      const changes = Array.from({ length: die.throw(3) }, () => ({ at: places[die.throw(places.length)] + die.throw(8), bit: 1 << die.throw(8) }));
+      const flags = 0x202 | (die.throw(4) ? 0 : 1 << die.throw(22)) & ~Flag.VM;
+      const frame = [0x7c02, CODE[3] | 3, 0x202 | (die.throw(2) ? 1 << die.throw(22) : 0), 0x9000, DATA[3] | 3];
+      if (die.throw(2)) frame[1] = frame[4] = CODE[0];
+      if (!die.throw(4)) frame[die.throw(5)] ^= 1 << die.throw(32);
+      const pointer = STACKS + 0x4000 - (die.throw(3) ? 0 : die.throw(64));
+      const prepare = (): TestCpu => {
+        const t = caller(cpl);
+        t.cpu.state.set32(4, pointer);
+        t.push(frame.map((value) => value >>> 0));
+        for (const { at, bit } of changes) t.memory.bytes[at] ^= bit;
+        t.cpu.state.eflags = flags;
+        return t;
+      };
+      const kind = (['external', 'software', 'exception'] as const)[die.throw(3)];
+      const label = JSON.stringify({ n, cpl, changes, flags, frame, pointer, kind });
+      bothWays(prepare, (t) => enter(t.cpu, 0x80, kind, kind === 'exception' ? 0x18 : undefined), label);
+      bothWays(prepare, (t) => callouts.interruptReturn(t.cpu, t.site()), label);
+    }
+  });
+
+  /** INT and IRET once, then a change, then again: it must be seen. */
+  function noticed(change: (t: TestCpu) => void): string {
+    const t = caller(3);
+    const call = (): void => {
+      t.cpu.state.eip = 0x7c02;
+      enter(t.cpu, 0x80, 'software');
+    };
+    call();
+    callouts.interruptReturn(t.cpu, t.site());
+    change(t);
+    return outcome(call);
+  }
+
+  it('see a changed gate, descriptor, TSS and page at the very next transition', () => {
+    assert.equal(noticed(() => { /* nothing */ }), 'ok');
+    assert.equal(noticed((t) => t.idtGate(0x80, 0xe, CODE[0], 0x12345, 0)), '13:402');
+    assert.equal(noticed((t) => t.idtGate(0x80, 0xe, CODE[0], 0x12345, 3, false)), '11:402');
+    assert.equal(noticed((t) => t.descriptor(CODE[0], { type: 0x1b, limit: 0x100 })), '13:0');
+    assert.equal(noticed((t) => t.descriptor(CODE[0], { type: 0x1b, limit: 0xfffff, pages: true, present: false })), '11:8');
+    assert.equal(noticed((t) => t.descriptor(DATA[0], { type: 0x11, limit: 0xfffff, pages: true })), '10:28');
+    assert.equal(noticed((t) => t.memory.write(TSS + 8, 2, DATA[1], false)), '10:30');
+    assert.equal(noticed((t) => t.memory.absent.add(STACKS >>> 12)), '14:2');
+    assert.equal(noticed((t) => t.memory.absent.add(TSS >>> 12)), '14:0');
+    assert.equal(noticed((t) => t.cpu.state.setIdtr(IDT, 0x403)), '13:402');
+    assert.equal(noticed((t) => t.cpu.state.setGdtr(GDT, 0x7)), '13:8');
+    assert.equal(noticed((t) => t.cpu.state.setSegment(Segment.TR, 0x48, TSS, 5, 0x8b)), '10:48');
+  });
+
+  it('enter the handler that the gate names now', () => {
+    for (const kind of ['external', 'software', 'exception'] as DeliveryKind[]) {
+      const t = caller(3);
+      enter(t.cpu, 0x80, kind);
+      assert.equal(t.cpu.state.eip, 0x12345);
+      callouts.interruptReturn(t.cpu, t.site());
+      t.idtGate(0x80, 0xf, CODE[0], 0x4321, 3);
+      enter(t.cpu, 0x80, kind);
+      assert.deepEqual([t.cpu.state.eip, t.cpu.state.eflags], [0x4321, 0x202]);
+    }
+  });
+});
