@@ -8,7 +8,7 @@ import { readInput } from './files';
 import { listingLine } from './format/listing';
 
 export interface DisOptions {
-  readonly bits: 16 | 32;
+  readonly bits: 16 | 32 | 64;
   /** Address of the file's first byte. */
   readonly org: number;
   readonly offset: number;

@@ -106,7 +106,7 @@ export function createProgram(version: string, finished: (status: number) => voi
     .summary('disassemble')
     .description('Disassembles the bytes of a file.')
     .argument('<file>', 'any file')
-    .addOption(new Option('-b, --bits <size>', 'code size, 16 or 32').argParser(codeBits).default(16))
+    .addOption(new Option('-b, --bits <size>', 'code size, 16, 32 or 64').argParser(codeBits).default(16))
     .addOption(new Option('--org <address>', 'address of the first byte of the file').argParser(address).default(0))
     .addOption(new Option('--offset <N>', 'skip N bytes of the file').argParser(whole(0, Number.MAX_SAFE_INTEGER)).default(0))
     .addOption(new Option('--length <N>', 'disassemble N bytes').argParser(whole(0, Number.MAX_SAFE_INTEGER)))
@@ -151,9 +151,9 @@ function translationOption(): Option {
   return new Option('--translation <mode>', 'adaptive: regions for what is hot (default); threaded: threaded code alone; eager, random: regions at once, now and then').choices(Object.keys(regionPolicies));
 }
 
-function codeBits(text: string): 16 | 32 {
-  if (text !== '16' && text !== '32') throw new InvalidArgumentError('It has to be 16 or 32.');
-  return text === '32' ? 32 : 16;
+function codeBits(text: string): 16 | 32 | 64 {
+  if (text !== '16' && text !== '32' && text !== '64') throw new InvalidArgumentError('It has to be 16, 32 or 64.');
+  return Number(text) as 16 | 32 | 64;
 }
 
 async function write(text: string): Promise<void> {

@@ -13,7 +13,7 @@ export function postMortemText(postMortem: PostMortem, around: readonly Disassem
   ]), ['left', 'left', 'left', 'left', 'left']);
   const at = linearEip(registers);
   const code = around.map((line) => `${line.linear === at ? '=>' : '  '} ${listingLine({ address: line.linear, bytes: line.bytes, text: line.text })}`).join('\n');
-  const branches = lastBranches.map(({ from, to }) => `  ${hex(from, 8)} → ${hex(to, 8)}`).join('\n');
+  const branches = lastBranches.map(({ from, to }) => `  ${linearText(from)} → ${linearText(to)}`).join('\n');
   return [
     'The faults, in order:', indent(faults),
     'The gate that could not be used:', indent(gate),
@@ -21,6 +21,11 @@ export function postMortemText(postMortem: PostMortem, around: readonly Disassem
     ...(branches ? ['The last branches, oldest first:', branches] : []),
     'The registers:', indent(registersText(registers)),
   ].join('\n');
+}
+
+/** A linear address; of 64-bit code the number has 48 bits, which are extended again. */
+function linearText(linear: number): string {
+  return linear > 0xffffffff ? hex(BigInt.asUintN(64, BigInt.asIntN(48, BigInt(linear))), 16) : hex(linear, 8);
 }
 
 function indent(text: string): string {

@@ -61,7 +61,7 @@ describe('threaded code: forms', () => {
     for (const encoding of table.encodings) {
       const rex: readonly (readonly number[])[] = [[], [0x48], [0x45]];
       const mandatory = encoding.mandatoryPrefix ? [encoding.mandatoryPrefix] : [];
-      for (const prefix of prefixes) for (const tail of modrms(encoding)) for (const last of rex) {
+      for (const prefix of prefixes) for (const tail of modrms(encoding)) for (const last of prefix.length > 1 ? rex.slice(0, 1) : rex) {
         const bytes = Uint8Array.from([...prefix, ...mandatory, ...last, ...escapes[encoding.map], encoding.opcode + (encoding.registerInOpcode ? 3 : 0), ...tail, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).subarray(0, 16);
         contexts.forEach((context, id) => {
           // What the bytes mean is the decoder's business; a prefix may make them another row, or none.
