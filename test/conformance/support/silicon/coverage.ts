@@ -10,7 +10,7 @@ export const notComparable: readonly { readonly mnemonics: readonly string[]; re
   { mnemonics: ['rdtsc'], why: 'reads the time' },
   { mnemonics: ['cpuid'], why: 'names the processor' },
   { mnemonics: ['rdpmc'], why: 'depends on CR4.PCE and on counters' },
-  { mnemonics: ['syscall', 'sysret', 'rdtscp', 'invpcid'], why: 'belong to the operating system, or read the time' },
+  { mnemonics: ['syscall', 'sysret', 'rdtscp', 'invpcid', 'stac', 'clac'], why: 'belong to the operating system, or read the time' },
   { mnemonics: ['popcnt', 'movbe', 'movnti', 'lfence', 'mfence', 'sfence', 'clflush', 'prefetchw'], why: IN_LONG_CODE },
   { mnemonics: ['sysenter', 'sysexit'], why: 'are other instructions when the operating system runs in long mode' },
   { mnemonics: ['sgdt', 'sidt', 'sldt', 'str', 'smsw'], why: 'read the operating system\'s tables, or fault, or are emulated (CR4.UMIP)' },
