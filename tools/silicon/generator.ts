@@ -1,10 +1,10 @@
 /** Walks the instruction table and makes the shapes that are run on silicon: every user-mode encoding in every mode, and sequences. */
 import { Decoder } from '../../src/vmm/decode/decoder';
-import { DecodeStatus, Instruction } from '../../src/vmm/decode/instruction';
+import { DecodeStatus, Instruction, type DecodeMode } from '../../src/vmm/decode/instruction';
 import { table } from '../../src/vmm/isa/table';
 import type { Encoding } from '../../src/vmm/isa/types';
 import { Random, type Shape } from '../../test/conformance/support/silicon/cases';
-import { skipReason } from '../../test/conformance/support/silicon/coverage';
+import { registerFormDiffers, skipReason } from '../../test/conformance/support/silicon/coverage';
 import { definedFlags, readFlags, undefinedFlags, undefinedResult } from '../../test/conformance/support/silicon/undefined';
 import { modes, type ModeName } from '../../test/conformance/support/silicon/world';
 import { encode, type Encoded, type Wanted } from './encode';
@@ -25,12 +25,12 @@ function effortFor(encoding: Encoding): Effort {
   const { mnemonic, privilege, control } = encoding.instruction;
   if (privilege === 'cpl0' || privilege === 'iopl') return { cases: 6, shapes: 2 };
   if (mnemonic === 'nop' || mnemonic.startsWith('prefetch')) return { cases: 2, shapes: 1 };
-  if (/^set|^cmov/.test(mnemonic)) return { cases: 24, shapes: 1 };
-  if (control === 'condition') return { cases: 32, shapes: 2 };
-  if (control || mnemonic === 'push') return { cases: 16, shapes: 4 };
-  if (encoding.operands.length === 0) return { cases: 64, shapes: 2 };
-  if (/^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd|div|idiv|mul|imul)$/.test(mnemonic)) return { cases: 28, shapes: 4 };
-  return { cases: 20, shapes: 4 };
+  if (/^set|^cmov/.test(mnemonic)) return { cases: 40, shapes: 1 };
+  if (control === 'condition') return { cases: 48, shapes: 2 };
+  if (control || mnemonic === 'push') return { cases: 28, shapes: 4 };
+  if (encoding.operands.length === 0) return { cases: 96, shapes: 2 };
+  if (/^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd|div|idiv|mul|imul)$/.test(mnemonic)) return { cases: 48, shapes: 4 };
+  return { cases: 36, shapes: 4 };
 }
 
 function decodesTo(encoding: Encoding, mode: ModeName, bytes: readonly number[]): boolean {
@@ -38,14 +38,14 @@ function decodesTo(encoding: Encoding, mode: ModeName, bytes: readonly number[])
   return status === DecodeStatus.Ok && decoded.encoding === encoding && decoded.length === bytes.length;
 }
 
-/** Sizes under which an encoding exists. */
-function wantedSizes(encoding: Encoding): { operandSize: 16 | 32; addressSizes: readonly (16 | 32)[] }[] {
-  const sizes = ([16, 32] as const).filter((size) => encoding.operandSize === undefined || encoding.operandSize === size);
+/** Sizes under which an encoding exists: where prefixes make it another instruction, the code's own only. */
+function wantedSizes(encoding: Encoding, { codeSize }: DecodeMode): { operandSize: 16 | 32; addressSizes: readonly (16 | 32)[] }[] {
+  const sizes = ([16, 32] as const).filter((size) => (encoding.operandSize === undefined || encoding.operandSize === size) && (!encoding.noPrefix || size === codeSize));
   return sizes.map((operandSize) => ({ operandSize, addressSizes: encoding.addressSize ? [encoding.addressSize as 16 | 32] : [16, 32] }));
 }
 
 const mayBeMemory = (encoding: Encoding): boolean => encoding.mod !== 'reg' && encoding.operands.some((o) => 'EM'.includes(o[0]) && o !== 'ES');
-const mayBeRegister = (encoding: Encoding): boolean => encoding.mod !== 'mem';
+const mayBeRegister = (encoding: Encoding): boolean => encoding.mod !== 'mem' && !registerFormDiffers(encoding);
 const usesAddresses = (encoding: Encoding): boolean => encoding.operands.some((o) => o[0] === 'O')
   || /^(movs|cmps|stos|lods|scas|ins|outs)[bwd]$|^xlatb$|^loop|^je?cxz$/.test(encoding.instruction.mnemonic) && encoding.modrm === 'none';
 
@@ -60,7 +60,7 @@ export function generateSingles(mode: ModeName): GeneratedShape[] {
     if (encoding.only64 || encoding.operandSize === 64 || skipReason(encoding.instruction)) continue;
     const effort = effortFor(encoding);
     let seed = 0x5eed0000 + encoding.id * 4096 + Object.keys(modes).indexOf(mode) * 1024;
-    for (const { operandSize, addressSizes } of wantedSizes(encoding)) {
+    for (const { operandSize, addressSizes } of wantedSizes(encoding, modes[mode])) {
       for (const memory of [false, true]) {
         if (memory ? !mayBeMemory(encoding) : !mayBeRegister(encoding)) continue;
         const variants = memory || usesAddresses(encoding) ? addressSizes : [modes[mode].codeSize];

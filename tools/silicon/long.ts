@@ -192,7 +192,7 @@ export function generalShapes(): LongShape[] {
         if (memory && /^bt[src]?$/.test(instruction.mnemonic) && operands[1] === 'Gv') continue;
         for (let n = 0; n < 6; n++) {
           for (let attempt = 0; attempt < 30; attempt++) {
-            const shape = generalShape(new Random(++seed), encoding, size, memory, 16, seed);
+            const shape = generalShape(new Random(++seed), encoding, size, memory, 48, seed);
             if (!shape || shape.code.length > 15) continue;
             const bytes = new Uint8Array(32);
             bytes.set(shape.code);

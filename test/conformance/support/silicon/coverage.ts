@@ -1,7 +1,7 @@
 /** Instructions whose outcome on silicon proves nothing about this machine, with the reason; every other one of the table is compared. */
 import { x87Rows } from '../../../../src/vmm/isa/rows/x87';
 import { vectorRows } from '../../../../src/vmm/isa/table';
-import type { InstructionSpec } from '../../../../src/vmm/isa/types';
+import type { Encoding, InstructionSpec } from '../../../../src/vmm/isa/types';
 
 /** These have cases in silicon-long.test.ts. */
 const IN_LONG_CODE = 'are compared in 64-bit code';
@@ -26,6 +26,9 @@ const only64 = (instruction: InstructionSpec): boolean => instruction.encodings.
 
 export const skipReason = (instruction: InstructionSpec): string | undefined =>
   reasons.get(instruction.mnemonic) ?? (usesX87(instruction) ? 'x87' : vectors.has(instruction) ? 'vectors' : only64(instruction) ? IN_LONG_CODE : undefined);
+
+/** 0F 0D with a register is undefined to AMD's processors, a reserved NOP to Intel's (SDM Vol. 2, table A-3) and here: it has no cases. */
+export const registerFormDiffers = ({ map, opcode }: Encoding): boolean => map === 1 && opcode === 0x0d;
 
 /** The same for 64-bit code. */
 export function longSkipReason(instruction: InstructionSpec): string | undefined {
