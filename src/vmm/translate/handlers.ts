@@ -50,7 +50,7 @@ export interface ThreadedModule {
 }
 
 /** How many regions may be in force at a time. */
-export const REGION_SLOTS = 4096;
+export const REGION_SLOTS = 2048;
 
 const CS_BASE = SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.base;
 

@@ -1,5 +1,7 @@
 /** The WebAssembly module of one region: what it imports from the threaded module, and its function. */
 import { ModuleWriter } from '../wasm/module';
+import { isX87 } from './forms';
+import { RECORD_SIZE, SpecialHandler } from './record';
 import { RegionEmitter } from './region-emitter';
 import type { RecordReader, RegionPlan } from './region-former';
 import { x87FunctionNames, x87FunctionTypes, type X87Function } from './x87-functions';
@@ -20,12 +22,14 @@ export function writeRegion(plan: RegionPlan, source: RecordReader, original: nu
   const go = module.importFunction('threaded', 'go', handlerType);
   const goThrough = module.importFunction('threaded', 'goThrough', module.type(['i32', 'i32'], []));
   const dispatch = module.importFunction('threaded', 'dispatch', module.type([], []));
-  const x87 = Object.fromEntries(x87FunctionNames.map((name) => {
-    const { parameters, results } = x87FunctionTypes[name];
-    return [name, module.importFunction('threaded', `x87.${name}`, module.type(parameters, results))];
-  })) as Record<X87Function, number>;
   // A region has no slow paths: it leaves instead of calling them.
   const never = -1;
+  // Every import takes its time when the module is instantiated.
+  const needed = usesX87(plan, source);
+  const x87 = Object.fromEntries(x87FunctionNames.map((name) => {
+    const { parameters, results } = x87FunctionTypes[name];
+    return [name, needed ? module.importFunction('threaded', `x87.${name}`, module.type(parameters, results)) : never];
+  })) as Record<X87Function, number>;
   const body = module.body(handlerType);
   const index = module.declare(handlerType);
   const emitter = new RegionEmitter(plan, source, {
@@ -36,4 +40,14 @@ export function writeRegion(plan: RegionPlan, source: RecordReader, original: nu
   module.define(index, body);
   module.export('region', index);
   return { bytes: module.finish(), code, marks: emitter.marks };
+}
+
+function usesX87({ blocks }: RegionPlan, source: RecordReader): boolean {
+  return blocks.some(({ unit }) => {
+    for (let n = 0; n < unit.records; n++) {
+      const handler = source.handler(unit.record + n * RECORD_SIZE);
+      if (handler >= SpecialHandler.Count && isX87(source.form(handler).form.encoding)) return true;
+    }
+    return false;
+  });
 }
