@@ -27,7 +27,7 @@ const rows = [
   { id: 'hiddenPageFaults', title: 'Hidden page faults', definition: 'Lookup-table misses that the guest\'s page tables allow: filled by the monitor, never seen by the guest.' },
   { id: 'truePageFaults', title: 'True page faults', definition: 'Lookup-table misses that the guest\'s page tables forbid: delivered to the guest as #PF.' },
   { id: 'traceFaults', title: 'Trace faults', definition: 'Guest writes that the monitor intercepted because memory is traced: into pages that hold page tables, or into 64 bytes that hold translated code.' },
-  { id: 'codeInvalidations', title: 'Code invalidations', definition: 'Translation units discarded because the guest wrote over their code.' },
+  { id: 'codeInvalidations', title: 'Code invalidations', definition: 'Translation units discarded, or made anew where they are, because the guest wrote over their code.' },
   { id: 'callouts', title: 'Callouts', definition: 'Instructions executed by the monitor\'s runtime instead of in threaded code.' },
   { id: 'interrupts', title: 'Interrupts', definition: 'External interrupts delivered to the guest.' },
   { id: 'exceptions', title: 'Exceptions', definition: 'Faults, traps and aborts delivered to the guest (page faults included).' },

@@ -88,6 +88,8 @@ interface Attempt {
 /** After a failed delivery. The loop ends: a delivery fails at most three times before the class of its fault leads to shutdown (table 6-5). */
 function combineFaults(cpu: Cpu, first: Attempt, failure: GuestFault): DeliveryOutcome {
   const { state } = cpu;
+  // A fault sets RF in what is pushed, and so it is in the image of the double fault that it leads to.
+  if (first.kind === 'exception' && exceptions[first.vector & 31].type === 'fault') state.systemFlags |= Flag.RF;
   const chain: ChainEntry[] = [];
   const gates: string[] = [];
   let attempt = first;

@@ -134,8 +134,7 @@ export function returnQuickly(cpu: Cpu, mask: number): boolean {
   const cpl = u32[CPL >> 2];
   const pointer = state.get32(RSP);
   const topAt = (u32[SS_BASE] + pointer) >>> 0;
-  // As if the frame were the larger one.
-  if (pointer + 19 > u32[SS_LIMIT] || (topAt & 0xfff) > PAGE - 20) return false;
+  if (pointer + 11 > u32[SS_LIMIT] || (topAt & 0xfff) > PAGE - 12) return false;
   const frame = memory.wordToRead(topAt, cpl === 3);
   if (frame < 0) return false;
   const target = words[frame] >>> 0, selector = words[frame + 1] & 0xffff, flags = words[frame + 2];
@@ -151,6 +150,7 @@ export function returnQuickly(cpu: Cpu, mask: number): boolean {
   let newPointer = pointer + 12;
   const eflags = (flags & mask) | (state.eflags & ~mask);
   if (outer) {
+    if (pointer + 19 > u32[SS_LIMIT] || (topAt & 0xfff) > PAGE - 20) return false;
     const stackSelector = words[frame + 4] & 0xffff;
     const stack = descriptorWord(cpu, stackSelector);
     if (stack < 0) return false;

@@ -103,6 +103,11 @@ export class Machine implements MachineApi {
         if (this.processors.current.nmiPending) this.engine.yield();
       },
       stopsAt: (vector) => this.stopsAt(vector),
+      faultRaised: (fault) => {
+        if (this.exceptionStops.size !== 0) return false;
+        this.fault(fault);
+        return true;
+      },
     }, { translation: configuration.translation, model });
     this.engine.cpu.clearVirtualInterruptFlagOnEntry = configuration.clearVirtualInterruptFlagOnEntry ?? false;
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);

@@ -11,7 +11,7 @@ import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, MODE_ALIGNED, MODE_PAGING, MOD
 import { INTERCEPT_CODE, INTERCEPT_WATCH, KIND_MMIO, KIND_RAM, type PhysicalMemory } from './physical-memory';
 import type { ShadowPaging } from './shadow';
 import type { Traces } from './traces';
-import type { AccessBytes, LinearMemory } from './types';
+import type { AccessBytes, LinearMemory, PageFault } from './types';
 import type { LinearWatches } from './watches';
 
 const TRACE_FAULTS = EventCounters.index('traceFaults');
@@ -58,6 +58,60 @@ export class MemoryAccess implements LinearMemory {
 
   // Threaded code.
 
+  /**
+   * The page fault of the last tryRead or tryWrite: those throw one only when the access crosses a page or is wide. Whoever looks takes it away.
+   * (To throw costs as much as all the rest of a page fault.)
+   */
+  failure: PageFault | undefined;
+
+  /** As readSlow. */
+  tryRead(linear: number, bytes: AccessBytes): number {
+    if (linear < 0) {
+      linear >>>= 0;
+    }
+    if (bytes > 4 || (linear & 0xfff) > 0x1000 - bytes) {
+      return this.readSlow(linear, bytes);
+    }
+    const page = this.shadow.tryResolve(linear, this.userAccess());
+    if (page < 0) {
+      this.failure = this.shadow.fault;
+      return 0;
+    }
+    this.checkAlignment(linear, bytes, this.userAccess());
+    const value = this.readInPage(page, linear & 0xfff, bytes as 1 | 2 | 4);
+    if (this.watches.count !== 0) {
+      this.watches.accessed(linear, bytes, false);
+    }
+    return value | 0;
+  }
+
+  /** As writeSlow, of up to 8 bytes. */
+  tryWrite(linear: number, bytes: AccessBytes, value: number, valueHigh = 0): void {
+    if (linear < 0) {
+      linear >>>= 0;
+    }
+    if (bytes === 16 || (linear & 0xfff) > 0x1000 - bytes) {
+      this.writeSlow(linear, bytes, value, valueHigh);
+      return;
+    }
+    const access = this.userAccess() | ACCESS_WRITE;
+    const frame = this.knownFrame(linear, access);
+    if (frame >= 0) {
+      this.writeFrame(frame, linear & 0xfff, bytes, value, valueHigh);
+    } else {
+      const page = this.shadow.tryResolve(linear, access);
+      if (page < 0) {
+        this.failure = this.shadow.fault;
+        return;
+      }
+      this.checkAlignment(linear, bytes, access);
+      this.writeInPage(page, linear & 0xfff, bytes, value, valueHigh);
+    }
+    if (this.watches.count !== 0) {
+      this.watches.accessed(linear, bytes, true);
+    }
+  }
+
   /** Value as a signed 32-bit number; 8 or 16 bytes: at SCRATCH. Throws PageFault. */
   readSlow(linear: number, bytes: AccessBytes): number {
     if (linear < 0) {
@@ -93,28 +147,7 @@ export class MemoryAccess implements LinearMemory {
       this.writeVector(linear, access);
       return;
     }
-    if (bytes !== 8) {
-      this.writeAs(linear, bytes, value, access);
-      return;
-    }
-    if ((linear & 0xfff) <= 0xff8) {
-      const frame = this.knownFrame(linear, access);
-      const offset = linear & 0xfff;
-      if (frame >= 0) {
-        this.writeFrame(frame, offset, 4, value);
-        this.writeFrame(frame, offset + 4, 4, valueHigh);
-      } else {
-        const page = this.shadow.resolve(linear, access);
-        this.checkAlignment(linear, 8, access);
-        this.writeInPage(page, offset, 4, value);
-        this.writeInPage(page, offset + 4, 4, valueHigh);
-      }
-    } else {
-      this.writeCrossing(linear, 8, value, valueHigh, access);
-    }
-    if (this.watches.count !== 0) {
-      this.watches.accessed(linear, 8, true);
-    }
+    this.writeAs(linear, bytes, value, access, valueHigh);
   }
 
   private writeVector(linear: number, access: number): void {
@@ -129,7 +162,7 @@ export class MemoryAccess implements LinearMemory {
       const offset = (linear & 0xfff) + at;
       // A doubleword that crosses the page is written byte by byte.
       const bytes = (offset <= 0xffc || offset >= 0x1000) && at <= 12 ? 4 : 1;
-      this.writeInPage(offset < 0x1000 ? first : second, offset & 0xfff, bytes, this.vectorWord(at));
+      this.writeInPage(offset < 0x1000 ? first : second, offset & 0xfff, bytes, this.vectorWord(at), 0);
       at += bytes;
     }
     if (this.watches.count !== 0) {
@@ -236,18 +269,18 @@ export class MemoryAccess implements LinearMemory {
     return value;
   }
 
-  private writeAs(linear: number, bytes: 1 | 2 | 4, value: number, access: number): void {
+  private writeAs(linear: number, bytes: 1 | 2 | 4 | 8, value: number, access: number, valueHigh = 0): void {
     if ((linear & 0xfff) <= 0x1000 - bytes) {
       const frame = this.knownFrame(linear, access);
       if (frame >= 0) {
-        this.writeFrame(frame, linear & 0xfff, bytes, value);
+        this.writeFrame(frame, linear & 0xfff, bytes, value, valueHigh);
       } else {
         const page = this.shadow.resolve(linear, access);
         this.checkAlignment(linear, bytes, access);
-        this.writeInPage(page, linear & 0xfff, bytes, value);
+        this.writeInPage(page, linear & 0xfff, bytes, value, valueHigh);
       }
     } else {
-      this.writeCrossing(linear, bytes, value, 0, access);
+      this.writeCrossing(linear, bytes, value, valueHigh, access);
     }
     if (this.watches.count !== 0) {
       this.watches.accessed(linear, bytes, true);
@@ -262,9 +295,9 @@ export class MemoryAccess implements LinearMemory {
       const at = (linear & 0xfff) + i;
       const byte = ((i < 4 ? value : valueHigh) >>> (8 * (i & 3))) & 0xff;
       if (at < 4096) {
-        this.writeInPage(first, at, 1, byte);
+        this.writeInPage(first, at, 1, byte, 0);
       } else {
-        this.writeInPage(second, at - 4096, 1, byte);
+        this.writeInPage(second, at - 4096, 1, byte, 0);
       }
     }
   }
@@ -330,17 +363,31 @@ export class MemoryAccess implements LinearMemory {
     return this.physical.readInPage(page, offset, bytes);
   }
 
-  private writeInPage(page: number, offset: number, bytes: 1 | 2 | 4, value: number): void {
+  private writeInPage(page: number, offset: number, bytes: 1 | 2 | 4 | 8, value: number, valueHigh: number): void {
     const kind = this.physical.kindOf(page);
     if (kind === KIND_RAM) {
-      this.writeFrame(this.physical.frameOf(page), offset, bytes, value);
+      this.writeFrame(this.physical.frameOf(page), offset, bytes, value, valueHigh);
     } else if (kind === KIND_MMIO) {
-      this.counters.count(MMIO_ACCESSES);
-      this.physical.writeInPage(page, offset, bytes, value);
+      this.writeDevice(page, offset, bytes === 8 ? 4 : bytes, value);
+      if (bytes === 8) {
+        this.writeDevice(page, offset + 4, 4, valueHigh);
+      }
     }
   }
 
-  private writeFrame(frame: number, offset: number, bytes: 1 | 2 | 4, value: number): void {
+  private writeDevice(page: number, offset: number, bytes: 1 | 2 | 4, value: number): void {
+    this.counters.count(MMIO_ACCESSES);
+    this.physical.writeInPage(page, offset, bytes, value);
+  }
+
+  private writeFrame(frame: number, offset: number, bytes: 1 | 2 | 4 | 8, value: number, valueHigh: number): void {
+    this.writeWord(frame, offset, bytes === 8 ? 4 : bytes, value);
+    if (bytes === 8) {
+      this.writeWord(frame, offset + 4, 4, valueHigh);
+    }
+  }
+
+  private writeWord(frame: number, offset: number, bytes: 1 | 2 | 4, value: number): void {
     // The whole page is intercepted, as hardware would: the write counts even when it misses the traced bytes.
     if (this.physical.intercepts[frame] !== 0) {
       this.counters.count(TRACE_FAULTS);

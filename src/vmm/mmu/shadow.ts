@@ -66,6 +66,8 @@ interface Space {
 export class ShadowPaging {
   /** Linear address of the guest instruction at hand, asked only when a hidden page fault is counted. */
   instructionAddress: () => number = () => 0;
+  /** The last page fault. */
+  fault: PageFault | undefined;
   /** The space in force. */
   active = 0;
   /** While a user space is in force: the supervisor's space of the same tables, for the processor's implicit accesses, or -1. */
@@ -250,10 +252,10 @@ export class ShadowPaging {
 
   /**
    * Translates for an access (ACCESS bits) that the lookup tables did not serve; fills them if they may serve the next one. Returns the
-   * guest-physical page. Throws PageFault, counted as true. With ACCESS_USER unlike the privilege in force (the processor's implicit
+   * guest-physical page, or -1 with {@link fault} set, counted as true. With ACCESS_USER unlike the privilege in force (the processor's implicit
    * supervisor accesses while CPL is 3), the supervisor's tables are filled, if they exist.
    */
-  resolve(linear: number, access: number): number {
+  tryResolve(linear: number, access: number): number {
     const { walk, paging } = this;
     const { mode } = paging;
     if ((mode & MODE_PAGING) === 0) {
@@ -264,7 +266,8 @@ export class ShadowPaging {
     const walks = (mode & MODE_LONG) !== 0 ? walkLong : (mode & MODE_PAE) !== 0 ? walkPae : walk32;
     if (!walks(this.physical, paging, linear, access, walk)) {
       this.counters.count(TRUE_PAGE_FAULTS);
-      throw new PageFault(linear, (mode & FETCH_MODES) !== 0 ? walk.errorCode : walk.errorCode & ~ACCESS_FETCH);
+      this.fault = new PageFault(linear, (mode & FETCH_MODES) !== 0 ? walk.errorCode : walk.errorCode & ~ACCESS_FETCH);
+      return -1;
     }
     if (this.uses.exhausted) {
       this.flush();
@@ -274,6 +277,15 @@ export class ShadowPaging {
       this.fill(linear, space);
     }
     return walk.page;
+  }
+
+  /** The same; throws PageFault. */
+  resolve(linear: number, access: number): number {
+    const page = this.tryResolve(linear, access);
+    if (page < 0) {
+      throw this.fault;
+    }
+    return page;
   }
 
   /** The space whose tables say what an access may do: the one in force, or the supervisor's for implicit accesses; -1 for none. */

@@ -46,6 +46,8 @@ export interface EngineHooks {
   interruptRequested(): boolean;
   apic?(): ProcessorApic | undefined;
   nmiUnblocked?(): void;
+  /** A fault of the instruction at EIP: true when it has been delivered, which takes one tick of the clock, and the run may go on. */
+  faultRaised?(fault: GuestFault | PageFault): boolean;
   /** INT3, INTO or INT1 is about to enter its handler: true to have it reported as a fault instead, with nothing done. */
   stopsAt(vector: number): boolean;
 }
@@ -127,6 +129,7 @@ export class Engine {
     mmu.onMisaligned = (linear, bytes) => {
       throw new GuestFault(Vector.AC, 0, `access of ${bytes} bytes at ${hexAddress(linear)}, which is not aligned`);
     };
+    this.translator.recordAtWork = () => this.record;
     mmu.instructionAddress = () => this.instructionLinear();
     const legacy = this.instantiate(legacyModule());
     this.runLegacy = legacy.run;
@@ -217,12 +220,17 @@ export class Engine {
           this.regions.sample(this.linearOfRip(), this.context);
           break;
         case Exit.Fault:
-          return { kind: 'fault', fault: this.faultInPlace() };
         case Exit.RuntimeFault:
         case Exit.Fetch: {
-          const fault = this.pendingFault!;
+          const before = this.retiredBefore;
+          const fault = reason === Exit.Fault ? this.faultInPlace() : this.pendingFault!;
+          left -= this.retiredBefore - before;
           this.pendingFault = undefined;
-          return { kind: 'fault', fault };
+          if (cut !== 'full' || !this.hooks.faultRaised?.(fault)) return { kind: 'fault', fault };
+          // Its delivery took a tick.
+          left--;
+          if (this.yielded || this.wantsLook()) return RAN;
+          break;
         }
         case Exit.Breakpoint:
           return { kind: 'breakpoint', linear: this.linearOfRip() };
@@ -424,7 +432,8 @@ export class Engine {
   private readSlow(record: number, linear: number, bytes: AccessBytes): number {
     this.record = record;
     try {
-      return this.mmu.readSlow(linear, bytes);
+      const value = this.mmu.access.tryRead(linear, bytes);
+      return this.mmu.access.failure === undefined ? value : this.pageFaulted(record);
     } catch (failure) {
       return this.faulted(failure, record);
     } finally {
@@ -449,8 +458,10 @@ export class Engine {
     const here = this.instructionLinear();
     const entry = this.translator.lookupEntry(here, this.context);
     try {
-      if (bytes === 8) this.mmu.writeSlow(linear, 8, this.i32[SCRATCH >> 2], this.i32[(SCRATCH >> 2) + 1]);
-      else this.mmu.writeSlow(linear, bytes, value);
+      const { access } = this.mmu;
+      if (bytes === 8) access.tryWrite(linear, 8, this.i32[SCRATCH >> 2], this.i32[(SCRATCH >> 2) + 1]);
+      else access.tryWrite(linear, bytes, value);
+      if (access.failure !== undefined) this.pageFaulted(record);
       // The page that this very code lies on is mapped otherwise now: links within the page would not notice.
       if (this.translator.lookupEntry(here, this.context) !== entry) this.yield();
     } catch (failure) {
@@ -471,6 +482,14 @@ export class Engine {
     const reason = `${write ? 'write' : 'read'} of ${bytes} byte${bytes === 1 ? '' : 's'} at ${segmentNames[segment]}:0x${(offset >>> 0).toString(16)} (limit 0x${state.limit(segment).toString(16)})`;
     this.faulted(segment === Segment.SS ? new GuestFault(12, 0, reason) : generalProtection(0, reason), record);
     return 1;
+  }
+
+  /** The access of the instruction at `record` left a page fault. */
+  private pageFaulted(record: number): 0 {
+    const { access } = this.mmu;
+    const fault = access.failure;
+    access.failure = undefined;
+    return this.faulted(fault, record);
   }
 
   /** A fault of the instruction at `record`: threaded code returns as soon as it sees EXIT_REASON. */
@@ -515,6 +534,9 @@ export class Engine {
       const nextHigh = this.u32[(EIP >> 2) + 1];
       this.interruptTaken = entersHandler;
       this.flagsReturned = returnsFlags;
+      const resume = cpu.state.systemFlags & Flag.RF;
+      // An instruction that keeps EFLAGS anywhere keeps them without RF.
+      if (resume !== 0) cpu.state.systemFlags &= ~Flag.RF;
       try {
         const trap = name === 'debugTrap' ? 1 : name === 'softwareInterrupt' && b === 0 ? a : -1;
         if (trap >= 0 && this.hooks.stopsAt(trap)) throw new GuestFault(trap, undefined, 'the instruction raises it');
@@ -524,6 +546,7 @@ export class Engine {
         this.afterCallout();
         return result;
       } catch (failure) {
+        if (resume !== 0 && !(failure instanceof GuestFault && failure.afterTaskSwitch)) cpu.state.systemFlags |= Flag.RF;
         return this.faulted(failure, record);
       } finally {
         this.record = 0;
@@ -578,13 +601,23 @@ export class Engine {
   private afterCallout(): void {
     if (this.contextStale) this.internStaleContext();
     const { state } = this.cpu;
-    const flags = state.systemFlags;
-    if ((flags & (Flag.TF | Flag.RF)) !== 0 || this.cpu.pendingDebug !== 0 || ((flags & Flag.IF) !== 0 && this.hooks.interruptRequested())) this.yield();
+    // RF matters to breakpoints and to an interrupt right here; the next instruction clears it.
+    if ((state.systemFlags & Flag.RF) !== 0 && this.i32[BUDGET >> 2] > UNIT_CAP && !this.translator.hasBreakpoints && !this.interruptWaits()) state.systemFlags &= ~Flag.RF;
+    if (this.wantsLook()) this.yield();
     else if (state.interruptShadow) {
       // Without a waiting interrupt or a breakpoint that MOV SS holds back the shadow matters only if the run ends right here.
       if (this.i32[BUDGET >> 2] > UNIT_CAP && !(state.stackShadow && state.dr(7) & 0xff)) state.interruptShadow = false;
       else this.yield();
     }
+  }
+
+  private interruptWaits(): boolean {
+    return (this.cpu.state.systemFlags & Flag.IF) !== 0 && this.hooks.interruptRequested();
+  }
+
+  /** Whether the next instruction boundary is the machine's business. */
+  private wantsLook(): boolean {
+    return (this.cpu.state.systemFlags & (Flag.TF | Flag.RF)) !== 0 || this.cpu.pendingDebug !== 0 || this.interruptWaits();
   }
 
   /** Inside a run the table of contexts cannot be cleared; when it is full the run ends and the next one starts over. */

@@ -58,7 +58,7 @@ export interface RecordReader {
 
 /** True when every record of the unit is an instruction's: no breakpoint, no second page to check. */
 function isPlain(unit: Unit, reader: RecordReader): boolean {
-  return unit.live && unit.secondPage < 0 && unit.context.flat && unit.context.cut === 'full' && reader.handler(unit.record) >= SpecialHandler.Count;
+  return unit.live && unit.restless === 0 && unit.secondPage < 0 && unit.context.flat && unit.context.cut === 'full' && reader.handler(unit.record) >= SpecialHandler.Count;
 }
 
 /** The unit that a link, continuation or record behind a unit leads to by now. */

@@ -131,7 +131,8 @@ export class Regions {
     this.u32[REGION_STOPPED >> 2] = 0;
     // A unit of a region that is at work outside of it is entered from somewhere else: it may become the root of another one.
     const unit = inRegion ? undefined : this.translator.find(linear, context);
-    if (!unit || unit.region) {
+    if (unit && unit.restless > 0) unit.restless--;
+    if (!unit || unit.region || unit.restless > 0) {
       this.stretch = Math.min(this.stretch * 2, this.policy.longestStretch);
       return;
     }

@@ -189,6 +189,63 @@ describe('threaded code: self-modifying code', () => {
     assert.ok(small.count('translationUnits') < 2 * 2000 + 10);
   });
 
+  it('makes an instruction anew in its place when its operand is rewritten before each use', () => {
+    const rounds = 500;
+    flat(`org 0x1000
+      mov ecx, ${rounds}
+    again: mov [first+1], ecx
+      mov [second+2], cl
+      mov [third+1], ecx
+    first: mov eax, 0
+      add edx, eax
+    second: lea esi, [esi+1]
+    third: mov eax, [table]
+      dec ecx
+      jnz again
+      hlt
+      align 64
+    table: times ${rounds + 8} db 0`);
+    bare.toHalt();
+    const sum = rounds * (rounds + 1) / 2;
+    const displacements = Array.from({ length: rounds }, (_, n) => ((n + 1) << 24) >> 24).reduce((a, b) => a + b);
+    assert.deepEqual([bare.register(EDX), bare.register(6) | 0], [sum, displacements]);
+    assert.ok(bare.count('codeInvalidations') >= rounds);
+    assert.ok(bare.count('translationUnits') < 60, `${bare.count('translationUnits')} units`);
+  });
+
+  it('makes another instruction of the same length in its place, and discards the unit when the length changes', () => {
+    // inc eax (40), inc ebx (43), and 66 as a prefix of what follows: inc edx, inc dx.
+    flat(`org 0x1000
+      mov ecx, 300
+    again: mov eax, ecx
+      xor edi, edi
+      and eax, 3
+      mov al, [codes+eax]
+      mov [patch], al
+      mov eax, 0
+    patch: inc eax
+      inc edx
+      add ebp, eax
+      dec ecx
+      jnz again
+      hlt
+    codes: db 0x40, 0x43, 0x66, 0x47`).toHalt();
+    // Of 300 counts: 75 each. inc eax leaves 1 in EAX, which EBP sums up.
+    assert.deepEqual([bare.register(EBX), bare.register(EDX), bare.register(5), bare.register(7)], [75, 300, 75, 0]);
+  });
+
+  it('sees its own instruction rewritten while it is at work', () => {
+    flat(`org 0x1000
+      mov ecx, 100
+    again: mov dword [patch+6], ecx
+    patch: mov dword [patch+6], 0x12345678
+      add edx, [patch+6]
+      dec ecx
+      jnz again
+      hlt`).toHalt();
+    assert.equal(bare.register(EDX), 5050);
+  });
+
   it('writes code through another linear address of the same frame', () => {
     // With paging: 0x5000 is a second name of 0x2000.
     flat(`org 0x1000

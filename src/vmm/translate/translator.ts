@@ -45,6 +45,12 @@ export interface Unit {
   /** Records up to the last instruction's. */
   records: number;
   live: boolean;
+  /** The last instruction is one that ends units. */
+  ended: boolean;
+  /** Writes to its code that discarded it. */
+  rewrites: number;
+  /** While positive, its instructions are rewritten in place time and again: regions keep away. */
+  restless: number;
   /** First records of discarded predecessors that forward to this unit. */
   forwarders: number[];
   /** How often the unit was found at work before it became part of a region. */
@@ -72,6 +78,10 @@ const PAGES = 0x100000;
  * them without looking closer: what such an event costs is bounded by what was translated since the last one.
  */
 const MOST_UNITS_PER_GRANULE = 256;
+/** Writes that discard a unit before the next ones are taken for a habit, and samples that a unit has to stay as it is to lose it. */
+const REWRITES_MIN = 3, RESTLESS = 16;
+/** Units of a granule that are made anew for one write: its cost is bounded. */
+const REWRITTEN_TOGETHER = 4;
 /** Owner of a continuation whose record is gone: there is no link to patch. */
 const NOBODY = 0xffffffff;
 /** How many granules before its last byte a unit may begin: 12 instructions of 15 bytes. */
@@ -106,6 +116,8 @@ export class Translator {
   private readonly byRecord = new Map<number, Unit>();
   /** Told of a unit whose code was overwritten, before its records change. */
   onDiscard: (unit: Unit) => void = () => { /* nothing was built upon units yet */ };
+  /** The record of the instruction that is in the runtime, or 0. */
+  recordAtWork: () => number = () => 0;
   /** Told that everything is forgotten. */
   onFlush: () => void = () => { /* nothing was built upon units yet */ };
   private readonly instruction = new Instruction();
@@ -141,6 +153,10 @@ export class Translator {
     this.clearJumpCache();
   }
 
+  get hasBreakpoints(): boolean {
+    return this.breakpoints.size !== 0;
+  }
+
   /** Record of the unit at `linear`, translated now if need be. Throws PageFault, GuestFault, CacheFull. */
   unitAt(linear: number, context: TranslationContext): Unit {
     const fetch = this.mmu.fetchPage(linear);
@@ -153,7 +169,8 @@ export class Translator {
     }
     if (!unit) {
       unit = {
-        linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, forwarders: [], heat: 0,
+        linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, ended: false, rewrites: 0, restless: 0,
+        forwarders: [], heat: 0,
       };
       this.translate(unit, fetch.hostPage);
       if (unit.live) this.keep(page, unit);
@@ -409,6 +426,8 @@ export class Translator {
       this.emitBehind(at, lastEip, (linear - context.csBase) >>> 0, position, context);
       at += RECORD_SIZE;
     }
+    unit.ended = ended;
+    unit.restless = 0;
     unit.bytes = (linear - unit.linear) >>> 0;
     unit.instructions = position;
     unit.secondPage = straddling;
@@ -715,8 +734,52 @@ export class Translator {
     };
     const to = Math.floor(last / GRANULE);
     for (let granule = Math.floor(gpa / GRANULE); granule <= to; granule++) {
-      this.add('codeInvalidations', this.discardFrom(this.byGranule.get(granule), overlaps));
+      const units = this.byGranule.get(granule);
+      const few = units !== undefined && units.size <= REWRITTEN_TOGETHER;
+      this.add('codeInvalidations', this.discardFrom(units, few ? (unit) => overlaps(unit) && !this.rewrite(unit, gpa, length) : overlaps));
     }
+  }
+
+  /**
+   * Code that rewrites an operand before each use of an instruction: after a few times the instruction's record is made anew where it is, as long
+   * as the unit stays the same row of instructions. False: the unit is to be discarded.
+   */
+  private rewrite(unit: Unit, gpa: number, length: number): boolean {
+    const first = gpa - unit.gpaFirst;
+    if (unit.rewrites < REWRITES_MIN) {
+      unit.rewrites++;
+      return false;
+    }
+    if (first < 0 || first + length > unit.bytes || unit.secondPage >= 0 || unit.regions?.size) return false;
+    const { context } = unit;
+    const eip = (unit.linear - context.csBase) >>> 0;
+    const at = this.recordOf(unit, (eip + first) >>> 0);
+    if (at === 0) return false;
+    const here = this.u32[(at + RecordField.eip) >> 2], position = this.u8[at + RecordField.position], bytes = this.u8[at + RecordField.length];
+    const records = this.u8[at + RECORD_SIZE + RecordField.position] === position && this.u32[(at + RECORD_SIZE + RecordField.eip) >> 2] === here
+      && at + RECORD_SIZE < unit.record + unit.records * RECORD_SIZE ? 2 : 1;
+    const working = this.recordAtWork();
+    if (here - eip + bytes < first + length || (working >= at && working < at + records * RECORD_SIZE) || (unit.ended && position === unit.instructions - 1)) return false;
+    if (this.decodeAt(unit.linear + (here - eip), here, this.mmu.hostPage(Math.floor(unit.gpaFirst / 4096)), context, false)) return false;
+    const { instruction } = this;
+    const loads = instruction.memory && loadsFirst(instruction.encoding);
+    if (instruction.length !== bytes || instruction.encoding.instruction.ends || records !== (loads ? 2 : 1)) return false;
+    if (loads) this.emitLoad(at, here, position, context);
+    this.emit(at + (records - 1) * RECORD_SIZE, here, position, context);
+    unit.restless = RESTLESS;
+    this.count('codeInvalidations');
+    return true;
+  }
+
+  /** The first record of the instruction that has the byte at `eip`, or 0 when it is none that can be made anew. */
+  private recordOf(unit: Unit, eip: number): number {
+    const end = unit.record + unit.records * RECORD_SIZE;
+    for (let at = unit.record; at < end; at += RECORD_SIZE) {
+      if (this.u32[at >> 2] < SpecialHandler.Count) return 0;
+      const start = this.u32[(at + RecordField.eip) >> 2];
+      if (eip >= start && eip < start + this.u8[at + RecordField.length]) return at;
+    }
+    return 0;
   }
 
   /** Discards the units of a set that `concerns` names, or all of a set too large to ask. Returns how many. */
