@@ -12,7 +12,7 @@ import { bundleOf, mochaSuites } from './lib/suites.mjs';
 
 const testTimeoutMs = 60_000;
 /** A test that never gives the processor back is not stopped by mocha; this ends its whole suite. */
-const suiteTimeoutMs = 600_000;
+const suiteTimeoutMs = 1_800_000;
 
 /** Suites that import what they test; the others also start the built command line or workers. */
 const suitesOfSource = ['unit', 'conformance', 'tools'];
@@ -22,9 +22,9 @@ const suitesWithGuests = ['guests', 'cli', 'adapter'];
 
 /**
  * Runs built test files; resolves to the counts and mocha's output. A crash before the end counts as one failure.
- * @param {{ name: string, files: string[] }} suite
+ * @param {{ name: string, files: string[], env?: Record<string, string> }} suite
  */
-export async function runMocha({ name, files }, { quiet = false, options = [] } = {}) {
+export async function runMocha({ name, files, env = {} }, { quiet = false, options = [] } = {}) {
   const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-mocha-'));
   const countsFile = path.join(scratch, 'counts.json');
   try {
@@ -32,7 +32,7 @@ export async function runMocha({ name, files }, { quiet = false, options = [] } 
     const { status, output } = await run(process.execPath, [
       '--enable-source-maps', inProject('node_modules/mocha/bin/mocha.js'), '--reporter', inProject('tools/lib/counting-reporter.cjs'),
       '--timeout', String(testTimeoutMs), ...options, ...files.map((file) => inProject(bundleOf(file))),
-    ], { quiet, timeoutMs: suiteTimeoutMs, env: { RINGSIDE_COUNTS: countsFile, ...guests } });
+    ], { quiet, timeoutMs: suiteTimeoutMs, env: { RINGSIDE_COUNTS: countsFile, ...guests, ...env } });
     const counts = fs.existsSync(countsFile) ? JSON.parse(fs.readFileSync(countsFile, 'utf8')) : { passed: 0, failed: 0, skipped: 0 };
     if (status !== 0 && counts.failed === 0) counts.failed = 1;
     return { ...counts, output };

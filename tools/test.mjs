@@ -23,6 +23,17 @@ const measuringSuites = ['performance'];
 /** What of the VS Code suite also runs against the installed package. */
 const packageSmokeTest = 'the extension';
 
+/** Tests that run once more, with a region for everything that runs or with regions that come and go: nobody may notice. */
+const translations = [
+  { name: 'unit, regions at once', pattern: /^src\/vmm\/translate\//, translation: 'eager' },
+  { name: 'unit, regions at random', pattern: /^src\/vmm\/machine\/(exactness|boundaries|machine|long-mode)\.test/, translation: 'random' },
+];
+
+function repeated(suites) {
+  const { files } = suites.find(({ name }) => name === 'unit');
+  return translations.map(({ name, pattern, translation }) => ({ name, files: files.filter((file) => pattern.test(file)), env: { RINGSIDE_TRANSLATION: translation } }));
+}
+
 /** A step returns counts and, when something failed, what to print. A step that throws has failed. */
 async function step(name, action) {
   const begin = Date.now();
@@ -99,7 +110,7 @@ const suites = mochaSuites();
 await inLanes([
   ['type check', () => check(process.execPath, [inProject('node_modules/typescript/bin/tsc'), '--noEmit', '-p', root])],
   ['lint', () => check(process.execPath, [inProject('node_modules/eslint/bin/eslint.js'), root])],
-  ...suites.filter(({ name }) => !measuringSuites.includes(name)).map((one) => [one.name, () => suite(one)]),
+  ...[...suites.filter(({ name }) => !measuringSuites.includes(name)), ...repeated(suites)].map((one) => [one.name, () => suite(one)]),
 ]);
 for (const one of suites.filter(({ name }) => measuringSuites.includes(name))) await step(one.name, () => suite(one));
 

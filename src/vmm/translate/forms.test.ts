@@ -50,7 +50,7 @@ describe('threaded code: forms', () => {
   });
 
   it('exist for every declared encoding, with every prefix, in every context', function () {
-    this.timeout(30_000);
+    this.timeout(120_000);
     const { engine, mmu, memory } = new BareEngine();
     const words = new Uint32Array(memory.buffer);
     const decoder = new Decoder(table);
