@@ -28,6 +28,7 @@ export const rooms = [
     mayImport: ['vmm/isa', 'vmm/decode', 'vmm/asm', 'vmm/wasm', 'vmm/mmu', 'vmm/cpu', 'vmm/translate', 'vmm/vt'],
   },
   { room: 'vmm/devices', mayImport: [], platform: 'none' },
+  { room: 'vmm/network', mayImport: [], platform: 'none' },
   { room: 'vmm/machine', mayImport: everyVmm, types: ['protocol'], platform: 'none' },
   { room: 'symbols', mayImport: [], platform: 'none' },
   { room: 'protocol', mayImport: [], platform: 'none', globals: ['structuredClone', 'queueMicrotask', 'atob', 'btoa'] },
@@ -42,8 +43,8 @@ export const rooms = [
   },
   // Views share two tables with the machine's side: which key sends which code, which byte shows which character.
   { room: 'webviews', mayImport: [], types: ['protocol'], files: ['protocol/keys', 'protocol/codepage437'], platform: 'browser' },
-  // How much of a guest runs at a time is one question with one answer, in a worker and in a terminal.
-  { room: 'cli', mayImport: [...everyVmm, 'protocol', 'symbols'], files: ['worker/pacer'], platform: 'node', packages: ['commander'] },
+  // How much of a guest runs at a time, and how it reaches the network, are questions with one answer in a worker and in a terminal.
+  { room: 'cli', mayImport: [...everyVmm, 'protocol', 'symbols'], files: ['worker/pacer', 'worker/node-network'], platform: 'node', packages: ['commander'] },
 ];
 
 /** What code of a room with platform 'none' may use beyond the language itself: both Node and browsers have it, and it has no side effects. */

@@ -23,6 +23,10 @@ export interface LaunchConfig {
   readonly cdrom: string | undefined;
   readonly bios: string | undefined;
   readonly vgaBios: string | undefined;
+  readonly virtioDisks: readonly string[];
+  readonly virtioConsole: boolean;
+  readonly network: 'none' | 'loopback' | 'internet';
+  readonly sharedFolder: string | undefined;
   readonly loadAddress: number | undefined;
   readonly entry: number | undefined;
   readonly assembler: 'builtin' | 'nasm';
@@ -67,6 +71,13 @@ export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
   cdrom: { type: 'string', description: 'Disc in the CD drive (ISO 9660).' },
   bios: { type: 'string', description: 'BIOS image that boots the disks instead of the built-in BIOS, such as SeaBIOS\'s bios.bin.' },
   vgaBios: { type: 'string', description: 'VGA BIOS for that BIOS, such as SeaBIOS\'s vgabios-stdvga.bin.' },
+  virtioDisks: { type: 'array', description: 'Images of disks on the virtio bus, for guests with drivers of their own.', items: { type: 'string' }, default: [] },
+  virtioConsole: { type: 'boolean', description: 'A virtio console, in a terminal of its own.', default: false },
+  network: {
+    type: 'string', description: 'Network card, and what the guest may connect to. In a browser connections are refused.', default: 'none', enum: ['none', 'loopback', 'internet'],
+    enumDescriptions: ['No card', 'Servers on this computer, as 10.0.2.2', 'Whatever this computer reaches, the local network included'],
+  },
+  sharedFolder: { type: 'string', description: 'Folder of which the guest gets a snapshot, to mount over 9p with the tag "share". The guest changes the snapshot alone.' },
   loadAddress: { type: ['integer', 'string'], description: 'Where a flat binary is loaded ("0x7C00"). Giving it makes any binary a flat one.' },
   entry: { type: ['integer', 'string'], description: 'First instruction of a flat binary; its load address unless given.' },
   assembler: {

@@ -10,6 +10,7 @@ import { AdapterError, messageOf } from './adapter-error';
 import { assembleBuiltin } from './builtin-assembler';
 import type { LaunchConfig } from './launch-config';
 import type { AdapterServices, Assembly } from './services';
+import { readSharedFolder } from './shared-folder';
 import { emptySourceMap, SourceMap } from './source-map';
 import type { LineRow, SymbolRow } from './source-map';
 import { readSystemMap } from '../symbols/system-map';
@@ -61,6 +62,9 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
     ...(config.vgaBios !== undefined && { vgaBios: await file('vgaBios', config.vgaBios) }),
     ...(config.hda !== undefined && { hardDisk: await file('hda', config.hda) }),
     ...(config.hdb !== undefined && { secondDisk: await file('hdb', config.hdb) }),
+    ...(config.virtioDisks.length > 0 && { virtioDisks: await Promise.all(config.virtioDisks.map((path) => file('virtioDisks', path))) }),
+    ...(config.virtioConsole && { virtioConsole: true }), network: config.network,
+    ...(config.sharedFolder !== undefined && { sharedFolder: await readSharedFolder(config.sharedFolder, services.files) }),
     ...(config.cdrom !== undefined && { cdrom: await file('cdrom', config.cdrom) }),
   };
   if (sourceExtensions.test(config.program)) {

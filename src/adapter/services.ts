@@ -4,9 +4,20 @@ import type { MachineClient } from '../protocol/client';
 import type { DiagnosticJson, MachineDescription } from '../protocol/dap';
 import type { LineRow, SymbolRow } from './source-map';
 
+export interface FolderEntry {
+  readonly name: string;
+  readonly folder: boolean;
+  /** Of a file. */
+  readonly bytes: number;
+  /** Seconds since 1970. */
+  readonly modified: number;
+}
+
 export interface FileAccess {
   /** Path or URI, as it stands in the launch configuration or an %include. Rejects when there is no such file. */
   readFile(path: string): Promise<Uint8Array>;
+  /** Files and folders in a folder, without symbolic links; absent where folders cannot be read. */
+  readFolder?(path: string): Promise<readonly FolderEntry[]>;
 }
 
 /** An assembled program. */

@@ -8,6 +8,7 @@ import { detect, driveFor } from '../vmm/machine/loaders/detect';
 import { assembleFile, diagnosticsText, requireAssembled } from './assemble';
 import { CliError } from './errors';
 import { readInput } from './files';
+import { sharedFolder } from './shared-folder';
 
 export interface GuestOptions {
   readonly memory?: number;
@@ -24,6 +25,10 @@ export interface GuestOptions {
   readonly cdrom?: string;
   readonly bios?: string;
   readonly vgaBios?: string;
+  readonly virtioDisk?: readonly string[];
+  readonly virtioConsole?: boolean;
+  readonly network?: 'none' | 'loopback' | 'internet';
+  readonly share?: string;
   readonly loadAddress?: number;
   readonly maxInstructions?: number;
   readonly translation?: MachineConfiguration['translation'];
@@ -59,6 +64,10 @@ export function guestConfiguration(file: string | undefined, options: GuestOptio
     ...(options.cdrom !== undefined && { cdrom: readInput(options.cdrom) }),
     ...(options.bios !== undefined && { bios: readInput(options.bios) }),
     ...(options.vgaBios !== undefined && { vgaBios: readInput(options.vgaBios) }),
+    ...(options.virtioDisk && { virtioDisks: options.virtioDisk.map((path) => hardDisk(path)) }),
+    ...(options.virtioConsole && { virtioConsole: true }),
+    ...(options.network !== undefined && { network: options.network }),
+    ...(options.share !== undefined && { sharedFolder: sharedFolder(options.share) }),
     ...(options.append !== undefined && { commandLine: options.append }),
     ...(initrd && (kernel === 'linux' ? { initrd: initrd.bytes } : { modules: [initrd] })),
     ...(options.processors !== undefined && { processors: options.processors }),
@@ -95,11 +104,12 @@ export interface DriveFile {
 }
 
 /** The files to write to for --write-back. @throws CliError for images that can only be read */
-export function writableFiles(file: string | undefined, options: Pick<GuestOptions, 'fda' | 'hda' | 'hdb'>, { image, boot }: MachineConfiguration): DriveFile[] {
+export function writableFiles(file: string | undefined, options: Pick<GuestOptions, 'fda' | 'hda' | 'hdb' | 'virtioDisk'>, { image, boot }: MachineConfiguration): DriveFile[] {
   const program = file !== undefined && boot === 'disk' && !sourceExtensions.test(file) ? [{ drive: driveFor(image), path: file }] : [];
   const named = ([['floppy', options.fda], ['hardDisk', options.hda], ['secondDisk', options.hdb]] as const)
     .flatMap(([drive, path]) => (path === undefined ? [] : [{ drive, path }]));
-  const files = [...program, ...named];
+  const virtio = (options.virtioDisk ?? []).map((path, n) => ({ drive: `virtioDisk${n}` as const, path }));
+  const files = [...program, ...named, ...virtio];
   for (const { path } of files) {
     const format = diskFormat(readInput(path));
     if (format !== 'raw' && format !== 'vdi') throw new CliError(`--write-back: ${path} is a ${format} image, which can only be read`, 'Convert it first: qemu-img convert -O vdi IN OUT.');

@@ -25,6 +25,10 @@ export interface RunEnvironment {
   /** Resolves when the output has been taken. */
   drained(): Promise<void>;
   now(): number;
+  /** The port that the input goes to. */
+  readonly inputPort: number;
+  /** Events of the network that have arrived since. */
+  readonly events: (() => void)[];
   /** Scan codes to type on the keyboard, at fixed instruction counts: the same guest sees them at the same instructions in every run. */
   readonly scancodes: readonly number[];
 }
@@ -53,7 +57,8 @@ export async function runMachine(machine: MachineApi, environment: RunEnvironmen
       const last = machine.run(0);
       return { kind: 'ended', reason: last.kind === 'ended' ? last.reason : { kind: 'instructionLimit' } };
     }
-    if (input.pending.length > 0) input.taken(machine.serialInput(0, input.pending));
+    if (input.pending.length > 0) input.taken(machine.serialInput(environment.inputPort, input.pending));
+    for (const event of environment.events.splice(0)) event();
     if (keys.length > 0 && machine.instructions >= keyAt) {
       keys.splice(0, machine.keyboard(keys.slice(0, 1)));
       keyAt = machine.instructions + Math.ceil(KEY_SECONDS * machine.instructionsPerSecond);
@@ -68,7 +73,7 @@ export async function runMachine(machine: MachineApi, environment: RunEnvironmen
     pacer.measured(machine.instructions - before, now() - start);
     if (outcome.kind === 'ended') return { kind: 'ended', reason: outcome.reason };
     if (outcome.kind === 'idle') {
-      if (outcome.wakeAt === undefined && input.ended && input.pending.length === 0 && keys.length === 0) return { kind: 'waiting' };
+      if (outcome.wakeAt === undefined && input.ended && input.pending.length === 0 && keys.length === 0 && !machine.awaitsHost) return { kind: 'waiting' };
       await sleep(keys.length > 0 ? Math.min(keyAt, outcome.wakeAt ?? Infinity) : outcome.wakeAt);
     }
     await environment.drained();
@@ -77,8 +82,10 @@ export async function runMachine(machine: MachineApi, environment: RunEnvironmen
 
   /** While the processor halts, virtual time follows the wall clock up to the next event. */
   async function sleep(wakeAt: number | undefined): Promise<void> {
-    const until = wakeAt === undefined ? Infinity : pacer.millisecondsUntil(wakeAt, now());
+    const until = wakeAt === undefined ? Infinity : machine.awaitsHost ? pacer.duration(wakeAt - machine.instructions) : pacer.millisecondsUntil(wakeAt, now());
     await bell.wait(Math.min(until, deadline - now()));
+    // Who waits for somebody else's answer takes it before more time passes.
+    if (environment.events.length > 0 && pace === 'max') return;
     const count = pacer.countAt(now());
     if (wakeAt !== undefined) machine.idleUntil(Math.min(wakeAt, count));
     else if (pace === 'realtime') machine.idleUntil(count);

@@ -5,6 +5,9 @@ import { scancodesForText } from '../protocol/keys';
 import { codeSize, linearEip } from '../protocol/registers';
 import { linesOf } from '../protocol/codepage437';
 import type { MachineApi } from '../vmm/machine/api';
+import { VIRTIO_CONSOLE_PORT } from '../vmm/machine/virtio';
+import { deferred } from '../vmm/network/host';
+import { nodeNetwork } from '../worker/node-network';
 import { createMachine } from '../vmm/machine/machine';
 import { Bell } from './bell';
 import { CliError } from './errors';
@@ -42,13 +45,14 @@ const AROUND = 5;
 
 /** @throws CliError, MachineError for bad input. */
 export async function run(file: string | undefined, options: RunOptions): Promise<number> {
-  const interactive = options.serial === 'stdio' && process.stdin.isTTY === true;
+  const interactive = (options.serial === 'stdio' || options.virtioConsole === true) && process.stdin.isTTY === true;
   const configuration = guestConfiguration(file, { ...options, pace: options.pace ?? (interactive ? 'realtime' : 'max') });
   const scancodes = keysOf(options.type);
   const writable = options.writeBack ? writableFiles(file, options, configuration) : [];
   const output = new Output(process.stdout);
-  const serial = [serialOutput('serial', options.serial, output), ...(['com2', 'com3', 'com4'] as const).map((name) => serialOutput(name, options[name] ?? 'null', output))];
+  const serial = [serialOutput('serial', options.serial, output), ...(['com2', 'com3', 'com4'] as const).map((name) => serialOutput(name, options[name] ?? 'null', output)), serialOutput('virtio-console', 'stdio', output)];
   const bell = new Bell();
+  const events: (() => void)[] = [];
   let stopped: RunEnd | undefined;
   const stop = (end: RunEnd): void => {
     stopped ??= end;
@@ -58,11 +62,17 @@ export async function run(file: string | undefined, options: RunOptions): Promis
     serial: (port, bytes) => serial[port]?.write(bytes),
     debugPort: (bytes) => output.write(bytes),
     log: (text) => console.error(`ringside: ${text}`),
+    network: deferred(nodeNetwork, (event) => {
+      events.push(event);
+      bell.ring();
+    }),
   });
   const onInterrupt = (): void => stop({ kind: 'interrupted', signal: 'SIGINT' });
   const onTerminate = (): void => stop({ kind: 'interrupted', signal: 'SIGTERM' });
   process.on('SIGINT', onInterrupt).on('SIGTERM', onTerminate);
-  const input = options.serial !== 'stdio' ? undefined : new StandardInput(process.stdin, () => bell.ring(), (command) => {
+  // Without the first serial port on it, the terminal is the virtio console's.
+  const inputPort = options.virtioConsole && options.serial !== 'stdio' ? VIRTIO_CONSOLE_PORT : 0;
+  const input = options.serial !== 'stdio' && inputPort === 0 ? undefined : new StandardInput(process.stdin, () => bell.ring(), (command) => {
     if (command === 'interrupt') onInterrupt();
     else if (command === 'quit') stop({ kind: 'quit' });
     else console.error(terminalHelp);
@@ -70,7 +80,7 @@ export async function run(file: string | undefined, options: RunOptions): Promis
   const begin = performance.now();
   try {
     const end = await runMachine(machine, {
-      input: input ?? noInput, bell, scancodes, timeoutMilliseconds: (options.timeout ?? Infinity) * 1000,
+      input: input ?? noInput, inputPort, events, bell, scancodes, timeoutMilliseconds: (options.timeout ?? Infinity) * 1000,
       stopped: () => (output.closed ? { kind: 'interrupted', signal: 'SIGPIPE' } : stopped),
       drained: () => output.drained(), now: () => performance.now(),
     });

@@ -21,6 +21,15 @@ export function isAbsolute(path: string): boolean {
 
 export const savedFiles: FileAccess = {
   readFile: async (path) => vscode.workspace.fs.readFile(uriOf(path)),
+  readFolder: async (path) => {
+    const folder = uriOf(path);
+    const entries = (await vscode.workspace.fs.readDirectory(folder)).filter(([, type]) => type === vscode.FileType.File || type === vscode.FileType.Directory);
+    return Promise.all(entries.map(async ([name, type]) => {
+      const { size, mtime } = await vscode.workspace.fs.stat(vscode.Uri.joinPath(folder, name));
+      const isFolder = type === vscode.FileType.Directory;
+      return { name, folder: isFolder, bytes: isFolder ? 0 : size, modified: Math.floor(mtime / 1000) };
+    }));
+  },
 };
 
 /** Open documents as they are in the editor, saved or not; other files from where they are stored. */

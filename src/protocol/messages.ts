@@ -31,6 +31,13 @@ export interface MachineConfiguration {
   readonly hardDiskBacking?: Uint8Array;
   /** Second hard disk, as the first. */
   readonly secondDisk?: Uint8Array;
+  /** Disks of the virtio bus, formats as for hard disks; at most 8. The BIOS does not boot from them. */
+  readonly virtioDisks?: readonly Uint8Array[];
+  /** A virtio console: serial port 4. */
+  readonly virtioConsole?: boolean;
+  readonly sharedFolder?: SharedFolder;
+  /** A network card, and what it reaches: the host's loopback interface (as 10.0.2.2), or whatever the host reaches. 'none', the default: no card. */
+  readonly network?: 'none' | 'loopback' | 'internet';
   /** ISO 9660 image in the CD drive. */
   readonly cdrom?: Uint8Array;
   /** Initial ramdisk of a Linux kernel. */
@@ -52,6 +59,13 @@ export interface MachineConfiguration {
   readonly rtcSeconds?: number;
   readonly stopOnEntry?: boolean;
   readonly maxInstructions?: number;
+}
+
+/** A folder that a guest mounts by its tag (9P over virtio). It is a snapshot: what the guest changes stays in the machine. */
+export interface SharedFolder {
+  readonly tag: string;
+  /** Paths with slashes, relative to the folder; without bytes a folder. `mode`: permission bits; `modified`: seconds since 1970. */
+  readonly files: readonly { readonly path: string; readonly bytes?: Uint8Array; readonly mode?: number; readonly modified?: number }[];
 }
 
 export type RunState = 'created' | 'running' | 'paused' | 'ended';

@@ -58,6 +58,7 @@ export class FakeMachine implements MachineApi {
   changedDrive(): undefined {
     return undefined;
   }
+  readonly awaitsHost = false;
   readonly processor = 0;
   selectProcessor(index: number): void {
     this.received.push(`select ${index}`);

@@ -14,6 +14,7 @@ import { linearEip, stackPointer } from '../protocol/registers';
 import { counters as counterRows } from '../vmm/cpu/counters';
 import { MachineError } from '../vmm/machine/api';
 import type { MachineApi, MachineOutputs, RunOutcome } from '../vmm/machine/api';
+import { deferred, type NetworkHost } from '../vmm/network/host';
 import { BreakpointTable, evaluateIn } from './breakpoints';
 import { InputQueue } from './input-queue';
 import { Pacer, sliceMilliseconds } from './pacer';
@@ -23,6 +24,8 @@ import type { PublisherEnvironment, Timer } from './publisher';
 export interface HostEnvironment extends PublisherEnvironment {
   /** Calls back after the messages that have already arrived were handled. */
   soon(callback: () => void): void;
+  /** What a guest's network card reaches; absent where there is none. */
+  readonly network?: NetworkHost;
 }
 export type MachineFactory = (configuration: MachineConfiguration, outputs: MachineOutputs) => MachineApi;
 
@@ -36,7 +39,8 @@ type Handlers = { [N in RequestName]: (args: Requests[N][0]) => Requests[N][1] }
 
 /** Instructions of a step that are executed without listening to messages in between. */
 const stepChunk = 10_000;
-const serialPorts = 4;
+/** Four UARTs and the virtio console. */
+const serialPorts = 5;
 const maximumSerialInput = 0x10_0000;
 const maximumKeys = 0x1000;
 const maximumMovement = 0x10000;
@@ -225,11 +229,18 @@ export class MachineHost {
   }
 
   private build(configuration: MachineConfiguration): MachineApi {
+    const { network } = this.environment;
     return this.createMachine(configuration, {
       serial: (port, bytes) => this.publisher.collect('serial', port, bytes),
       debugPort: (bytes) => this.publisher.collect('debugPort', 0, bytes),
       log: (text) => this.publisher.post('log', { text }),
+      ...(network && { network: deferred(network, (event) => this.heard(event)) }),
     });
+  }
+
+  /** Something came over the network. */
+  private heard(event: () => void): void {
+    if (this.machine) this.guarded(() => this.input(event));
   }
 
   /** @returns whether the devices took any of the input that waits. */
@@ -391,18 +402,29 @@ export class MachineHost {
       this.sleep = { timer: undefined, halted: true, wakeAt: undefined };
       return;
     }
-    if (wakeAt <= this.pacer.countAt(this.environment.now())) machine.idleUntil(wakeAt);
-    else this.sleepUntil(wakeAt, wakeAt);
+    if (machine.awaitsHost && machine.configuration.pace === 'max') {
+      // As long as it would take: others answer in their own time.
+      this.sleepFor(this.pacer.duration(wakeAt - machine.instructions), wakeAt, () => machine.idleUntil(wakeAt));
+    } else if (wakeAt <= this.pacer.countAt(this.environment.now())) {
+      machine.idleUntil(wakeAt);
+    } else {
+      this.sleepUntil(wakeAt, wakeAt);
+    }
   }
 
   /** Waits until the wall clock reaches a count. `wakeAt`: the processor halts until then, its clock is moved. */
   private sleepUntil(count: number, wakeAt: number | undefined): void {
-    const milliseconds = this.pacer.millisecondsUntil(count, this.environment.now());
+    this.sleepFor(this.pacer.millisecondsUntil(count, this.environment.now()), wakeAt, () => {
+      const reached = this.pacer.countAt(this.environment.now());
+      if (wakeAt !== undefined) this.require().idleUntil(Math.min(wakeAt, Math.max(reached, this.require().instructions)));
+    });
+  }
+
+  private sleepFor(milliseconds: number, wakeAt: number | undefined, awake: () => void): void {
     const timer = this.environment.later(() => {
       this.sleep = undefined;
       this.guarded(() => {
-        const reached = this.pacer.countAt(this.environment.now());
-        if (wakeAt !== undefined) this.require().idleUntil(Math.min(wakeAt, Math.max(reached, this.require().instructions)));
+        awake();
         this.slice();
       });
     }, Math.min(maximumSleepMilliseconds, Math.max(1, Math.ceil(milliseconds))));

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import type { HostChannel } from '../protocol/channel';
 import { createMachine } from '../vmm/machine/machine';
 import { MachineHost } from './host';
+import { nodeNetwork } from './node-network';
 
 const port = parentPort;
 if (!port) throw new Error('This file is the entry of a worker thread; start it with launchNodeWorker');
@@ -15,6 +16,7 @@ const channel: HostChannel = {
 };
 
 new MachineHost(channel, createMachine, {
+  network: nodeNetwork,
   now: () => performance.now(),
   soon: (callback) => void setImmediate(callback),
   later: (callback, milliseconds) => {

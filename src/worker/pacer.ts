@@ -47,6 +47,11 @@ export class Pacer {
     return Math.max(0, ((count - this.countAt(now)) * 1000) / this.instructionsPerSecond);
   }
 
+  /** Host milliseconds that a number of instructions stands for, whatever the pace. */
+  duration(instructions: number): number {
+    return (instructions * 1000) / this.instructionsPerSecond;
+  }
+
   /** Learns from a run how many instructions fit into a slice. */
   measured(instructions: number, milliseconds: number): void {
     // Short runs (a breakpoint, an idle guest) say nothing about speed.

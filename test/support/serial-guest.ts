@@ -4,6 +4,8 @@ import { linesOf } from '../../src/protocol/codepage437';
 import type { EndReason, MachineConfiguration } from '../../src/protocol/messages';
 import type { MachineApi } from '../../src/vmm/machine/api';
 import { createMachine } from '../../src/vmm/machine/machine';
+import type { NetworkHost } from '../../src/vmm/network/host';
+import { VIRTIO_CONSOLE_PORT } from '../../src/vmm/machine/virtio';
 
 /** Between two looks at what has arrived. */
 const LOOK_SECONDS = 1 / 100;
@@ -14,15 +16,20 @@ export class SerialGuest {
   readonly machine: MachineApi;
   /** All that came over the line, without carriage returns. */
   text = '';
+  /** What it wrote to its virtio console. */
+  virtioText = '';
   readonly logged: string[] = [];
   end: EndReason | undefined;
   private seen = 0;
 
-  constructor(name: string, image: Uint8Array, options: Partial<MachineConfiguration> = {}) {
+  constructor(name: string, image: Uint8Array, options: Partial<MachineConfiguration> = {}, network?: NetworkHost) {
     const decoder = new TextDecoder();
     this.machine = createMachine({ name, image, boot: 'auto', memoryMiB: 64, mmu: 'shadow', pace: 'max', ...options }, {
-      serial: (port, bytes) => { if (port === 0) this.text += decoder.decode(bytes, { stream: true }).replaceAll('\r', ''); },
-      debugPort: () => undefined, log: (text) => this.logged.push(text),
+      serial: (port, bytes) => {
+        if (port === 0) this.text += decoder.decode(bytes, { stream: true }).replaceAll('\r', '');
+        else if (port === VIRTIO_CONSOLE_PORT) this.virtioText += new TextDecoder().decode(bytes);
+      },
+      debugPort: () => undefined, log: (text) => this.logged.push(text), ...(network && { network }),
     });
   }
 
@@ -83,6 +90,12 @@ export class SerialGuest {
       return bytes.length === 0;
     }, 10);
     return this;
+  }
+
+  /** As {@link untilText}, while the process hears its own events between looks: for guests that talk to it over the network. */
+  async meanwhile(pattern: RegExp, seconds: number): Promise<string> {
+    for (const target = this.seconds + seconds; this.seconds < target && !this.end && !pattern.test(this.text.slice(this.seen)); await new Promise((resolve) => setTimeout(resolve, 1))) this.run(LOOK_SECONDS);
+    return this.untilText(pattern, LOOK_SECONDS);
   }
 
   untilEnd(seconds: number): EndReason {

@@ -8,7 +8,8 @@ const startableFiles = /\.(asm|nasm|elf|img|ima|flp|bin|exec|mb|kernel)$|\/(vmli
 const linuxFiles = /\/(vmlinuz|bzImage)[^/]*$/i;
 const linuxMemoryMiB = 256;
 /** Attributes of launch.json that name files. */
-const pathAttributes = ['program', 'initrd', 'symbols', 'fda', 'hda', 'hdb', 'cdrom'] as const;
+const pathAttributes = ['program', 'initrd', 'symbols', 'fda', 'hda', 'hdb', 'cdrom', 'sharedFolder'] as const;
+const pathListAttributes = ['modules', 'virtioDisks'] as const;
 
 function baseName(uri: vscode.Uri): string {
   return uri.path.slice(uri.path.lastIndexOf('/') + 1);
@@ -57,7 +58,10 @@ export class RingsideConfigurations implements vscode.DebugConfigurationProvider
       return path;
     };
     for (const name of pathAttributes) if (typeof config[name] === 'string' && config[name]) config[name] = absolute(config[name] as string);
-    if (Array.isArray(config.modules)) config.modules = config.modules.map((path: unknown) => (typeof path === 'string' ? absolute(path) : path));
+    for (const name of pathListAttributes) {
+      const list: unknown = config[name];
+      if (Array.isArray(list)) config[name] = list.map((path: unknown) => (typeof path === 'string' ? absolute(path) : path));
+    }
     const scope = typeof config.program === 'string' ? uriOf(config.program) : undefined;
     const settings = vscode.workspace.getConfiguration('ringside', scope);
     config.assembler ??= settings.get('assembler');

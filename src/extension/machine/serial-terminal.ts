@@ -1,4 +1,4 @@
-/** The guest's serial ports as VS Code terminals: COM1 always has one, the others when the guest writes to them. */
+/** The guest's serial ports and its virtio console as VS Code terminals: COM1 always has one, the others when the guest writes to them. */
 import * as vscode from 'vscode';
 import { SerialText, typedText } from './serial-text';
 import type { MachineSession } from './session';
@@ -6,6 +6,11 @@ import type { MachineSessions } from './sessions';
 
 /** Output of before the terminal was opened, and for the tests, in characters. */
 const transcriptCharacters = 64 * 1024;
+
+/** The virtio console counts behind the serial ports. */
+function portName(port: number): string {
+  return port === 0 ? 'Serial' : port < 4 ? `Serial COM${port + 1}` : 'Virtio console';
+}
 
 export class SerialTerminal implements vscode.Disposable {
   private terminal: vscode.Terminal | undefined;
@@ -65,7 +70,7 @@ export class SerialTerminal implements vscode.Disposable {
         this.machine.typeSerial(typedText(data), this.port).then(undefined, (error: Error) => this.write(`\r\n[not sent: ${error.message}]\r\n`));
       },
     };
-    return vscode.window.createTerminal({ name: `Serial${this.port === 0 ? '' : ` COM${this.port + 1}`}: ${this.machine.program}`, pty, iconPath: new vscode.ThemeIcon('plug'), isTransient: true });
+    return vscode.window.createTerminal({ name: `${portName(this.port)}: ${this.machine.program}`, pty, iconPath: new vscode.ThemeIcon('plug'), isTransient: true });
   }
 
   private write(text: string): void {

@@ -6,6 +6,7 @@ import type { DumpStage } from '../translate/dump';
 import type {
   AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation,
 } from '../../protocol/messages';
+import type { NetworkHost } from '../network/host';
 import type { WritableDrive } from './drives';
 
 export type RunOutcome =
@@ -24,6 +25,8 @@ export interface MachineOutputs {
   serial(port: number, bytes: Uint8Array): void;
   debugPort(bytes: Uint8Array): void;
   log(text: string): void;
+  /** The world behind the network card. Its events come between two slices. Without it connections are refused. */
+  readonly network?: NetworkHost;
 }
 
 /** Bad input: the message names the file, address or field, and the advice says what to do. */
@@ -45,6 +48,8 @@ export interface MachineApi {
   /** While idle: move the clock to `at` (at most the next event). */
   idleUntil(at: number): void;
   reset(): void;
+  /** The guest has connections to the host open: time that it idles away has to pass on the host, too. */
+  readonly awaitsHost: boolean;
 
   /** The processor in view: registers, linear memory and steps are its own. It is the one that ran last, or the one selected since. */
   readonly processor: number;

@@ -26,6 +26,7 @@ import type { VideoMemory } from '../devices/vga/memory';
 import { Vga } from '../devices/vga/vga';
 import { Switched, WiredOr } from '../devices/wired-or';
 import type { Drives } from './drives';
+import { VirtioDevices, type VirtioOptions } from './virtio';
 import { ioApicInput, PCI_INPUT, SCI_IRQ } from './interrupt-routing';
 import type { BootDrive } from './loaders/boot-state';
 import { firmwareFiles, firmwareItems } from './firmware-items';
@@ -75,6 +76,8 @@ export interface BoardOptions {
   /** What the processor model's local APIC can do. */
   readonly x2apic: boolean;
   readonly deadline: boolean;
+  /** What is plugged in besides the disks. */
+  readonly virtio: VirtioOptions;
   /** Expansion ROM of the display. */
   readonly vgaBios?: Uint8Array;
 }
@@ -120,6 +123,7 @@ export class Board {
   readonly pm: AcpiPm;
   readonly ports = new PortMap();
   readonly pci: PciBus;
+  readonly virtio: VirtioDevices;
   readonly devices: readonly Device[];
   private readonly isaLines: readonly WiredOr[];
   private readonly movedApics = new Map<number, MmioRange>();
@@ -173,11 +177,13 @@ export class Board {
         mapMemory: (window) => memory.mapWindow(window), unmapMemory: (window) => memory.unmapWindow(window),
       },
     });
+    this.virtio = new VirtioDevices(options.virtio, options.drives.virtioDisks, memory, clock);
     const functions: readonly PciFunction[] = [
       new HostBridge((first, last, bits) => memory.setShadow(first, last, bits)),
       new PiixIde({ clock, memory, irq: [this.isaInterrupt(14), this.isaInterrupt(15)], units: options.drives.units() }),
       new IsaBridge({ bus: this.pci, irq: this.pic.irq.map((_, n) => this.isaInterrupt(n)), reset: () => hooks.reset() }),
       this.pm,
+      ...this.virtio.functions,
     ];
     for (const owner of [...functions, this.vga.pci]) this.pci.add(owner);
     this.connectPciInterrupts();

@@ -11,25 +11,31 @@ import type { DriveImages } from './loaders/boot-state';
 const CD_SECTOR = 2048;
 
 /** Drives whose contents a guest can change. */
-export type WritableDrive = 'floppy' | 'hardDisk' | 'secondDisk';
+export type WritableDrive = 'floppy' | 'hardDisk' | 'secondDisk' | `virtioDisk${number}`;
 
 export class Drives {
   readonly floppy: { readonly disk: CopyOnWriteDisk; readonly geometry: Geometry; readonly cmosType: number } | undefined;
   readonly disc: DiskImage | undefined;
   private readonly hardDisk: OpenDisk | undefined;
   private readonly secondDisk: OpenDisk | undefined;
+  private readonly virtio: readonly OpenDisk[];
 
   /** @throws MachineError that names file and field of an image that cannot be used. */
   constructor(private readonly images: DriveImages = {}) {
-    const { floppy, hardDisk, secondDisk, cdrom, backing } = images;
+    const { floppy, hardDisk, secondDisk, cdrom, backing, virtioDisks = [] } = images;
     this.floppy = floppy && floppyDisk(floppy.bytes);
     this.hardDisk = hardDisk && openDisk(hardDisk.file, hardDisk.bytes, backing);
     this.secondDisk = secondDisk && openDisk(secondDisk.file, secondDisk.bytes);
+    this.virtio = virtioDisks.map(({ file, bytes }) => openDisk(file, bytes));
     this.disc = cdrom && new CopyOnWriteDisk(new RawImage(cdrom.bytes, CD_SECTOR));
   }
 
   get hasHardDisk(): boolean {
     return this.hardDisk !== undefined;
+  }
+
+  get virtioDisks(): readonly DiskImage[] {
+    return this.virtio.map(({ disk }) => disk);
   }
 
   /** Disks on the first cable, the CD drive on the second one. */
@@ -49,7 +55,7 @@ export class Drives {
   /** The image with what the guest has written; undefined when it has written nothing. @throws MachineError for formats that can only be read. */
   changed(drive: WritableDrive): Uint8Array | undefined {
     if (drive === 'floppy') return this.floppy?.disk.changed ? changedRaw(this.images.floppy!.bytes, this.floppy.disk) : undefined;
-    const open = this[drive];
+    const open = drive === 'hardDisk' || drive === 'secondDisk' ? this[drive] : this.virtio[Number(drive.slice('virtioDisk'.length))];
     return open?.disk.changed ? open.changed() : undefined;
   }
 }

@@ -32,6 +32,7 @@ import { Firmware } from './firmware';
 import { listInstructions } from './listing';
 import { prepareBoot } from './loaders/load';
 import { Processors, type Processor } from './processors';
+import { VIRTIO_CONSOLE_PORT, virtioOptions } from './virtio';
 
 const WASM_PAGE = 65536;
 const BIOS_BYTES_MIN = 0x10000, BIOS_BYTES_MAX = 0x1000000;
@@ -112,10 +113,12 @@ export class Machine implements MachineApi {
     this.engine.cpu.clearVirtualInterruptFlagOnEntry = configuration.clearVirtualInterruptFlagOnEntry ?? false;
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
     this.clock.onEarlier = () => this.engine.yield();
+    const rtcSeconds = configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS;
     this.board = new Board({
       clock: this.clock, memory: this.mmu.physical, videoMemory: { bytes: new Uint8Array(memory.buffer, RAM + ramBytes, VIDEO_BYTES + TEXT_COPY_BYTES), host: RAM + ramBytes },
-      rtcSeconds: configuration.rtcSeconds ?? DEFAULT_RTC_SECONDS,
+      rtcSeconds,
       drives: this.drives, bootDrive: boot.bootDrive,
+      virtio: virtioOptions(configuration, () => rtcSeconds + Math.floor(this.engine.now / this.instructionsPerSecond), outputs),
       processors: checkedProcessors(configuration.processors), x2apic: model.has('x2apic'), deadline: model.has('tscDeadline'),
       ...(configuration.vgaBios && { vgaBios: configuration.vgaBios }),
     }, {
@@ -167,6 +170,10 @@ export class Machine implements MachineApi {
     this.engine.stateChanged();
   }
 
+  get awaitsHost(): boolean {
+    return this.board.virtio.awaitsHost;
+  }
+
   get instructions(): number {
     return this.engine.now;
   }
@@ -215,7 +222,7 @@ export class Machine implements MachineApi {
           continue;
         }
         const wakeAt = this.clock.nextEvent();
-        if (this.configuration.pace !== 'max' || wakeAt === undefined) return { kind: 'idle', wakeAt };
+        if (this.configuration.pace !== 'max' || wakeAt === undefined || this.awaitsHost) return { kind: 'idle', wakeAt };
         if (engine.now >= target) return { kind: 'slice' };
         this.skipTo(wakeAt);
         continue;
@@ -410,6 +417,7 @@ export class Machine implements MachineApi {
 
   dispose(): void {
     this.finish({ kind: 'terminated' });
+    this.board.virtio.disconnect();
     this.breakpoints.clear();
   }
 
@@ -590,7 +598,7 @@ export class Machine implements MachineApi {
   }
 
   serialInput(port: number, bytes: Uint8Array): number {
-    return this.board.uarts[port]?.receive(bytes) ?? bytes.length;
+    return port === VIRTIO_CONSOLE_PORT ? this.board.virtio.typed(bytes) : this.board.uarts[port]?.receive(bytes) ?? bytes.length;
   }
 
   mouse(movement: MouseMovement): void {

@@ -43,7 +43,8 @@ export class VirtioNetwork implements VirtioModel {
 
   notified(queue: number): void {
     if ((queue as Queue) === Queue.Transmit) this.transmit();
-    else this.receive();
+    // What is sent may be answered at once.
+    this.receive();
   }
 
   private transmit(): void {

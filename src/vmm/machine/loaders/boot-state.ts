@@ -59,6 +59,7 @@ export interface DriveImages {
   readonly cdrom?: DriveImage;
   /** What the first hard disk's image is a difference to. */
   readonly backing?: DriveImage;
+  readonly virtioDisks?: readonly DriveImage[];
 }
 
 /** CR0.PE, and ET which is always 1 from the P6 on. */

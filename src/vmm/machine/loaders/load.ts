@@ -13,7 +13,7 @@ import { loadPvh } from './pvh';
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const REAL_MODE_END = 0x100000, SCREEN_AND_ROM = 0xa0000;
 
-type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk' | 'secondDisk' | 'hardDiskBacking' | 'cdrom' | 'bios'>;
+type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk' | 'secondDisk' | 'hardDiskBacking' | 'cdrom' | 'bios' | 'virtioDisks'>;
 
 const loaders = { multiboot: loadMultiboot, multiboot2: loadMultiboot2, pvh: loadPvh };
 
@@ -51,11 +51,11 @@ function allModules({ modules = [], initrd }: Configuration): readonly Module[] 
 }
 
 /** The drives that the configuration names. */
-function drivesOf({ floppy, hardDisk, secondDisk, hardDiskBacking, cdrom }: Configuration): DriveImages {
+function drivesOf({ floppy, hardDisk, secondDisk, hardDiskBacking, cdrom, virtioDisks }: Configuration): DriveImages {
   const image = (file: string, bytes: Uint8Array | undefined): DriveImage | undefined => (bytes === undefined ? undefined : { file, bytes });
   return {
     floppy: image('floppy', floppy), hardDisk: image('hardDisk', hardDisk), secondDisk: image('secondDisk', secondDisk), cdrom: image('cdrom', cdrom),
-    backing: image('hardDiskBacking', hardDiskBacking),
+    backing: image('hardDiskBacking', hardDiskBacking), virtioDisks: virtioDisks?.map((bytes, n) => ({ file: `virtioDisks[${n}]`, bytes })),
   };
 }
 
