@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include "job.h"
 
 #define MAGIC 0x314c4953
 #define FILLER 0xcc
@@ -40,21 +41,6 @@ static uint8_t *outputs;
 static uint32_t input_size, output_size;
 static ucontext_t home;
 static volatile int running;
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
-
-static void read_exactly(void *to, size_t bytes) {
-  if (bytes && fread(to, 1, bytes, stdin) != bytes) fail("job ends early");
-}
-
-static uint32_t read_word(void) {
-  uint32_t word;
-  read_exactly(&word, 4);
-  return word;
-}
 
 /* The handler must not call the C library: FS and GS belong to the code under test while it runs. */
 static void copy(uint8_t *to, const uint8_t *from, uint32_t bytes) {

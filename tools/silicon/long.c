@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include "job.h"
 
 #define MAGIC 0x474e4f4c
 #define CODE ((uint8_t *)0x440000)
@@ -37,21 +38,6 @@ static uint64_t start;
 static uint8_t *window;
 static greg_t home[NGREG];
 static volatile int running;
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
-
-static void read_exactly(void *to, size_t bytes) {
-  if (bytes && fread(to, 1, bytes, stdin) != bytes) fail("job ends early");
-}
-
-static uint32_t read_word(void) {
-  uint32_t word;
-  read_exactly(&word, 4);
-  return word;
-}
 
 static void on_signal(int number, siginfo_t *info, void *argument) {
   ucontext_t *context = argument;

@@ -10,25 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "job.h"
 
 #define MAGIC 0x37385832
 enum { IMAGE = 108, MEMORY = 112 };
 struct state { uint8_t image[IMAGE]; uint32_t pad; uint64_t flags, ax; uint8_t memory[MEMORY]; };
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
-
-static void read_exactly(void *to, size_t bytes) {
-  if (bytes && fread(to, 1, bytes, stdin) != bytes) fail("job ends early");
-}
-
-static uint32_t read_word(void) {
-  uint32_t word;
-  read_exactly(&word, 4);
-  return word;
-}
 
 /* before: push rbx; mov rbx, rsi; frstor [rdi]; mov rax, [rdi+112]; push rax; popfq; mov rax, [rdi+120]; lea rdi, [rsi+128] */
 static const uint8_t before[] = {

@@ -1,6 +1,5 @@
 /** Multiboot2, PVH and 64-bit ELF kernels. */
 import { strict as assert } from 'node:assert';
-import { MachineError } from '../api';
 import type { BootState } from './boot-state';
 import { detect } from './detect';
 import { loadElf } from './elf';
@@ -9,30 +8,7 @@ import { memoryMap } from './memory-map';
 import { loadMultiboot2 } from './multiboot2';
 import { loadPvh } from './pvh';
 import { elfImage, multiboot2Header, type ElfImageSpec } from './test-elf-image';
-
-const MiB = 0x100000;
-const RAM = 16 * MiB;
-
-function error(call: () => unknown, pattern: RegExp): void {
-  assert.throws(call, (e: unknown) => {
-    assert.ok(e instanceof MachineError, String(e));
-    assert.match(e.message, pattern);
-    assert.ok(e.advice);
-    return true;
-  });
-}
-
-function lay(state: BootState): DataView {
-  const memory = new Uint8Array(RAM);
-  for (const chunk of state.chunks) memory.set(chunk.bytes, chunk.address);
-  return new DataView(memory.buffer);
-}
-
-function stringAt(view: DataView, at: number): string {
-  let text = '';
-  while (view.getUint8(at) !== 0) text += String.fromCharCode(view.getUint8(at++));
-  return text;
-}
+import { error, lay, MiB, RAM, stringAt } from '../../../../test/support/boot-state';
 
 describe('64-bit ELF files', () => {
   it('are loaded by physical address and entered there, though linked to the top of the address space', () => {

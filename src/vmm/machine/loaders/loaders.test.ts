@@ -5,9 +5,8 @@ import { detect } from './detect';
 import { loadElf } from './elf';
 import { prepareBoot } from './load';
 import { loadMultiboot } from './multiboot';
+import { error, lay, MiB, RAM, stringAt } from '../../../../test/support/boot-state';
 
-const MiB = 0x100000;
-const RAM = 16 * MiB;
 
 /** A little kernel: ELF header, program headers, multiboot header at 0x100, text at 0x120. */
 interface Segment { offset?: number; virtual?: number; physical?: number; fileBytes?: number; memoryBytes?: number; type?: number }
@@ -34,27 +33,6 @@ function elf(options: { segments?: Segment[]; entry?: number; flags?: number; mu
   }
   options.patch?.(view);
   return bytes;
-}
-
-function error(call: () => unknown, pattern: RegExp): void {
-  assert.throws(call, (e: unknown) => {
-    assert.ok(e instanceof MachineError, String(e));
-    assert.match(e.message, pattern);
-    assert.ok(e.advice);
-    return true;
-  });
-}
-
-/** The chunks laid out in memory. */
-function lay(state: BootState): DataView {
-  const memory = new Uint8Array(RAM);
-  for (const chunk of state.chunks) memory.set(chunk.bytes, chunk.address);
-  return new DataView(memory.buffer);
-}
-function stringAt(view: DataView, at: number): string {
-  let text = '';
-  while (view.getUint8(at) !== 0) text += String.fromCharCode(view.getUint8(at++));
-  return text;
 }
 
 describe('ELF loader', () => {
