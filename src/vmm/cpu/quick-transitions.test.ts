@@ -4,6 +4,7 @@ import { enter, type DeliveryKind } from './deliver';
 import { Flag } from './bits';
 import { Segment } from './layout';
 import { CODE, DATA, GDT, IDT, image, outcome, STACKS, TestCpu, TSS } from './test-cpu';
+import { CODE64, LongCpu } from './test-long';
 
 /** The same numbers in every run. */
 class Die {
@@ -26,7 +27,7 @@ function firstDifference(a: Int32Array, b: Int32Array): number {
   return -1;
 }
 
-function bothWays(prepare: () => TestCpu, action: (t: TestCpu) => unknown, label: string): void {
+function bothWays<T extends TestCpu>(prepare: () => T, action: (t: T) => unknown, label: string): void {
   const quick = prepare(), full = prepare();
   full.memory.quick = false;
   assert.equal(result(quick, () => action(quick)), result(full, () => action(full)), label);
@@ -65,6 +66,55 @@ describe('quick transitions', () => {
       bothWays(prepare, (t) => enter(t.cpu, 0x80, kind, kind === 'exception' ? 0x18 : undefined), label);
       bothWays(prepare, (t) => callouts.interruptReturn(t.cpu, t.site()), label);
     }
+  });
+
+  it('do what the full code does in long mode', () => {
+    const die = new Die();
+    const places = [IDT + 0x80 * 16, IDT + 0x80 * 16 + 8, GDT + CODE64[0], GDT + DATA[0], GDT + CODE64[3], GDT + DATA[3], TSS + 4, TSS + 0x24];
+    for (let n = 0; n < 400; n++) {
+      const cpl = die.throw(2) ? 3 : 0;
+      const wide = die.throw(6) !== 0;
+      const ist = die.throw(4) ? 0 : 1;
+      const changes = Array.from({ length: die.throw(3) }, () => ({ at: places[die.throw(places.length)] + die.throw(8), bit: 1 << die.throw(8) }));
+      const flags = 0x202 | (die.throw(4) ? 0 : 1 << die.throw(22)) & ~Flag.VM;
+      const frame = [0x7c02, CODE64[3] | 3, 0x202 | (die.throw(2) ? 1 << die.throw(22) : 0), 0x9000, DATA[3] | 3].map(BigInt);
+      if (die.throw(2)) {
+        frame[1] = BigInt(CODE64[0]);
+        frame[4] = BigInt(die.throw(2) && DATA[0]);
+      }
+      if (!die.throw(4)) frame[die.throw(5)] ^= 1n << BigInt(die.throw(64));
+      const pointer = STACKS + 0x4000 - (die.throw(3) ? 0 : die.throw(64));
+      const prepare = (): LongCpu => {
+        const t = new LongCpu().enter(cpl, wide);
+        t.longGate(0x80, 14, CODE64[0], 0x12345, { dpl: 3, ist });
+        t.cpu.state.setAddress64(4, pointer);
+        t.pushWide(frame);
+        for (const { at, bit } of changes) t.memory.bytes[at] ^= bit;
+        t.cpu.state.eflags = flags;
+        return t;
+      };
+      const kind = (['external', 'software', 'exception'] as const)[die.throw(3)];
+      const label = JSON.stringify({ n, cpl, wide, ist, changes, flags, frame: frame.map(String), pointer, kind });
+      bothWays(prepare, (t) => enter(t.cpu, 0x80, kind, kind === 'exception' ? 0x18 : undefined), label);
+      bothWays(prepare, (t) => callouts.interruptReturn(t.cpu, t.site64()), label);
+    }
+  });
+
+  it('see a changed gate, descriptor and TSS in long mode at the very next transition', () => {
+    const again = (change: (t: LongCpu) => void): string => {
+      const t = new LongCpu().enter(3);
+      t.longGate(0x80, 14, CODE64[0], 0xffff_8000_0001_2345n, { dpl: 3 });
+      enter(t.cpu, 0x80, 'software');
+      callouts.interruptReturn(t.cpu, t.site64());
+      change(t);
+      return outcome(() => enter(t.cpu, 0x80, 'software'));
+    };
+    assert.equal(again(() => { /* nothing */ }), 'ok');
+    assert.equal(again((t) => t.longGate(0x80, 14, CODE64[0], 0x1000, { dpl: 0 })), '13:402');
+    assert.equal(again((t) => t.longGate(0x80, 14, CODE64[0], 1n << 50n, { dpl: 3 })), '13:0');
+    assert.equal(again((t) => t.descriptor(CODE64[0], { type: 0x1b, limit: 0xfffff, pages: true, big: true, wide: true })), '13:90');
+    assert.equal(again((t) => t.wide(TSS + 4, 1n << 50n)), '12:0');
+    assert.equal(again((t) => t.memory.absent.add(STACKS >>> 12)), '14:2');
   });
 
   /** INT and IRET once, then a change, then again: it must be seen. */

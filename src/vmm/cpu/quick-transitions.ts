@@ -46,13 +46,13 @@ function descriptorWord(cpu: Cpu, selector: number): number {
   return (linear & 7) === 0 ? cpu.memory.wordToRead(linear, false) : -1;
 }
 
-const baseOf = (low: number, high: number): number => ((high & 0xff000000) | ((high & 0xff) << 16) | (low >>> 16)) >>> 0;
-function limitOf(low: number, high: number): number {
+export const baseOf = (low: number, high: number): number => ((high & 0xff000000) | ((high & 0xff) << 16) | (low >>> 16)) >>> 0;
+export function limitOf(low: number, high: number): number {
   const limit = (high & 0xf0000) | (low & 0xffff);
   return (high & 0x800000 ? (limit << 12) | 0xfff : limit) >>> 0;
 }
-const attributesOf = (high: number): number => (high >>> 8) & 0xf0ff;
-const levelOf = (high: number): number => (high >>> 13) & 3;
+export const attributesOf = (high: number): number => (high >>> 8) & 0xf0ff;
+export const levelOf = (high: number): number => (high >>> 13) & 3;
 
 /** One delivery; `image` is EFLAGS as they are pushed, `errorCode` -1 for none. */
 export function enterQuickly(cpu: Cpu, vector: number, software: boolean, image: number, errorCode: number): boolean {

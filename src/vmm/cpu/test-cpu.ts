@@ -17,7 +17,7 @@ export class FlatMemory implements LinearMemory {
 
   private check(linear: number, bytes: number, write: boolean, user: boolean): void {
     for (let i = 0; i < bytes; i++) {
-      const at = (linear + i) >>> 0;
+      const at = linear < 2 ** 32 ? (linear + i) >>> 0 : linear + i;
       if (this.absent.has(at >>> 12) || at >= this.bytes.length) throw new PageFault(at, (write ? 2 : 0) | (user ? 4 : 0));
     }
   }

@@ -114,7 +114,7 @@ export class ShadowPaging {
     }
     const key = (mode & MODE_USER) !== 0 ? mode & ~SUPERVISOR_ONLY : mode;
     // Process-context identifiers and cache controls are left out as well.
-    const cr3 = (mode & MODE_PAGING) === 0 ? 0 : state.cr3 - (state.cr3 % (pae ? 0x20 : 0x1000));
+    const cr3 = (mode & MODE_PAGING) === 0 ? 0 : paging.cr3 - (paging.cr3 & (pae ? 0x1f : 0xfff));
     const space = this.spaces[this.active];
     if (space.cr3 !== cr3 || space.mode !== key) {
       this.counters.count(ADDRESS_SPACE_SWITCHES);
