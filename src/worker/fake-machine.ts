@@ -58,7 +58,7 @@ export class FakeMachine implements MachineApi {
   changedDrive(): undefined {
     return undefined;
   }
-  readonly awaitsHost = false;
+  awaitsHost = false;
   readonly processor = 0;
   selectProcessor(index: number): void {
     this.received.push(`select ${index}`);

@@ -3,6 +3,7 @@ import { channelPair } from '../protocol/channel';
 import { MachineClient, MachineRequestError } from '../protocol/client';
 import type { EventName, MachineConfiguration } from '../protocol/messages';
 import { MachineError } from '../vmm/machine/api';
+import type { ConnectionEvents, NetworkHost } from '../vmm/network/host';
 import { endOf, FakeMachine } from './fake-machine';
 import type { FakeInstruction } from './fake-machine';
 import { MachineHost } from './host';
@@ -16,7 +17,7 @@ class Bench {
   private readonly timers = new Set<{ at: number; callback: () => void }>();
   private readonly turns: (() => void)[] = [];
 
-  constructor(program: Record<number, FakeInstruction>, private readonly configuration: Partial<MachineConfiguration> = {}) {
+  constructor(program: Record<number, FakeInstruction>, private readonly configuration: Partial<MachineConfiguration> = {}, network?: NetworkHost) {
     const { client, host } = channelPair();
     this.client = new MachineClient(client);
     new MachineHost(host, (made, outputs) => {
@@ -24,6 +25,7 @@ class Bench {
       return (this.machine = new FakeMachine(made, outputs, program));
     }, {
       now: () => this.time,
+      ...(network && { network }),
       soon: (callback) => void this.turns.push(callback),
       later: (callback, milliseconds) => {
         const timer = { at: this.time + milliseconds, callback };
@@ -208,6 +210,34 @@ describe('machine host', () => {
       assert.ok(bench.machine.instructions <= bench.time * 1000, `${bench.machine.instructions} instructions after ${bench.time} ms`);
     }
     assert.ok(bench.machine.instructions > 10_000);
+  });
+
+  it('lets a guest at full speed sleep as long as it says while the network is to answer, and wakes it with the answer', async () => {
+    let events: ConnectionEvents | undefined;
+    const network: NetworkHost = {
+      connect: (_address, _port, told) => {
+        events = told;
+        return { send: () => undefined, end: () => undefined, abort: () => undefined, flow: () => undefined };
+      },
+      resolve: () => undefined,
+    };
+    let heard = false, naps = 0;
+    const bench: Bench = new Bench({
+      0x7c00: (machine) => {
+        if (heard) return endOf({ kind: 'halted' });
+        if (!events) machine.outputs.network!.connect('127.0.0.1', 80, { connected: () => { heard = true; }, received: () => undefined, sent: () => undefined, ended: () => undefined, failed: () => undefined });
+        // Between two slices, while the machine sleeps for the second time.
+        if (++naps === 2) queueMicrotask(() => events!.connected());
+        return { kind: 'idle', wakeAt: machine.instructions + 5000 };
+      },
+    }, { pace: 'max' }, network);
+    await bench.create();
+    bench.machine.awaitsHost = true;
+    await bench.client.request('continue');
+    await bench.settle();
+    assert.equal(bench.events.at(-1), 'ended halted 0');
+    assert.equal(bench.machine.instructions, 5000, 'one nap; the answer ends the second one');
+    assert.equal(bench.time, 5);
   });
 
   it('wakes a halted guest by input, at the time of the input', async () => {
