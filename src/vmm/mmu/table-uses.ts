@@ -21,6 +21,8 @@ const LEVELS = 4;
 /** Uses that one frame may have: a guest that uses one table everywhere must not make a write to it slow. */
 const MOST_USES_PER_FRAME = 64;
 const WORDS_PER_FRAME = 1024;
+/** By an index's bits (9 or 10) and a level less one: the pages under an entry. A power costs more than all else here. */
+const SPANS: readonly (readonly number[])[] = Array.from({ length: 11 }, (_, bits) => Array.from({ length: LEVELS + 1 }, (_, level) => 2 ** (bits * level)));
 
 export class TableUses {
   // Uses by number; 0 is none.
@@ -97,7 +99,7 @@ export class TableUses {
     this.path.fill(0);
     for (let level = this.level[use]; ; level--) {
       this.path[level] = use;
-      const span = 2 ** (bits * (level - 1));
+      const span = SPANS[bits][level - 1];
       const index = Math.floor((linearPage - this.firstPage[use]) / span);
       if (this.frame[use] >= 0) {
         this.note(this.frame[use], index, bits);
@@ -123,8 +125,8 @@ export class TableUses {
     if (frame < 0) {
       return false;
     }
-    const span = 2 ** (bits * (leaf - 1)), range = span * 2 ** bits;
-    const firstPage = linearPage - (linearPage % range);
+    const span = SPANS[bits][leaf - 1], range = SPANS[bits][leaf];
+    const firstPage = Math.floor(linearPage / range) * range;
     for (let use = this.firstOfFrame[frame]; use !== 0; use = this.nextOfFrame[use]) {
       if (this.space[use] === space && this.level[use] === leaf && this.firstPage[use] === firstPage) {
         this.note(frame, Math.floor((linearPage - firstPage) / span), bits);
@@ -208,7 +210,7 @@ export class TableUses {
       this.remove(this.firstChild[use]);
     }
     if (level === 1 || this.large[use] !== 0) {
-      this.lookup.dropRange(space, this.firstPage[use], 2 ** (this.indexBits[space] * level));
+      this.lookup.dropRange(space, this.firstPage[use], SPANS[this.indexBits[space]][level]);
     }
     const parent = this.parent[use], next = this.nextSibling[use], previous = this.previousSibling[use];
     if (previous !== 0) {
@@ -289,7 +291,7 @@ export class TableUses {
 
   private dropEntry(use: number, index: number): void {
     const space = this.space[use];
-    const span = 2 ** (this.indexBits[space] * (this.level[use] - 1));
+    const span = SPANS[this.indexBits[space]][this.level[use] - 1];
     const firstPage = this.firstPage[use] + index * span;
     if (span === 1) {
       this.lookup.drop(space, firstPage);

@@ -80,7 +80,7 @@ const PAGES = 0x100000;
 const MOST_UNITS_PER_GRANULE = 256;
 /** Writes that discard a unit before the next ones are taken for a habit, and samples that a unit has to stay as it is to lose it. */
 const REWRITES_MIN = 3, RESTLESS = 16;
-/** Units of a granule that are made anew for one write: its cost is bounded. */
+/** Units of a granule that are looked at closer for one write: its cost is bounded. */
 const REWRITTEN_TOGETHER = 4;
 /** Owner of a continuation whose record is gone: there is no link to patch. */
 const NOBODY = 0xffffffff;
@@ -734,9 +734,9 @@ export class Translator {
     };
     const to = Math.floor(last / GRANULE);
     for (let granule = Math.floor(gpa / GRANULE); granule <= to; granule++) {
-      const units = this.byGranule.get(granule);
-      const few = units !== undefined && units.size <= REWRITTEN_TOGETHER;
-      this.add('codeInvalidations', this.discardFrom(units, few ? (unit) => overlaps(unit) && !this.rewrite(unit, gpa, length) : overlaps));
+      let rewritten = 0;
+      this.add('codeInvalidations', this.discardFrom(this.byGranule.get(granule), (unit) =>
+        overlaps(unit) && (rewritten++ >= REWRITTEN_TOGETHER || !this.rewrite(unit, gpa, length))));
     }
   }
 
