@@ -13,6 +13,7 @@ import { DecodeStatus, Instruction } from '../../src/vmm/decode/instruction';
 import { table } from '../../src/vmm/isa/table';
 import type { Corpus } from './support/byte-corpus';
 import { addressingCorpus, opcodeCorpus, rexCorpus, SLOT } from './support/byte-corpus';
+import { reportSuite, type Compared } from './support/report';
 import { describeOurs } from './support/iced-description';
 
 const decoder = new Decoder(table);
@@ -84,6 +85,7 @@ describe('disassembly assembles back with NASM', function () {
     if (directory) fs.rmSync(directory, { recursive: true, force: true });
   });
 
+  const compared: Compared[] = [];
   for (const codeSize of [16, 32, 64] as const) {
     for (const [name, make, step] of [
       ['opcodes', () => (codeSize === 64 ? rexCorpus(13) : opcodeCorpus(11)), 13], ['addressing forms', () => addressingCorpus(12), 11],
@@ -91,10 +93,15 @@ describe('disassembly assembles back with NASM', function () {
       it(`${name} in ${codeSize}-bit code`, () => {
         const texts = [...collect(make(), codeSize, step)];
         assert.ok(texts.length > 10_000, String(texts.length));
+        compared.push({ what: `${name}, ${codeSize}-bit code`, cases: texts.length });
         for (let k = 0; k < texts.length; k += LINES_PER_RUN) {
           assert.deepEqual(assembleAndCompare(texts.slice(k, k + LINES_PER_RUN), codeSize, directory), []);
         }
       });
     }
   }
+
+  it('says so in the document', () => {
+    reportSuite('disassembly', { about: 'What the disassembler prints, assembled by Debian\'s nasm and read again: the same mnemonic, operands, prefixes and sizes, though perhaps in another encoding.', compared });
+  });
 });

@@ -10,6 +10,7 @@ import { DecodeStatus, Instruction } from '../../src/vmm/decode/instruction';
 import { table } from '../../src/vmm/isa/table';
 import type { Corpus} from './support/byte-corpus';
 import { addressingCorpus, longOpcodeCorpus, opcodeCorpus, prefixedCorpus, randomCorpus, rexCorpus, SLOT } from './support/byte-corpus';
+import { reportSuite, type Compared } from './support/report';
 import { describeIced, describeOurs, icedCodeName } from './support/iced-description';
 
 /** TZCNT, LZCNT and WBNOINVD are BSF, BSR and WBINVD with a meaningless prefix on the processor that the table declares. */
@@ -83,7 +84,7 @@ const rules: readonly Rule[] = [
 ];
 
 const decoder = new Decoder(table);
-const used = new Set<Rule>();
+const used = new Map<Rule, number>();
 const IP = 0x4000;
 
 function hex(bytes: Uint8Array, at: number, length: number): string {
@@ -93,6 +94,8 @@ function hex(bytes: Uint8Array, at: number, length: number): string {
 interface Outcome {
   readonly compared: number;
   readonly instructions: number;
+  /** Differences that a rule explains. */
+  readonly known: number;
   /** At most 20, as text. */
   readonly unexplained: readonly string[];
 }
@@ -102,7 +105,7 @@ function compare(corpus: Corpus, codeSize: 16 | 32 | 64): Outcome {
   const iced = new IcedDecoder(codeSize, corpus.bytes, icedOptions);
   const ours = new Instruction();
   const unexplained: string[] = [];
-  let instructions = 0;
+  let instructions = 0, known = 0;
   for (let slot = 0; slot < corpus.slots; slot++) {
     const at = slot * SLOT;
     iced.position = at;
@@ -120,14 +123,17 @@ function compare(corpus: Corpus, codeSize: 16 | 32 | 64): Outcome {
       ours: ourText, iced: icedText, code: icedCodeName(theirs), features: icedValid ? [...theirs.cpuidFeatures()].map((f) => featureNames[f]) : [],
     };
     const rule = rules.find((candidate) => candidate.explains(difference));
-    if (rule) used.add(rule);
+    if (rule) {
+      used.set(rule, (used.get(rule) ?? 0) + 1);
+      known++;
+    }
     else if (unexplained.length < 20) {
       unexplained.push(`${codeSize}-bit ${hex(corpus.bytes, at, 15)}: ours ${ourText ?? 'none'}, iced ${icedText ?? 'none'} [${difference.code}]`);
     }
   }
   iced.free();
   theirs.free();
-  return { compared: corpus.slots, instructions, unexplained };
+  return { compared: corpus.slots, instructions, known, unexplained };
 }
 
 describe('decoder against iced-x86', function () {
@@ -140,11 +146,15 @@ describe('decoder against iced-x86', function () {
     { name: 'random prefixes', make: () => prefixedCorpus(400_000, 5), random: true },
   ];
   let randomStrings = 0;
+  const compared: Compared[] = [];
+  let instructions = 0;
   for (const { name, make, random } of corpora) {
     it(`agrees on ${name} in 16- and 32-bit code`, () => {
       const corpus = make();
       for (const codeSize of [16, 32] as const) {
         const outcome = compare(corpus, codeSize);
+        compared.push({ what: `${name}, ${codeSize}-bit code`, cases: outcome.compared, known: outcome.known });
+        instructions += outcome.instructions;
         assert.deepEqual(outcome.unexplained, []);
         // The three-byte maps hold extensions only; elsewhere a corpus that is mostly rejected would prove nothing.
         assert.ok(name === 'three-byte maps' || outcome.instructions * 3 > outcome.compared, `only ${outcome.instructions} instructions`);
@@ -164,6 +174,8 @@ describe('decoder against iced-x86', function () {
   for (const { name, make } of corpora64) {
     it(`agrees on ${name} in 64-bit code`, () => {
       const outcome = compare(make(), 64);
+      compared.push({ what: `${name}, 64-bit code`, cases: outcome.compared, known: outcome.known });
+      instructions += outcome.instructions;
       assert.deepEqual(outcome.unexplained, []);
       assert.ok(name === 'three-byte maps' || outcome.instructions * 4 > outcome.compared, `only ${outcome.instructions} instructions`);
     });
@@ -172,6 +184,10 @@ describe('decoder against iced-x86', function () {
   it('compared more than a million random strings, and needed every rule', () => {
     assert.ok(randomStrings > 1_000_000, String(randomStrings));
     assert.deepEqual(rules.filter((rule) => !used.has(rule)).map((rule) => rule.why), []);
+    reportSuite('decoder', {
+      about: `Byte strings that iced-x86 and the decoder read alike: whether they are an instruction (${instructions} of them are), its length, mnemonic, prefixes, sizes and operands.`,
+      compared, differences: rules.map((rule) => ({ why: rule.why, cases: used.get(rule) ?? 0 })),
+    });
   });
 
   it('asks for more bytes at every cut of an instruction', () => {

@@ -5,11 +5,13 @@
 import { translationUnderTest } from './translation';
 import { Attribute, Cr0 } from '../../src/vmm/cpu/bits';
 import type { GuestFault } from '../../src/vmm/cpu/exceptions';
+import { counterAddress, type CounterId } from '../../src/vmm/cpu/counters';
 import { RAM, Segment } from '../../src/vmm/cpu/layout';
 import type { CpuState } from '../../src/vmm/cpu/state';
 import { Mmu } from '../../src/vmm/mmu/mmu';
 import { PageFault } from '../../src/vmm/mmu/types';
 import { Engine, type EngineExit } from '../../src/vmm/translate/engine';
+import type { TranslationMode } from '../../src/vmm/translate/regions';
 
 const RAM_BYTES = 0x1000000;
 
@@ -48,7 +50,7 @@ export class BareMachine {
   halted = false;
   readonly ports: string[] = [];
 
-  constructor() {
+  constructor(translation: TranslationMode = translationUnderTest) {
     const pages = (RAM + RAM_BYTES) / 0x10000;
     const memory = shared ??= new WebAssembly.Memory({ initial: pages, maximum: pages });
     new Uint8Array(memory.buffer).fill(0, 0, 0x1000);
@@ -68,11 +70,13 @@ export class BareMachine {
       debugRegistersChanged: () => {},
       interruptRequested: () => false,
       stopsAt: () => false,
-    }, { translation: translationUnderTest });
+    }, { translation });
     this.engine.reset();
   }
 
   get state(): CpuState { return this.engine.cpu.state; }
+
+  count(id: CounterId): number { return this.state.u32[counterAddress(id) >> 2]; }
 
   word(physical: number): number { return this.view.getUint32(physical, true); }
   setWord(physical: number, value: number): void { this.view.setUint32(physical, value, true); }

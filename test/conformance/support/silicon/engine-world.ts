@@ -1,6 +1,7 @@
-/** The world of world.ts on our processor: ring 3 in threaded code, paging on, the same descriptors, HLT around the code. */
+/** The world of world.ts on our processor: ring 3, paging on, the same descriptors, HLT around the code. */
 import { Segment } from '../../../../src/vmm/cpu/layout';
 import { PageFault } from '../../../../src/vmm/mmu/types';
+import type { TranslationMode } from '../../../../src/vmm/translate/regions';
 import { BareMachine, CODE0, HANDLERS, IDT, LDT_SELECTOR, LDT, STACK0, USER_CODE, vectorOf } from '../../../support/bare-machine';
 import type { Input, Shape } from './cases';
 import type { Outcome } from './outcome';
@@ -16,13 +17,13 @@ const types = { code: 0x1b, data: 0x13, readOnly: 0x11, expandDown: 0x17 } as co
 const INSTRUCTIONS_MAX = 2000;
 
 export class EngineWorld {
-  private readonly machine = new BareMachine().protect(3);
+  private readonly machine: BareMachine;
   private mode: ModeName | undefined;
   private codeAt = 0;
   private codeLength = 0;
 
-  constructor() {
-    const { machine } = this;
+  constructor(translation?: TranslationMode) {
+    const machine = this.machine = new BareMachine(translation).protect(3);
     localDescriptors.forEach(({ base, limit, kind, big }, n) => machine.describe(n << 3 | 4, { base, limit, type: types[kind], dpl: 3, big }));
     machine.describe(LDT_SELECTOR, { base: LDT, limit: localDescriptors.length * 8 - 1, type: 2, big: false });
     machine.load(Segment.LDTR, LDT_SELECTOR);
@@ -35,6 +36,9 @@ export class EngineWorld {
     machine.ram.fill(HLT, CODE, CODE + CODE_BYTES);
     machine.pageTables({ writeProtect: true });
   }
+
+  /** How often a region was entered. */
+  get regionEntries(): number { return this.machine.count('regionEntries'); }
 
   /** Puts the shape's code in place; the one before is taken away. */
   begin(shape: Shape): void {

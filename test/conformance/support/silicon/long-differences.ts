@@ -34,13 +34,15 @@ export const longDifferences: readonly LongDifference[] = [
   },
 ];
 
-/** Applies what is allowed; true when something was made equal. */
-export function allowLong(encoding: Encoding, before: LongState, silicon: LongState, ours: LongState, used: Set<LongDifference>): void {
+/** Applies what is allowed; the difference that it took to make them equal. */
+export function allowLong(encoding: Encoding, before: LongState, silicon: LongState, ours: LongState): LongDifference | undefined {
+  let used: LongDifference | undefined;
   for (const difference of longDifferences) {
     if (!difference.mnemonics.test(encoding.instruction.mnemonic)) continue;
     const image = ours.image.slice();
     const { vector } = ours;
     difference.allow(before, silicon, ours);
-    if (vector !== ours.vector || Buffer.compare(image, ours.image) !== 0) used.add(difference);
+    if (vector !== ours.vector || Buffer.compare(image, ours.image) !== 0) used = difference;
   }
+  return used;
 }

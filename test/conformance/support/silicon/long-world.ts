@@ -2,6 +2,7 @@
 import { Cr0, Cr4, Efer } from '../../../../src/vmm/cpu/bits';
 import { FPU_EMPTY, FPU_STATUS, FPU_TOP, GPR, MXCSR, Segment, X87, XMM } from '../../../../src/vmm/cpu/layout';
 import { PageFault } from '../../../../src/vmm/mmu/types';
+import type { TranslationMode } from '../../../../src/vmm/translate/regions';
 import { BareMachine, USER_CODE, vectorOf } from '../../../support/bare-machine';
 import { CODE, DATA, DATA_BYTES, Layout, MEMORY_BYTES, windows, type LongShape, type LongState } from './long-cases';
 
@@ -17,11 +18,11 @@ const USER = 5, USER_WRITABLE = 7;
 const LONG_CODE = 0xa0fb;
 
 export class LongWorld {
-  private readonly machine = new BareMachine().protect(3);
+  private readonly machine: BareMachine;
   private readonly registers: number;
 
-  constructor(readonly codeSize: 32 | 64) {
-    const { machine } = this;
+  constructor(readonly codeSize: 32 | 64, translation?: TranslationMode) {
+    const machine = this.machine = new BareMachine(translation).protect(3);
     const { state } = machine;
     this.registers = codeSize === 64 ? 16 : 8;
     machine.ram.fill(HLT, CODE, CODE + CODE_BYTES);
@@ -52,6 +53,9 @@ export class LongWorld {
     engine.cpu.pagingChanged('cr0');
     engine.stateChanged();
   }
+
+  /** How often a region was entered. */
+  get regionEntries(): number { return this.machine.count('regionEntries'); }
 
   begin(shape: LongShape): void {
     const code = new Uint8Array(32).fill(HLT);

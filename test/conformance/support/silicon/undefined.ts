@@ -1,4 +1,5 @@
 /** What of an outcome the manual leaves undefined: the rows' `flags.undefined`, refined where it depends on the operands. */
+import { table } from '../../../../src/vmm/isa/table';
 import type { Instruction } from '../../../../src/vmm/decode/instruction';
 import { formOperands } from '../../../../src/vmm/translate/forms';
 
@@ -60,6 +61,20 @@ export function undefinedResult(i: Instruction, ecx: number): boolean {
   const { mnemonic } = i.encoding.instruction;
   if (mnemonic === 'bswap') return i.operandSize === 16;
   return (mnemonic === 'shld' || mnemonic === 'shrd') && shiftCount(i, ecx) > widthOf(i);
+}
+
+/** All that is undefined, in words: by set of flags the instructions, then the refinements. */
+export function undefinedTexts(): string[] {
+  const byFlags = new Map<string, Set<string>>();
+  for (const { mnemonic, flags } of table.instructions) {
+    if (!flags?.undefined) continue;
+    const names = [...flags.undefined].map((letter) => `${letter}F`).join(', ');
+    byFlags.set(names, (byFlags.get(names) ?? new Set()).add(mnemonic));
+  }
+  return [
+    ...[...byFlags].map(([flags, mnemonics]) => `${flags} undefined (SDM Vol. 2): ${[...mnemonics].join(', ')}`),
+    ...refinements.map(({ mnemonics, why }) => `${mnemonics.join(', ')}: ${why}`),
+  ];
 }
 
 /** EFLAGS bits that the instruction reads. */

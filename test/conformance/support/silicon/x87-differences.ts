@@ -45,12 +45,7 @@ export const differences: readonly Difference[] = [
   },
 ];
 
-/** Whether all that differs is allowed. */
-export function tolerated(encoding: Encoding, before: X87State, silicon: X87State, ours: X87State, used: Set<Difference>): boolean {
-  for (const difference of differences) {
-    if (!difference.mnemonics.test(encoding.instruction.mnemonic) || !difference.allow(before, silicon, ours)) continue;
-    used.add(difference);
-    return true;
-  }
-  return false;
+/** The difference that allows all that differs, if one does. */
+export function tolerated(encoding: Encoding, before: X87State, silicon: X87State, ours: X87State): Difference | undefined {
+  return differences.find(({ mnemonics, allow }) => mnemonics.test(encoding.instruction.mnemonic) && allow(before, silicon, ours));
 }
