@@ -75,7 +75,8 @@ describe('ringside dis', () => {
       const late = await ringside(['dis', file, '--offset', '99']);
       assert.equal(late.status, 2);
       assert.match(late.stderr, /--offset 99 .*11 bytes/);
-      assert.equal((await ringside(['dis', file, '--bits', '64'])).status, 2);
+      assert.match((await ringside(['dis', file, '--bits', '64', '--length', '1'])).stdout, /^0+ {2}90 +nop\n$/);
+      assert.equal((await ringside(['dis', file, '--bits', '48'])).status, 2);
     });
   });
 });
