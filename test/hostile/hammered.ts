@@ -58,7 +58,8 @@ function lookAround(machine: MachineApi, round: number): void {
 export function hammer(instructions: number, seed: number, options: Partial<MachineConfiguration> = {}): Hammered {
   const machine = createMachine({
     name: 'hammer', image: new Uint8Array(), boot: 'disk', bios: hammerBios(), memoryMiB: 4, mmu: 'shadow', pace: 'max', hardDisk: new Uint8Array(1 << 20).fill(0x5a), floppy: new Uint8Array(1440 * 1024).fill(0xa5),
-    cdrom: isoImage({ 'A.TXT': new Uint8Array(5000) }), ...options,
+    cdrom: isoImage({ 'A.TXT': new Uint8Array(5000) }), virtioDisks: [new Uint8Array(1 << 20)], virtioConsole: true, network: 'loopback',
+    sharedFolder: { tag: 'share', files: [{ path: 'A.TXT', bytes: new Uint8Array(5000) }] }, ...options,
   }, { serial: () => undefined, debugPort: () => undefined, log: () => undefined });
   const plant = (powerOffs: number): void => { machine.writeMemory('physical', SEED, new Uint8Array(Uint32Array.of(seed + powerOffs * 0x1234567).buffer)); };
   const word = (address: number): number => new DataView(machine.readMemory('physical', address, 4).bytes.slice().buffer).getUint32(0, true);
