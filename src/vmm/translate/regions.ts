@@ -136,7 +136,8 @@ export class Regions {
       this.stretch = Math.min(this.stretch * 2, this.policy.longestStretch);
       return;
     }
-    this.stretch = this.policy.shortestStretch;
+    // What was refused is no reason to look often.
+    this.stretch = unit.heat < 0 ? Math.min(this.stretch * 2, this.policy.longestStretch) : this.policy.shortestStretch;
     if (++unit.heat < this.policy.hot) return;
     // What cannot be a root now may be one later, when more of its links are in use.
     unit.heat = -COOLED;
