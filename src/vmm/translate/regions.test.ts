@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { BareEngine, program, randomSource } from '../../../test/support/guest';
+import { REGION_SLOTS } from './handlers';
 import type { TranslationMode } from './regions';
 
 const EAX = 0, EBX = 3;
@@ -65,6 +66,28 @@ describe('regions', () => {
     assert.equal(adaptive.register(EBX), 25_000 * (1 + 2 + 4));
     assert.ok(adaptive.count('regionEntries') < 1000, `${adaptive.count('regionEntries')} entries: the loop runs inside`);
     assert.ok(adaptive.count('indirectHits') < 100_000);
+  });
+
+  it('make room for others when all places are taken', () => {
+    // Each jump through a register leads to a unit that the dispatcher has to find: with regions at once, one region each.
+    const count = REGION_SLOTS + 300;
+    const many = new BareEngine(undefined, 'eager');
+    flat(many, `mov ecx, 2
+      again:
+      %assign n 0
+      %rep ${count}
+        mov eax, next_%+n
+        jmp eax
+      next_%+n:
+      %assign n n + 1
+      %endrep
+        inc ebx
+        dec ecx
+        jnz near again
+        hlt`).toHalt(100_000);
+    assert.equal(many.register(EBX), 2);
+    assert.ok(many.count('regionsTranslated') > REGION_SLOTS, `${many.count('regionsTranslated')} regions`);
+    assert.ok(many.count('regionsDiscarded') >= REGION_SLOTS / 2);
   });
 
   it('enter the middle of a loop by leaving: irreducible control flow comes out right', () => {

@@ -171,14 +171,15 @@ export class Regions {
   }
 
   private make(root: Unit): void {
-    const { source, threaded, freeSlots } = this.tierOf(root.context);
+    const tier = this.tierOf(root.context);
+    const { source, threaded, freeSlots } = tier;
     const plan = formRegion(root, this.translator, source);
     if (!plan) return;
     const original = this.u32[root.record >> 2];
     const written = writeRegion(plan, source, original);
     if (!written) return;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(written.bytes), { machine: { memory: this.memory }, threaded: { ...threaded } });
-    if (!freeSlots.length) this.makeRoom();
+    if (!freeSlots.length) this.makeRoom(tier);
     const slot = freeSlots.pop()!;
     threaded.handlers.set(slot, instance.exports.region as CallableFunction);
     const region: Region = { root, plan, units: plan.blocks.map(({ unit }) => unit), slot, original, live: true };
@@ -205,10 +206,10 @@ export class Regions {
     this.count('regionsDiscarded');
   }
 
-  /** The older half goes, of both code sizes: what is still hot will be found again. */
-  private makeRoom(): void {
-    const regions = [...this.inForce];
-    for (const region of regions.slice(0, regions.length / 2)) this.discard(region);
+  /** The older half of a tier's regions goes: what is still hot will be found again. */
+  private makeRoom(tier: Tier): void {
+    const regions = [...this.inForce].filter(({ root }) => this.tierOf(root.context) === tier);
+    for (const region of regions.slice(0, Math.ceil(regions.length / 2))) this.discard(region);
   }
 
   private count(id: CounterId): void {
