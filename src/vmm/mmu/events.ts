@@ -16,7 +16,16 @@ export class EventCounters {
     return counterAddress(id) >>> 2;
   }
 
-  /** Adds one to a counter (u64). */
+  /** Adds to a counter (u64). */
+  add(index: number, amount: number): void {
+    const sum = this.words[index] + amount;
+    this.words[index] = sum;
+    if (sum > 0xffffffff) {
+      this.words[index + 1]++;
+    }
+  }
+
+  /** Adds one to a counter. */
   count(index: number): void {
     if (++this.words[index] === 0) {
       this.words[index + 1]++;

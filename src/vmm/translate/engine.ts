@@ -21,6 +21,7 @@ import { highHalf, linearNumber, PageFault, type AccessBytes } from '../mmu/type
 import { ContextTable, isLongCode, type Cut, type TranslationContext } from './context';
 import { generateThreadedModule, type HandlerForm, type ThreadedModule } from './handlers';
 import { AccessSegment, Exit, RecordField, UNIT_CAP } from './record';
+import { RecordWriter } from './record-writer';
 import { regionPolicies, Regions, type ThreadedExports, type TranslationMode } from './regions';
 import { CacheFull, Translator } from './translator';
 import { writeVectorTables } from './vector-tables';
@@ -87,6 +88,7 @@ const interruptCallouts: ReadonlySet<string> = new Set(['softwareInterrupt', 'de
 
 export class Engine {
   readonly cpu: Cpu;
+  private readonly writer: RecordWriter;
   readonly translator: Translator;
   readonly decoder: Decoder;
   private readonly contexts = new ContextTable();
@@ -125,7 +127,8 @@ export class Engine {
     writeVectorTables(this.u8, VECTOR_TABLES);
     this.decoder = modules.decoder ??= new Decoder(table);
     this.cpu = new Cpu(memory, mmu, this.cpuHooks(), model);
-    this.translator = new Translator(memory, table, this.decoder, legacyModule().module.forms, () => longModule().module.forms, mmu, model, cacheBytes);
+    this.writer = new RecordWriter(memory, table, this.decoder, legacyModule().module.forms, () => longModule().module.forms, mmu, model, cacheBytes);
+    this.translator = new Translator(memory, this.writer, mmu);
     mmu.onMisaligned = (linear, bytes) => {
       throw new GuestFault(Vector.AC, 0, `access of ${bytes} bytes at ${hexAddress(linear)}, which is not aligned`);
     };
@@ -357,7 +360,7 @@ export class Engine {
     const low = this.u32[EIP >> 2];
     const high = this.u32[(EIP >> 2) + 1];
     try {
-      this.translator.settle();
+      this.writer.settle();
       let linear: number;
       if (this.context.codeSize === 64) {
         if (!isCanonical(high)) throw generalProtection(0, 'instruction fetch from a non-canonical address');
@@ -456,14 +459,14 @@ export class Engine {
   private writeSlow(record: number, linear: number, bytes: AccessBytes, value: number): void {
     this.record = record;
     const here = this.instructionLinear();
-    const entry = this.translator.lookupEntry(here, this.context);
+    const entry = this.writer.lookupEntry(here, this.context);
     try {
       const { access } = this.mmu;
       if (bytes === 8) access.tryWrite(linear, 8, this.i32[SCRATCH >> 2], this.i32[(SCRATCH >> 2) + 1]);
       else access.tryWrite(linear, bytes, value);
       if (access.failure !== undefined) this.pageFaulted(record);
       // The page that this very code lies on is mapped otherwise now: links within the page would not notice.
-      if (this.translator.lookupEntry(here, this.context) !== entry) this.yield();
+      if (this.writer.lookupEntry(here, this.context) !== entry) this.yield();
     } catch (failure) {
       this.faulted(failure, record);
     } finally {
