@@ -1,11 +1,13 @@
 /**
  * What real guests have to do, one row each: `npm run guests` runs all of them, and the test suite those that are quick. A check throws what
- * went wrong and returns the guest, from which the report reads how long it took.
+ * went wrong and returns what the report shows of the run.
  */
 import assert from 'node:assert/strict';
 import { gunzipSync } from 'node:zlib';
 import { exitStatus } from '../../src/protocol/exit-status';
 import type { MachineConfiguration } from '../../src/protocol/messages';
+import { createMachine } from '../../src/vmm/machine/machine';
+import { compareAtRandomStops } from '../support/random-stops';
 import { SerialGuest } from '../support/serial-guest';
 
 export interface GuestCheck {
@@ -15,7 +17,13 @@ export interface GuestCheck {
   readonly files: readonly string[];
   /** Part of `npm test`. */
   readonly quick?: boolean;
-  run(files: readonly Uint8Array[]): SerialGuest;
+  run(files: readonly Uint8Array[]): GuestRun;
+}
+
+/** How far a guest got, in virtual seconds and in instructions. */
+export interface GuestRun {
+  readonly seconds: number;
+  readonly instructions: number;
 }
 
 /** What /init of the ramdisk prints before its shell starts (tools/lib/initramfs.mjs). */
@@ -80,6 +88,23 @@ function ipxe(image: Uint8Array): SerialGuest {
   return guest.until('iPXE\'s banner and its end', () => /iPXE initialising devices\.\.\.ok[^]*iPXE 1\.0\.0[^]*Open Source Network Boot Firmware[^]*No more network devices/.test(guest.screen), 60);
 }
 
+/** A boot in threaded code and one with regions, in step: the same state at 2,500 random instruction counts on the way to the shell. */
+function linuxAtRandomStops(image: Uint8Array, initrd: Uint8Array): GuestRun {
+  let seconds = 0;
+  const texts = new Map<string, string>();
+  const instructions = compareAtRandomStops('vmlinuz', (translation) => createMachine({
+    name: 'vmlinuz', image, boot: 'auto', initrd, commandLine: COMMAND_LINE, memoryMiB: 128, mmu: 'shadow', pace: 'max', translation,
+  }, {
+    serial: (port, bytes) => { if (port === 0) texts.set(translation, (texts.get(translation) ?? '') + String.fromCharCode(...bytes)); }, debugPort: () => undefined, log: () => undefined,
+  }), {
+    modes: ['threaded', 'adaptive'], seed: 20_061, stops: 2500, longest: 10_000_000, wholeEvery: 100,
+    input: (machine) => { seconds = machine.instructions / machine.instructionsPerSecond; },
+  });
+  for (const [mode, text] of texts) assert.ok(text.includes(READY), `with '${mode}' it came to its shell, not only to:\n${text.slice(-1000)}`);
+  assert.equal(new Set(texts.values()).size, 1);
+  return { seconds, instructions };
+}
+
 export const guestChecks: readonly GuestCheck[] = [
   {
     id: 'linux-686', title: 'Linux 6.1, Debian\'s 686 kernel (i386), busybox on the serial line', files: ['vmlinuz-686', 'initramfs-i386'], quick: true,
@@ -104,6 +129,14 @@ export const guestChecks: readonly GuestCheck[] = [
   {
     id: 'linux-686-all', title: 'the same 686 kernel with the crypto library\'s tests of itself', files: ['vmlinuz-686', 'initramfs-i386'],
     run: ([kernel, initrd]) => linux(kernel, initrd, /686/, { commandLine: 'console=ttyS0' }),
+  },
+  {
+    id: 'stops-686', title: 'the 686 kernel in threaded code and with regions: the same state at 2,500 random stops', files: ['vmlinuz-686', 'initramfs-i386'],
+    run: ([kernel, initrd]) => linuxAtRandomStops(kernel, initrd),
+  },
+  {
+    id: 'stops-amd64', title: 'the cloud-amd64 kernel likewise', files: ['vmlinuz-amd64', 'initramfs-amd64'],
+    run: ([kernel, initrd]) => linuxAtRandomStops(kernel, initrd),
   },
   { id: 'memtest86+32', title: 'memtest86+ 6.10, 32 bits: one pass over 64 MiB', files: ['memtest86+ia32.bin'], run: ([image]) => memoryTester(image, 'memtest86+ia32.bin') },
   { id: 'memtest86+64', title: 'memtest86+ 6.10, 64 bits: one pass over 64 MiB', files: ['memtest86+x64.bin'], run: ([image]) => memoryTester(image, 'memtest86+x64.bin') },

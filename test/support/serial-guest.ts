@@ -37,6 +37,10 @@ export class SerialGuest {
     return this.machine.instructions / this.machine.instructionsPerSecond;
   }
 
+  get instructions(): number {
+    return this.machine.counters().instructions;
+  }
+
   get screen(): string {
     const lines = linesOf(this.machine.screen());
     return lines.join('\n');
