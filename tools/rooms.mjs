@@ -34,7 +34,10 @@ export const rooms = [
   { room: 'protocol', mayImport: [], platform: 'none', globals: ['structuredClone', 'queueMicrotask', 'atob', 'btoa'] },
   { room: 'worker', mayImport: [...everyVmm, 'protocol'], platform: 'any' },
   // The adapter turns an .asm file into the image that it launches: of the VMM it sees the assembler and nothing else.
-  { room: 'adapter', mayImport: ['protocol', 'symbols', 'vmm/asm'], platform: 'any', packages: ['@vscode/debugadapter', '@vscode/debugprotocol'] },
+  {
+    room: 'adapter', mayImport: ['protocol', 'symbols', 'vmm/asm'], files: ['vmm/machine/images/open'], // which other files an image needs
+    platform: 'any', packages: ['@vscode/debugadapter', '@vscode/debugprotocol'],
+  },
   // Language features (hovers, completion, disassembly text) come from the instruction table and its two readers.
   {
     room: 'extension', mayImport: ['adapter', 'protocol', 'vmm/asm', 'vmm/decode', 'vmm/isa'], platform: 'any',

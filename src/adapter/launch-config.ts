@@ -19,6 +19,7 @@ export interface LaunchConfig {
   readonly modules: readonly string[];
   readonly fda: string | undefined;
   readonly hda: string | undefined;
+  readonly hdaBacking: string | undefined;
   readonly hdb: string | undefined;
   readonly cdrom: string | undefined;
   readonly bios: string | undefined;
@@ -66,7 +67,8 @@ export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
   symbols: { type: 'string', description: 'Symbols of the kernel: a System.map, or an ELF file with symbols (vmlinux). Those of a running Linux kernel are also found without it.' },
   modules: { type: 'array', description: 'Files that a multiboot kernel gets as modules.', items: { type: 'string' }, default: [] },
   fda: { type: 'string', description: 'Floppy image in drive A.' },
-  hda: { type: 'string', description: 'Image of the first hard disk: raw, VDI, qcow2 or VMDK.' },
+  hda: { type: 'string', description: 'Image of the first hard disk: raw, VDI, qcow2 or VMDK. Files that it names (extents, backing files) are looked up beside it.' },
+  hdaBacking: { type: 'string', description: 'The image that "hda", or a disk image as the program, holds the differences to, when it is not beside it.' },
   hdb: { type: 'string', description: 'Image of the second hard disk.' },
   cdrom: { type: 'string', description: 'Disc in the CD drive (ISO 9660).' },
   bios: { type: 'string', description: 'BIOS image that boots the disks instead of the built-in BIOS, such as SeaBIOS\'s bios.bin.' },

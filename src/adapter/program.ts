@@ -3,9 +3,10 @@
  * and assembles it if it is source text.
  */
 import type { DiagnosticJson } from '../protocol/dap';
-import type { MachineConfiguration } from '../protocol/messages';
+import type { ImageField, MachineConfiguration, NamedFile } from '../protocol/messages';
 import { readDwarfLines } from '../symbols/dwarf-lines';
 import { isElf, readElfSymbols } from '../symbols/elf';
+import { imageParts as partNames } from '../vmm/machine/images/open';
 import { AdapterError, messageOf } from './adapter-error';
 import { assembleBuiltin } from './builtin-assembler';
 import type { LaunchConfig } from './launch-config';
@@ -48,6 +49,13 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
       throw new AdapterError(`launch.json: "${field}": ${path} cannot be read: ${messageOf(error)}`);
     }
   };
+  const imageParts: Partial<Record<ImageField, readonly NamedFile[]>> = {};
+  const disk = async (attribute: string, field: ImageField, path: string, backed = false): Promise<Uint8Array> => {
+    const bytes = await file(attribute, path);
+    imageParts[field] = await partsOf(attribute, path, bytes, backed, file);
+    return bytes;
+  };
+  const backed = config.hdaBacking !== undefined;
   const rest = {
     name: baseName(config.program), memoryMiB: config.memory, mmu: config.mmu, pace: config.pace, stopOnEntry: config.stopOnEntry,
     ...(config.kernelCommandLine !== undefined && { commandLine: config.kernelCommandLine }),
@@ -60,12 +68,13 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
     ...(config.fda !== undefined && { floppy: await file('fda', config.fda) }),
     ...(config.bios !== undefined && { bios: await file('bios', config.bios) }),
     ...(config.vgaBios !== undefined && { vgaBios: await file('vgaBios', config.vgaBios) }),
-    ...(config.hda !== undefined && { hardDisk: await file('hda', config.hda) }),
-    ...(config.hdb !== undefined && { secondDisk: await file('hdb', config.hdb) }),
-    ...(config.virtioDisks.length > 0 && { virtioDisks: await Promise.all(config.virtioDisks.map((path) => file('virtioDisks', path))) }),
+    ...(config.hda !== undefined && { hardDisk: await disk('hda', 'hardDisk', config.hda, backed) }),
+    ...(config.hdaBacking !== undefined && { hardDiskBacking: await disk('hdaBacking', 'hardDiskBacking', config.hdaBacking) }),
+    ...(config.hdb !== undefined && { secondDisk: await disk('hdb', 'secondDisk', config.hdb) }),
+    ...(config.virtioDisks.length > 0 && { virtioDisks: await Promise.all(config.virtioDisks.map((path, n) => disk('virtioDisks', `virtioDisks[${n}]`, path))) }),
     ...(config.virtioConsole && { virtioConsole: true }), network: config.network,
     ...(config.sharedFolder !== undefined && { sharedFolder: await readSharedFolder(config.sharedFolder, services.files) }),
-    ...(config.cdrom !== undefined && { cdrom: await file('cdrom', config.cdrom) }),
+    ...(config.cdrom !== undefined && { cdrom: await file('cdrom', config.cdrom) }), imageParts,
   };
   if (sourceExtensions.test(config.program)) {
     const assembly = await assemble(config, services);
@@ -82,10 +91,23 @@ export async function loadProgram(config: LaunchConfig, services: AdapterService
     return { configuration: { ...rest, image, boot: 'auto' }, sourceMap: sourceMap.withSymbols(symbols), diagnostics: [] };
   }
   const flat = config.loadAddress !== undefined;
+  if (!flat) imageParts.image = await partsOf('program', config.program, image, backed, file);
   return {
     configuration: { ...rest, image, boot: flat ? 'flat' : 'auto', ...(flat && { loadAddress: config.loadAddress, entry: config.entry ?? config.loadAddress }) },
     sourceMap: emptySourceMap.withSymbols(symbols), diagnostics: [],
   };
+}
+
+/** The files beside an image that it names. @throws AdapterError that names the attribute */
+async function partsOf(attribute: string, path: string, bytes: Uint8Array, backed: boolean, read: (attribute: string, path: string) => Promise<Uint8Array>): Promise<readonly NamedFile[]> {
+  try {
+    const parts = partNames(path, bytes, backed);
+    let next = parts.next();
+    while (next.done !== true) next = parts.next(await read(attribute, besideOf(path, next.value)));
+    return next.value;
+  } catch (error) {
+    throw error instanceof AdapterError ? error : new AdapterError(`launch.json: "${attribute}": ${messageOf(error)}`);
+  }
 }
 
 /** A System.map or an ELF file. */
@@ -118,8 +140,12 @@ function placed({ origin, lines, symbols }: Assembly, loadAddress: number): Sour
   );
 }
 
+/** A name in the folder of a file. */
+function besideOf(path: string, name: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1) + name;
+}
+
 /** Debug information older than DWARF 5 names sources relative to the folder of the compiler, which is mostly the program's. */
 function besideProgram(rows: readonly LineRow[], program: string): LineRow[] {
-  const folder = program.slice(0, Math.max(program.lastIndexOf('/'), program.lastIndexOf('\\')) + 1);
-  return rows.map((row) => (/^(?:[/\\]|[A-Za-z]:)/.test(row.path) ? row : { ...row, path: folder + row.path }));
+  return rows.map((row) => (/^(?:[/\\]|[A-Za-z]:)/.test(row.path) ? row : { ...row, path: besideOf(program, row.path) }));
 }

@@ -1,9 +1,9 @@
 /** From the command line's files to a machine's configuration: reads them, finds out what the program is, and assembles source text. */
 import path from 'node:path';
-import type { MachineConfiguration } from '../protocol/messages';
+import type { ImageField, MachineConfiguration, NamedFile } from '../protocol/messages';
 import { BOOT_ADDRESS } from '../vmm/machine/bios/layout';
 import type { WritableDrive } from '../vmm/machine/drives';
-import { diskFormat, openDisk } from '../vmm/machine/images/open';
+import { diskFormat, imageParts as partNames, openDisk, type DiskImageFiles } from '../vmm/machine/images/open';
 import { detect, driveFor } from '../vmm/machine/loaders/detect';
 import { assembleFile, diagnosticsText, requireAssembled } from './assemble';
 import { CliError } from './errors';
@@ -55,16 +55,28 @@ export function guestConfiguration(file: string | undefined, options: GuestOptio
     if (given) throw new CliError(`--${given} is for Linux and multiboot kernels; ${file ?? named} is none`, 'Leave it out.');
   }
   const initrd = options.initrd === undefined ? undefined : { name: path.basename(options.initrd), bytes: readInput(options.initrd) };
+  const imageParts: Partial<Record<ImageField, readonly NamedFile[]>> = {};
+  const disk = (field: ImageField, file: string, backed = false): Uint8Array => {
+    const bytes = readInput(file);
+    imageParts[field] = partsOf(file, bytes, backed);
+    return bytes;
+  };
+  const backed = options.hdaBacking !== undefined;
+  if (file !== undefined && boot.boot === 'disk') imageParts.image = partsOf(file, boot.image, backed);
+  const disks = {
+    ...(options.hdaBacking !== undefined && { hardDiskBacking: disk('hardDiskBacking', options.hdaBacking) }),
+    ...(options.hda !== undefined && { hardDisk: disk('hardDisk', options.hda, backed) }),
+    ...(options.hdb !== undefined && { secondDisk: disk('secondDisk', options.hdb) }),
+    ...(options.virtioDisk && { virtioDisks: options.virtioDisk.map((path, n) => disk(`virtioDisks[${n}]`, path)) }),
+  };
+  checkDisks(options, disks, imageParts);
   return {
     name: path.basename(file ?? named ?? options.bios ?? ''), memoryMiB: options.memory ?? (boot.boot === 'linux' ? LINUX_MEMORY_MIB : MEMORY_MIB), mmu: options.mmu, pace: options.pace, ...boot,
     ...(options.fda !== undefined && { floppy: diskette(options.fda) }),
-    ...(options.hda !== undefined && { hardDisk: hardDisk(options.hda, options.hdaBacking) }),
-    ...(options.hdaBacking !== undefined && { hardDiskBacking: readInput(options.hdaBacking) }),
-    ...(options.hdb !== undefined && { secondDisk: hardDisk(options.hdb) }),
+    ...disks, imageParts,
     ...(options.cdrom !== undefined && { cdrom: readInput(options.cdrom) }),
     ...(options.bios !== undefined && { bios: readInput(options.bios) }),
     ...(options.vgaBios !== undefined && { vgaBios: readInput(options.vgaBios) }),
-    ...(options.virtioDisk && { virtioDisks: options.virtioDisk.map((path) => hardDisk(path)) }),
     ...(options.virtioConsole && { virtioConsole: true }),
     ...(options.network !== undefined && { network: options.network }),
     ...(options.share !== undefined && { sharedFolder: sharedFolder(options.share) }),
@@ -124,9 +136,20 @@ function diskette(file: string): Uint8Array {
   return bytes;
 }
 
-/** An image for a hard disk, opened once so that a complaint names the file. */
-function hardDisk(file: string, backing?: string): Uint8Array {
-  const bytes = readInput(file);
-  openDisk(file, bytes, backing === undefined ? undefined : { file: backing, bytes: readInput(backing) });
-  return bytes;
+/** The files beside an image that it names. @throws CliError, MachineError */
+function partsOf(file: string, bytes: Uint8Array, backed: boolean): readonly NamedFile[] {
+  const parts = partNames(file, bytes, backed);
+  let next = parts.next();
+  while (next.done !== true) next = parts.next(readInput(path.join(path.dirname(file), next.value)));
+  return next.value;
+}
+
+/** Opens the disks once, so that a complaint names the file. */
+function checkDisks(options: GuestOptions, disks: Pick<MachineConfiguration, 'hardDisk' | 'hardDiskBacking' | 'secondDisk' | 'virtioDisks'>, parts: NonNullable<MachineConfiguration['imageParts']>): void {
+  const opened = (field: ImageField, file: string | undefined, bytes: Uint8Array | undefined): DiskImageFiles | undefined => (file === undefined || bytes === undefined ? undefined : { file, bytes, parts: parts[field] });
+  const backing = opened('hardDiskBacking', options.hdaBacking, disks.hardDiskBacking);
+  const hardDisk = opened('hardDisk', options.hda, disks.hardDisk);
+  if (hardDisk) openDisk(hardDisk, backing);
+  const others = [opened('secondDisk', options.hdb, disks.secondDisk), ...(disks.virtioDisks ?? []).map((bytes, n) => opened(`virtioDisks[${n}]`, options.virtioDisk?.[n], bytes))];
+  for (const disk of others) if (disk) openDisk(disk);
 }

@@ -23,12 +23,14 @@ export interface MachineConfiguration {
    */
   readonly translation?: 'adaptive' | 'threaded' | 'eager' | 'random';
   readonly commandLine?: string;
-  readonly modules?: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+  readonly modules?: readonly NamedFile[];
   readonly floppy?: Uint8Array;
   /** Raw, VDI, qcow2 or VMDK. */
   readonly hardDisk?: Uint8Array;
-  /** What the first hard disk's image is a difference to (VDI, qcow2). */
+  /** What the first hard disk's image is a difference to, instead of the file that it names. */
   readonly hardDiskBacking?: Uint8Array;
+  /** Files that images name, found beside them: extents of a VMDK disk, backing files. */
+  readonly imageParts?: Readonly<Partial<Record<ImageField, readonly NamedFile[]>>>;
   /** Second hard disk, as the first. */
   readonly secondDisk?: Uint8Array;
   /** Disks of the virtio bus, formats as for hard disks; at most 8. The BIOS does not boot from them. */
@@ -60,6 +62,14 @@ export interface MachineConfiguration {
   readonly stopOnEntry?: boolean;
   readonly maxInstructions?: number;
 }
+
+export interface NamedFile {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Where a configuration has disk images. */
+export type ImageField = 'image' | 'floppy' | 'hardDisk' | 'hardDiskBacking' | 'secondDisk' | `virtioDisks[${number}]`;
 
 /** A folder that a guest mounts by its tag (9P over virtio). It is a snapshot: what the guest changes stays in the machine. */
 export interface SharedFolder {

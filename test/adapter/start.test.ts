@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { descriptor, qcow2Image } from '../support/disk-images';
 import { bootEpilog, bootProlog, exit, lineOf, mainPath, withSession } from './support';
 
 const hello = `${bootProlog}mov si, message
@@ -20,6 +21,11 @@ jmp print
 done:
 ${exit(7)}message: db "Hello", 10, 0
 ${bootEpilog}`;
+
+/** Ends with status 5. */
+const bootableDisk = new Uint8Array(8 * 512);
+bootableDisk.set([0xb0, 2, 0xe6, 0xf4, 0xf4]);
+bootableDisk.set([0x55, 0xaa], 510);
 
 describe('starting and ending', () => {
   it('runs an .asm file: debug port to the console, serial port as events, exit status at the end', withSession(hello, async (session) => {
@@ -48,6 +54,16 @@ describe('starting and ending', () => {
     assert.equal(reason, 'entry');
     assert.equal(line, 3);
     assert.match(name, /0000:7c00/);
+  }));
+
+  it('finds the files beside a disk image that it names', withSession({ [mainPath]: '', '/project/disk.vmdk': descriptor([['FLAT', 8, 'disk-flat.vmdk']]), '/project/disk-flat.vmdk': bootableDisk, '/project/child.qcow2': qcow2Image(['free'], { backing: 'disk.vmdk' }) }, async (session) => {
+    await session.launch({ program: '/project/child.qcow2' });
+    await session.run();
+    assert.equal((await session.event('exited')).body.exitCode, 5);
+  }));
+
+  it('refuses an image that names a file elsewhere, and says which attribute names it', withSession({ [mainPath]: hello, '/project/child.qcow2': qcow2Image(['free'], { backing: '/else/where.img' }) }, async (session) => {
+    await assert.rejects(session.launch({ hda: '/project/child.qcow2' }), /launch\.json: "hda": \/project\/child\.qcow2: qcow2 image: the backing file is "\/else\/where\.img"/);
   }));
 
   it('loads code for another address where it belongs', withSession(`bits 16\norg 0x1000\nnop\nhere: ${exit(3)}`, async (session) => {

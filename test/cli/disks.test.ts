@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { openDisk } from '../../src/vmm/machine/images/open';
-import { qcow2Image, vdiImage } from '../support/disk-images';
+import { descriptor, qcow2Image, vdiImage } from '../support/disk-images';
 import { program } from '../support/guest';
 import { isoImage } from '../support/iso';
 import { bootSector, inFolder, ringside } from './ringside';
@@ -38,7 +38,7 @@ const vdi = vdiImage([0x11, 'free', 'zero', 'free']);
 vdi.set(writer, 1024);
 
 /** The first byte of sector 9. */
-const ninth = (file: string): number => openDisk(file, new Uint8Array(fs.readFileSync(file))).disk.read(9, 1)[0];
+const ninth = (file: string): number => openDisk({ file, bytes: new Uint8Array(fs.readFileSync(file)) }).disk.read(9, 1)[0];
 
 describe('ringside run: disks', () => {
   for (const [name, image] of [['disk.img', raw], ['disk.vdi', vdi]] as const) {
@@ -65,19 +65,32 @@ describe('ringside run: disks', () => {
     });
   });
 
-  it('names file and field of a damaged image, and the backing image that is missing', async () => {
-    await inFolder({ 'bad.vdi': vdiImage([0x11], { type: 7 }), 'child.qcow2': qcow2Image(['free', 'free'], { backing: 'base.img' }), 'base.img': raw }, async (folder) => {
+  it('names file and field of a damaged image, and the file that is missing beside it', async () => {
+    await inFolder({ 'bad.vdi': vdiImage([0x11], { type: 7 }), 'child.qcow2': qcow2Image(['free', 'free'], { backing: 'base.img' }), 'far.vmdk': descriptor([['FLAT', 8, '../x.img', 0]]) }, async (folder) => {
       const file = (name: string): string => path.join(folder, name);
       for (const [parameters, reason] of [
         [['--hda', file('bad.vdi')], /bad\.vdi: VDI image: the image type is 7/], [[file('bad.vdi')], /bad\.vdi: VDI image: the image type is 7/],
-        [['--hda', file('child.qcow2')], /child\.qcow2: qcow2 image: it holds only the differences to the backing file "base\.img"/],
+        [['--hda', file('child.qcow2')], /base\.img cannot be read: it does not exist/], [[file('child.qcow2')], /base\.img cannot be read/],
+        [['--hdb', file('far.vmdk'), file('bad.vdi')], /far\.vmdk: VMDK image: an extent is "\.\.\/x\.img", which is no plain file name/],
       ] as const) {
         const { status, stderr } = await ringside(['run', ...parameters]);
         assert.equal(status, 2);
         assert.match(stderr, reason);
       }
-      const { stdout } = await ringside(['run', '--hda', file('child.qcow2'), '--hda-backing', file('base.img'), '--screen', 'none']);
-      assert.equal(stdout, 'AW');
+    });
+  });
+
+  it('boots from the files beside an image that it names, and from a backing image given by hand', async () => {
+    const files = {
+      'child.qcow2': qcow2Image(['free', 'free'], { backing: 'disk.vmdk' }), 'disk.vmdk': descriptor([['FLAT', 64, 'disk-flat.vmdk', 0]], { createType: 'monolithicFlat' }), 'disk-flat.vmdk': raw,
+      'far.qcow2': qcow2Image(['free', 'free'], { backing: '/nowhere/base.img' }),
+    };
+    await inFolder(files, async (folder) => {
+      const file = (name: string): string => path.join(folder, name);
+      for (const parameters of [[file('disk.vmdk')], [file('child.qcow2')], ['--hda', file('child.qcow2')], ['--hda', file('far.qcow2'), '--hda-backing', file('disk.vmdk')], [file('far.qcow2'), '--hda-backing', file('disk.vmdk')]]) {
+        const { stdout, stderr } = await ringside(['run', ...parameters, '--screen', 'none']);
+        assert.equal(stdout, 'AW', `${parameters.join(' ')}: ${stderr}`);
+      }
     });
   });
 });

@@ -10,10 +10,10 @@ import { bootEntry, emulatedDrive, readDisc } from '../../src/vmm/machine/bios/e
 import { MemoryDisk, hardDiskGeometry } from '../../src/vmm/machine/disk';
 import type { CopyOnWriteDisk } from '../../src/vmm/machine/images/copy-on-write';
 import { DamagedSector } from '../../src/vmm/machine/images/disk-file';
-import { openDisk } from '../../src/vmm/machine/images/open';
+import { imageParts, openDisk } from '../../src/vmm/machine/images/open';
 import { RawImage } from '../../src/vmm/machine/images/raw';
 import { detect } from '../../src/vmm/machine/loaders/detect';
-import { qcow2Image, vdiImage, vmdkImage } from '../support/disk-images';
+import { descriptor, qcow2Image, vdiImage, vmdkImage } from '../support/disk-images';
 import { randomSource } from '../support/guest';
 import { isoImage } from '../support/iso';
 
@@ -64,14 +64,14 @@ function damage({ bytes, hot }: Original, random: Random): () => void {
   };
 }
 
-/** True; or false when the function throws a complaint that names the file and says what to do. Anything else it throws fails the test. */
-function accepted(attempt: () => void): boolean {
+/** True; or false when the function throws a complaint that names the file, or one beside it, and says what to do. Anything else it throws fails the test. */
+function accepted(attempt: () => void, files: readonly string[] = ['x.img']): boolean {
   try {
     attempt();
     return true;
   } catch (error) {
     if (!(error instanceof MachineError)) throw error;
-    assert.ok(error.message.startsWith('x.img: ') && error.message.length > 20 && error.advice, error.message);
+    assert.ok(files.some((file) => error.message.startsWith(`${file}: `)) && error.message.length > 20 && error.advice, error.message);
     return false;
   }
 }
@@ -94,16 +94,31 @@ function useDisk(disk: CopyOnWriteDisk, random: Random): void {
   for (const sector of [0, sectors - 1, Math.min(sectors - 1, random(40)), Math.min(sectors - 1, random(40) * 0x10001)]) read(disk, sector, Math.min(3, sectors - sector));
 }
 
+/** What is beside the image, by the last letter of the name that it has there. */
+const beside: readonly Uint8Array[] = [vmdkImage([0x31, 'free', 0x32, 'free', 0x33]), qcow2Image(['free', 0x51], { backing: 'base0' }), filledDisk(), filledDisk()];
+
+function filledDisk(): Uint8Array {
+  return new Uint8Array(64 * 512).fill(0x77);
+}
+
 function useImage(bytes: Uint8Array, random: Random): boolean {
+  const files = ['x.img'];
   return accepted(() => {
-    const open = openDisk('x.img', bytes);
+    const names = imageParts('x.img', bytes);
+    let next = names.next();
+    for (let n = 0; next.done !== true; n++) {
+      assert.ok(n < 300 && !/[/\\:]/.test(next.value) && !files.includes(next.value), next.value);
+      files.push(next.value);
+      next = names.next(beside[next.value.charCodeAt(next.value.length - 1) % beside.length]);
+    }
+    const open = openDisk({ file: 'x.img', bytes, parts: next.value });
     useDisk(open.disk, random);
     if (random(8) !== 0 || (open.format !== 'vdi' && open.format !== 'raw')) return;
     const sector = Math.min(open.disk.sectors - 1, random(40));
     open.disk.write(sector, new Uint8Array(512).fill(0x5a));
-    const saved = openDisk('x.img', open.changed());
+    const saved = openDisk({ file: 'x.img', bytes: open.changed() });
     assert.equal(saved.disk.read(sector, 1)[100], 0x5a);
-  });
+  }, files);
 }
 
 const disc = (bytes: Uint8Array): RawImage & { write(): void } => Object.assign(new RawImage(bytes, 2048), { write: () => undefined });
@@ -162,10 +177,18 @@ const formats: readonly Format[] = [
   {
     title: 'qcow2', use: useImage, originals: [
       { bytes: qcow2Image(content), hot: [[0, 112]] }, { bytes: qcow2Image(content, { version: 2 }), hot: [[0, 112]] }, { bytes: qcow2Image([0x10, 'free', 0x30], { compressed: true }), hot: [[0, 112], [0x2000, 0x2020], [0x3000, 0x3080]] },
+      { bytes: qcow2Image(content, { backing: 'base1', backingFormat: 'qcow2' }), hot: [[0, 128], [0x200, 0x208]] },
     ],
   },
   {
     title: 'VMDK', use: useImage, originals: [{ bytes: vmdkImage(content), hot: [[0, 80], [0x200, 0x280], [0x600, 0x604], [0x800, 0x810]] }, { bytes: vmdkImage([0x10, 'free', 0x30], { compressed: true }), hot: [[0, 80], [0x600, 0x604], [0x800, 0x80c], [0x1000, 0x1080]] }],
+  },
+  {
+    title: 'VMDK in several files', use: useImage, originals: [
+      { bytes: descriptor([['FLAT', 40, 'disk-f002', 24], ['ZERO', 8], ['SPARSE', 40, 'disk-s000']]), hot: [[0, 220]] },
+      { bytes: descriptor([['SPARSE', 40, 'a0'], ['SPARSE', 32, 'b0']], { parent: '12345678', hint: 'parent0' }), hot: [[0, 280]] },
+      { bytes: vmdkImage(content, { parent: '12345678', hint: 'parent0' }), hot: [[0, 80], [0x200, 0x2c0], [0x800, 0x810]] },
+    ],
   },
   {
     title: 'ISO 9660 with El Torito', use: useDisc, originals: [0, 2, 4].map((media) => {
@@ -210,7 +233,7 @@ describe('damaged disk images', function () {
     const bench = new Bench(new Map(), 1 << 20, {
       sectorSize: 2048, get sectors() { return Math.ceil(bytes.length / 2048); }, read: (sector, count) => disc(bytes).read(sector, count), write: () => undefined,
     });
-    const { originals } = formats[3];
+    const { originals } = formats.find(({ use }) => use === useDisc)!;
     for (let seed = 1; seed <= 500; seed++) {
       const random = randomSource(seed);
       const original = originals[random(originals.length)];

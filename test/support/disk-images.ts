@@ -74,6 +74,7 @@ export function vdiImage(content: readonly Content[], fields: VdiFields = {}): U
 export interface Qcow2Fields {
   readonly version?: 2 | 3;
   readonly backing?: string;
+  readonly backingFormat?: string;
   /** Clusters of numbers are compressed. */
   readonly compressed?: boolean;
   readonly incompatible?: number;
@@ -82,7 +83,7 @@ export interface Qcow2Fields {
 export const QCOW2_CLUSTER = 4096;
 
 /** A qcow2 image with clusters of 4 KiB: header, first-level table, one second-level table, data. */
-export function qcow2Image(content: readonly Content[], { version = 3, backing, compressed = false, incompatible = 0 }: Qcow2Fields = {}): Uint8Array {
+export function qcow2Image(content: readonly Content[], { version = 3, backing, backingFormat, compressed = false, incompatible = 0 }: Qcow2Fields = {}): Uint8Array {
   const cluster = QCOW2_CLUSTER;
   const header = new Uint8Array(cluster), l1 = new Uint8Array(cluster), l2 = new Uint8Array(cluster);
   const view = new DataView(header.buffer);
@@ -94,13 +95,21 @@ export function qcow2Image(content: readonly Content[], { version = 3, backing, 
     view.setBigUint64(8, 512n);
     view.setUint32(16, name.length);
   }
+  if (backingFormat !== undefined) {
+    const at = version === 3 ? 104 : 72;
+    view.setUint32(at, 0xe2792aca);
+    view.setUint32(at + 4, backingFormat.length);
+    header.set(new TextEncoder().encode(backingFormat), at + 8);
+  }
   view.setUint32(20, 12);
   view.setBigUint64(24, BigInt(content.length * cluster));
   view.setUint32(36, 1);
   view.setBigUint64(40, BigInt(cluster));
-  view.setBigUint64(72, BigInt(incompatible));
-  view.setUint32(96, 4);
-  view.setUint32(100, 104);
+  if (version === 3) {
+    view.setBigUint64(72, BigInt(incompatible));
+    view.setUint32(96, 4);
+    view.setUint32(100, 104);
+  }
   new DataView(l1.buffer).setBigUint64(0, (1n << 63n) | BigInt(2 * cluster));
   const entries = new DataView(l2.buffer);
   const data: Uint8Array[] = [];
@@ -133,14 +142,26 @@ export const VMDK_GRAIN = 8 * SECTOR;
 export interface VmdkFields {
   readonly compressed?: boolean;
   readonly parent?: string;
+  /** The parent's file. */
+  readonly hint?: string;
   readonly createType?: string;
+}
+
+/** Type, sectors, file and offset of an extent. */
+export type ExtentFields = readonly [type: string, sectors: number, name?: string, offset?: number];
+
+/** A VMDK descriptor file. */
+export function descriptor(extents: readonly ExtentFields[], { parent = 'ffffffff', hint, createType = 'twoGbMaxExtentSparse' }: VmdkFields = {}): Uint8Array {
+  const lines = extents.map(([type, sectors, name, offset]) => `RW ${sectors} ${type}${name === undefined ? '' : ` "${name}"`}${offset === undefined ? '' : ` ${offset}`}`);
+  const text = `# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=${parent}\ncreateType="${createType}"\n${hint === undefined ? '' : `parentFileNameHint="${hint}"\n`}\n# Extent description\n${lines.join('\n')}\n`;
+  return new TextEncoder().encode(text);
 }
 
 /** A VMDK image with grains of 4 KiB: monolithicSparse, or streamOptimized with the directory's place in the footer. */
 export function vmdkImage(content: readonly Content[], fields: VmdkFields = {}): Uint8Array {
-  const { compressed = false, parent = 'ffffffff', createType = compressed ? 'streamOptimized' : 'monolithicSparse' } = fields;
-  const header = new Uint8Array(SECTOR), descriptor = new Uint8Array(2 * SECTOR), directory = new Uint8Array(SECTOR), table = new Uint8Array(4 * SECTOR);
-  descriptor.set(new TextEncoder().encode(`# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=${parent}\ncreateType="${createType}"\n\nRW ${content.length * 8} SPARSE "x.vmdk"\n`));
+  const { compressed = false, createType = compressed ? 'streamOptimized' : 'monolithicSparse' } = fields;
+  const header = new Uint8Array(SECTOR), embedded = new Uint8Array(2 * SECTOR), directory = new Uint8Array(SECTOR), table = new Uint8Array(4 * SECTOR);
+  embedded.set(descriptor([['SPARSE', content.length * 8, 'x.vmdk']], { ...fields, createType }));
   const view = new DataView(header.buffer);
   view.setUint32(0, 0x564d444b, true);
   view.setUint32(4, compressed ? 3 : 1, true);
@@ -177,8 +198,8 @@ export function vmdkImage(content: readonly Content[], fields: VmdkFields = {}):
     data.push(grain);
     at += grain.length / SECTOR;
   });
-  if (!compressed) return join(header, descriptor, directory, table, ...data);
+  if (!compressed) return join(header, embedded, directory, table, ...data);
   const footer = header.slice();
   put(view, 56, 2n ** 64n - 1n);
-  return join(header, descriptor, directory, table, ...data, footer, new Uint8Array(SECTOR));
+  return join(header, embedded, directory, table, ...data, footer, new Uint8Array(SECTOR));
 }

@@ -8,7 +8,7 @@ const startableFiles = /\.(asm|nasm|elf|img|ima|flp|bin|exec|mb|kernel)$|\/(vmli
 const linuxFiles = /\/(vmlinuz|bzImage)[^/]*$/i;
 const linuxMemoryMiB = 256;
 /** Attributes of launch.json that name files. */
-const pathAttributes = ['program', 'initrd', 'symbols', 'fda', 'hda', 'hdb', 'cdrom', 'sharedFolder'] as const;
+const pathAttributes = ['program', 'initrd', 'symbols', 'fda', 'hda', 'hdaBacking', 'hdb', 'cdrom', 'sharedFolder'] as const;
 const pathListAttributes = ['modules', 'virtioDisks'] as const;
 
 function baseName(uri: vscode.Uri): string {

@@ -24,9 +24,9 @@ export class Drives {
   constructor(private readonly images: DriveImages = {}) {
     const { floppy, hardDisk, secondDisk, cdrom, backing, virtioDisks = [] } = images;
     this.floppy = floppy && floppyDisk(floppy.bytes);
-    this.hardDisk = hardDisk && openDisk(hardDisk.file, hardDisk.bytes, backing);
-    this.secondDisk = secondDisk && openDisk(secondDisk.file, secondDisk.bytes);
-    this.virtio = virtioDisks.map(({ file, bytes }) => openDisk(file, bytes));
+    this.hardDisk = hardDisk && openDisk(hardDisk, backing);
+    this.secondDisk = secondDisk && openDisk(secondDisk);
+    this.virtio = virtioDisks.map((image) => openDisk(image));
     this.disc = cdrom && new CopyOnWriteDisk(new RawImage(cdrom.bytes, CD_SECTOR));
   }
 

@@ -13,6 +13,24 @@ export interface SectorSource {
   read(sector: number, count: number): Uint8Array;
 }
 
+/** A file beside an image that has to be given with it; `raw`: whatever is in it, it is a raw disk or no image at all. */
+export interface PartName {
+  readonly name: string;
+  readonly raw: boolean;
+}
+
+/** What an image finds around itself: the files beside it that it names. */
+export interface Surroundings {
+  /** The image that it holds differences to, chosen by hand instead of by the name in the image. */
+  readonly backing?: SectorSource;
+  /** A file's bytes; undefined when it is not there. */
+  bytes(name: string): Uint8Array | undefined;
+  /** The disk in a file. */
+  disk(name: string, raw?: boolean): SectorSource | undefined;
+}
+
+export const ALONE: Surroundings = { bytes: () => undefined, disk: () => undefined };
+
 /** The image is damaged where a guest reads: an I/O error to the guest. */
 export class DamagedSector extends Error {}
 
@@ -54,6 +72,14 @@ export class HeaderReader {
     if (!holds) this.fail(problem);
   }
 
+  /** The name of a file beside this one: no path, so that none leads out of the folder. */
+  besideName(name: string, what: string, advice = ''): string {
+    if (name === '' || name === '.' || name === '..' || /[/\\:\0]/.test(name)) {
+      this.fail(`${what} is ${JSON.stringify(name)}, which is no plain file name: files are looked up beside the image only`, `Put it beside the image and name it there without a folder.${advice}`);
+    }
+    return name;
+  }
+
   /** Sectors of a disk of so many bytes, which have to be whole sectors (or are rounded up) and no more than a disk can have. */
   sectorsOf(bytes: number, field: string): number {
     const sectors = Math.ceil(bytes / SECTOR_BYTES);
@@ -77,4 +103,11 @@ export function gather(sector: number, count: number, piece: (offset: number, mo
     }
   }
   return result;
+}
+
+/** Bytes of the image that another one holds differences to. It may be smaller: what is behind its end, and everything when there is none, is zero. */
+export function backingBytes(backing: SectorSource | undefined, offset: number, length: number): Uint8Array | number {
+  if (backing === undefined) return length;
+  const sector = offset / SECTOR_BYTES, count = Math.min(length / SECTOR_BYTES, backing.sectors - sector);
+  return count > 0 ? backing.read(sector, count) : length;
 }

@@ -1,13 +1,15 @@
 import { strict as assert } from 'node:assert';
 import { deflateRawSync, deflateSync, constants } from 'node:zlib';
-import { QCOW2_CLUSTER, VMDK_GRAIN, qcow2Image, vdiImage, vmdkImage, type VdiFields } from '../../../../test/support/disk-images';
+import { QCOW2_CLUSTER, VMDK_GRAIN, descriptor, qcow2Image, vdiImage, vmdkImage, type VdiFields } from '../../../../test/support/disk-images';
 import { randomSource } from '../../../../test/support/guest';
 import { MachineError } from '../api';
 import { CopyOnWriteDisk } from './copy-on-write';
 import { DamagedSector } from './disk-file';
 import { InflateError, inflate } from './inflate';
-import { openDisk } from './open';
+import { imageParts, openDisk as openFiles, type DiskImageFiles, type OpenDisk } from './open';
 import { RawImage } from './raw';
+
+const openDisk = (file: string, bytes: Uint8Array, backing?: DiskImageFiles): OpenDisk => openFiles({ file, bytes }, backing);
 
 const fill = (value: number): Uint8Array => new Uint8Array(512).fill(value);
 
@@ -152,7 +154,7 @@ describe('qcow2 images', () => {
     const bytes = packed.read(0, packed.sectors);
     for (const [at, value] of [[0, 0x10], [32, 0x11], [4095, 0x8f], [4096, 0], [8192, 0x30], [12287, 0xaf]]) assert.equal(bytes[at], value, String(at));
     const child = qcow2Image(['free', 'zero', 0x55, 'free'], { backing: 'base.qcow2' });
-    assert.match(refusal(child), /differences to the backing file "base\.qcow2"/);
+    assert.match(refusal(child), /differences to the backing file "base\.qcow2", which is not beside it/);
     assert.deepEqual(blocks(openDisk('x.qcow2', child, { file: 'b', bytes: qcow2Image([0x61, 0x62, 0x63]) }).disk), [0x61, 0, 0x55, 0]);
     assert.throws(() => openDisk('x.qcow2', qcow2Image(content)).changed(), /can be read only/);
   });
@@ -178,6 +180,43 @@ describe('qcow2 images', () => {
   });
 });
 
+describe('files that an image names', () => {
+  /** Asked for, in order, and what opens with them. */
+  function collected(bytes: Uint8Array, files: Readonly<Record<string, Uint8Array>>, backed = false): { names: string[]; blocks: number[] } {
+    const names: string[] = [];
+    const parts = imageParts('x', bytes, backed);
+    let next = parts.next();
+    while (next.done !== true) {
+      names.push(next.value);
+      next = parts.next(files[next.value]);
+    }
+    return { names, blocks: backed ? [] : blocks(openFiles({ file: 'x', bytes, parts: next.value }).disk) };
+  }
+
+  it('are those that the ones it names name, too; each once', () => {
+    const files = { b: qcow2Image(['free', 0x22, 'free'], { backing: 'c' }), c: descriptor([['FLAT', 8, 'd', 0], ['FLAT', 8, 'd', 0], ['FLAT', 8, 'd', 8]]), d: Uint8Array.from({ length: 8192 }, (_, n) => n >> 12) };
+    const child = qcow2Image(['free', 'free', 'free', 0x44], { backing: 'b' });
+    assert.deepEqual(collected(child, files), { names: ['b', 'c', 'd'], blocks: [0, 0x22, 1, 0x44] });
+    assert.deepEqual(collected(child, files, true).names, []);
+  });
+
+  it('are what the backing format says: a raw disk may begin with anything', () => {
+    const inner = qcow2Image([0x11], { backing: 'nowhere' });
+    const { names } = collected(qcow2Image([0x33], { backing: 'b', backingFormat: 'raw' }), { b: inner });
+    assert.deepEqual(names, ['b']);
+    const { disk } = openFiles({ file: 'x', bytes: qcow2Image(['free'], { backing: 'b', backingFormat: 'raw', version: 2 }), parts: [{ name: 'b', bytes: inner }] });
+    assert.deepEqual([...disk.read(0, 1).subarray(0, 4)], [...inner.subarray(0, 4)]);
+  });
+
+  it('are refused when they lead out of the folder or in a circle', () => {
+    for (const name of ['/disks/base.img', '../base.img', 'sub/base.img', 'a\\\\b', '..', 'nbd:host', 'json:{}']) {
+      assert.throws(() => collected(qcow2Image(['free'], { backing: name }), {}), /x: qcow2 image: the backing file is ".*", which is no plain file name/, name);
+    }
+    const files = { a: qcow2Image(['free'], { backing: 'b' }), b: qcow2Image(['free'], { backing: 'a' }) };
+    assert.throws(() => collected(files.a, files), /differences to itself/);
+  });
+});
+
 describe('VMDK images', () => {
   const content = [0x41, 'free', 'zero', 0x42] as const;
   const patched = (at: number, value: number, image = vmdkImage(content)): Uint8Array => {
@@ -196,14 +235,41 @@ describe('VMDK images', () => {
     ['version', patched(4, 9), /version is 9/], ['newlines', patched(73, 0x0a0a0a0a), /transferred as text/], ['capacity', patched(12, 0), /capacity is 0/],
     ['grainSize', patched(20, 9), /grainSize is 9/], ['numGTEsPerGT', patched(44, 0), /numGTEsPerGT is 0/], ['compressAlgorithm', patched(77, 1), /compressAlgorithm is 1/],
     ['gdOffset', patched(56, 0x10000), /gdOffset is 65536/], ['a capacity beyond any directory', patched(18, 0xff), /capacity/],
-    ['a parent', vmdkImage(content, { parent: '12345678' }), /differences to a parent/], ['another kind', vmdkImage(content, { createType: 'twoGbMaxExtentSparse' }), /createType is "twoGbMax/],
+    ['another kind', vmdkImage(content, { createType: 'twoGbMaxExtentSparse' }), /createType is "twoGbMax/],
     ['no footer', patched(56, 0xffffffff, patched(60, 0xffffffff)), /footer/],
   ];
   for (const [what, image, reason] of malformed) it(`are refused for a bad field: ${what}`, () => assert.match(refusal(image), reason));
 
-  it('are refused as a descriptor, with the name of the file that holds the disk', () => {
-    const text = '# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 2048 FLAT "disk-flat.vmdk" 0\n';
-    assert.match(refusal(new TextEncoder().encode(text)), /the disk is in another file "disk-flat\.vmdk"/);
+  /** First bytes of the blocks of a disk whose other files are given. */
+  const together = (bytes: Uint8Array, files: Readonly<Record<string, Uint8Array>>): number[] => blocks(openFiles({ file: 'x.vmdk', bytes, parts: Object.entries(files).map(([name, part]) => ({ name, bytes: part })) }).disk);
+  const flat = (...values: readonly number[]): Uint8Array => Uint8Array.from(values.flatMap((value) => new Array<number>(4096).fill(value)));
+
+  it('are read from the files that a descriptor names', () => {
+    assert.deepEqual(together(descriptor([['FLAT', 16, 'disk-flat.vmdk', 0]], { createType: 'monolithicFlat' }), { 'disk-flat.vmdk': flat(1, 2) }), [1, 2]);
+    assert.deepEqual(together(descriptor([['FLAT', 8, 'f1', 8], ['ZERO', 8], ['SPARSE', 32, 's1'], ['VMFS', 8, 'f1']]), { f1: flat(7, 8, 9), s1: vmdkImage(content) }), [8, 0, 0x41, 0, 0, 0x42, 7]);
+    assert.deepEqual(together(descriptor([['SPARSE', 16, 's1'], ['SPARSE', 8, 's2']], { parent: '12345678', hint: 'p.vmdk' }), {
+      s1: vmdkImage([0x61, 'free']), s2: vmdkImage(['free']), 'p.vmdk': vmdkImage([0x11, 0x12, 0x13]),
+    }), [0x61, 0x12, 0x13]);
+    assert.deepEqual(together(vmdkImage(['free', 'zero', 0x55], { parent: '12345678', hint: 'p.vmdk' }), { 'p.vmdk': descriptor([['FLAT', 16, 'pf']]), pf: flat(3, 4) }), [3, 0, 0x55]);
+  });
+
+  const several: readonly (readonly [what: string, image: Uint8Array, reason: RegExp])[] = [
+    ['an extent that is not there', descriptor([['FLAT', 8, 'disk-flat.vmdk', 0]]), /the extent "disk-flat\.vmdk" is not beside it/],
+    ['an extent elsewhere', descriptor([['FLAT', 8, '../disk-flat.vmdk', 0]]), /"\.\.\/disk-flat\.vmdk", which is no plain file name/],
+    ['an absolute extent', descriptor([['SPARSE', 8, 'C:\\\\disks\\\\x.vmdk']]), /is no plain file name/],
+    ['an extent of another type', descriptor([['VMFSRDM', 8, 'x']]), /of type VMFSRDM/], ['an extent without sectors', descriptor([['FLAT', 0, 'x']]), /has 0 sectors/],
+    ['no extents', descriptor([]), /names no extent/], ['many extents', descriptor(new Array<['ZERO', number]>(257).fill(['ZERO', 8])), /names 257 extents/],
+    ['another kind of descriptor', descriptor([['FLAT', 8, 'x']], { createType: 'fullDevice' }), /createType is "fullDevice"/],
+    ['a parent without a name', vmdkImage(content, { parent: '12345678' }), /does not name it/],
+    ['a parent that is not there', vmdkImage(content, { parent: '12345678', hint: 'p.vmdk' }), /a parent, "p\.vmdk", which is not beside it/],
+    ['a parent elsewhere', vmdkImage(content, { parent: '12345678', hint: '/disks/p.vmdk' }), /the parent .* "\/disks\/p\.vmdk", which is no plain/],
+  ];
+  for (const [what, image, reason] of several) it(`are refused for ${what}`, () => assert.match(refusal(image), reason));
+
+  it('are refused with extents that are too short, or a parent that was changed', () => {
+    assert.throws(() => together(descriptor([['FLAT', 16, 'f', 1]]), { f: flat(1, 2) }), /"f" has 8192 bytes, but 16 sectors from sector 1 on need 8704/);
+    assert.throws(() => together(descriptor([['SPARSE', 17, 's']]), { s: vmdkImage([1, 2]) }), /"s" has 16 sectors instead of 17/);
+    assert.throws(() => together(vmdkImage(content, { parent: '87654321', hint: 'p' }), { p: vmdkImage(content) }), /parentCID is 87654321, but the CID of "p" is 12345678/);
   });
 
   it('are damaged where a table leads out of the file, or compressed data is none', () => {

@@ -1,5 +1,8 @@
-/** QEMU's qcow2 images, versions 2 and 3, for reading: two levels of tables that lead to clusters, which may be compressed. Differences to a backing image that has to be given. */
-import { DamagedSector, HeaderReader, SECTOR_BYTES, gather, type SectorSource } from './disk-file';
+/**
+ * QEMU's qcow2 images, versions 2 and 3, for reading: two levels of tables that lead to clusters, which may be compressed. Differences to a backing image, which is given or
+ * lies beside this one.
+ */
+import { ALONE, DamagedSector, HeaderReader, SECTOR_BYTES, backingBytes, gather, type PartName, type SectorSource, type Surroundings } from './disk-file';
 import { InflateError, inflate } from './inflate';
 
 const MAGIC = 0x514649fb;
@@ -7,6 +10,10 @@ const CLUSTER_BITS_MIN = 9, CLUSTER_BITS_MAX = 21;
 /** Incompatible features: 0 dirty, 1 corrupt, 2 external data file, 3 compression type, 4 extended L2 entries. */
 const FEATURE_CORRUPT = 2, FEATURE_DATA_FILE = 4, FEATURE_COMPRESSION = 8, FEATURE_EXTENDED_L2 = 0x10, FEATURES_KNOWN = 0x1f;
 const COMPRESSION_ZLIB = 0;
+const BACKING_NAME_MAX = 1023;
+/** Header extensions: the end of them, and the format of the backing file. */
+const EXTENSION_END = 0, EXTENSION_BACKING_FORMAT = 0xe2792aca;
+const HEADER_V2 = 72;
 /** Most bytes of the first-level table, as QEMU has it. */
 const L1_BYTES_MAX = 32 << 20;
 const OFFSET_HIGH = 0x00ffffff, OFFSET_LOW = 0xfffffe00;
@@ -16,6 +23,34 @@ const CACHED_CLUSTERS = 16;
 
 export function isQcow2(bytes: Uint8Array): boolean {
   return bytes.length >= 8 && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0) === MAGIC;
+}
+
+/**
+ * The backing file by the name that stands in the image. A backing format "raw" is believed: a raw disk may begin with anything.
+ * @throws MachineError when the name is damaged
+ */
+function backingOf(h: HeaderReader): { readonly name: string; readonly raw: boolean } | undefined {
+  const at = h.u64(8, 'backing_file_offset'), length = h.u32(16, 'backing_file_size');
+  if (at === 0 || length === 0) return undefined;
+  h.check(length <= BACKING_NAME_MAX && at + length <= h.bytes.length, `backing_file_size is ${length} at offset ${at}: the name lies beyond the end of the file, or is longer than ${BACKING_NAME_MAX}`);
+  const text = (from: number, count: number): string => new TextDecoder().decode(h.bytes.subarray(from, from + count));
+  let raw = false;
+  for (let extension = h.u32(4, 'version') === 2 ? HEADER_V2 : h.u32(100, 'header_length'); extension + 8 <= Math.min(at, h.bytes.length);) {
+    const type = h.u32(extension, 'a header extension'), size = h.u32(extension + 4, 'a header extension');
+    if (type === EXTENSION_END) break;
+    if (type === EXTENSION_BACKING_FORMAT) raw = text(extension + 8, Math.min(size, 16)) === 'raw';
+    extension += 8 + Math.ceil(size / 8) * 8;
+  }
+  return { name: text(at, length), raw };
+}
+
+const PLACE_OF_BACKING = ' Or give it by hand (--hda-backing, "hdaBacking").';
+
+/** The file that has to be given with the image. @throws MachineError for names that are paths */
+export function qcow2Names(file: string, bytes: Uint8Array): PartName[] {
+  const h = new HeaderReader(file, 'qcow2', bytes, false);
+  const backing = backingOf(h);
+  return backing ? [{ name: h.besideName(backing.name, 'the backing file', PLACE_OF_BACKING), raw: backing.raw }] : [];
 }
 
 export class Qcow2Image implements SectorSource {
@@ -28,18 +63,17 @@ export class Qcow2Image implements SectorSource {
   private readonly zeroFlag: boolean;
   private readonly decompressed = new Map<number, Uint8Array>();
 
-  /**
-   * @param backing what clusters that are not here are read from.
-   * @throws MachineError that names the file and the field.
-   */
-  constructor(file: string, private readonly bytes: Uint8Array, private readonly backing?: SectorSource) {
+  /** What clusters that are not here are read from. */
+  private readonly backing: SectorSource | undefined;
+
+  /** @throws MachineError that names the file and the field. */
+  constructor(file: string, private readonly bytes: Uint8Array, around: Surroundings = ALONE) {
     const h = new HeaderReader(file, 'qcow2', bytes, false);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     h.check(h.u32(0, 'the magic number') === MAGIC, 'the magic number is not "QFI\\xfb"');
     const version = h.u32(4, 'version');
     if (version !== 2 && version !== 3) h.fail(`version is ${version}; 2 and 3 are supported`);
     this.zeroFlag = version === 3;
-    const backingAt = h.u64(8, 'backing_file_offset'), backingLength = h.u32(16, 'backing_file_size');
     this.clusterBits = h.u32(20, 'cluster_bits');
     h.check(this.clusterBits >= CLUSTER_BITS_MIN && this.clusterBits <= CLUSTER_BITS_MAX, `cluster_bits is ${this.clusterBits}; 9 to 21 are supported`);
     this.clusterBytes = 2 ** this.clusterBits;
@@ -55,10 +89,11 @@ export class Qcow2Image implements SectorSource {
     h.check(this.l1At % this.clusterBytes === 0, `l1_table_offset 0x${this.l1At.toString(16)} is not at a cluster`);
     h.check(this.l1At + 8 * needed <= bytes.length, `l1_table_offset 0x${this.l1At.toString(16)}: the table of ${needed} entries lies beyond the end of the file (${bytes.length} bytes)`);
     if (version === 3) this.checkFeatures(h);
-    if (backingAt !== 0 && backing === undefined) {
-      const name = backingAt + backingLength <= bytes.length && backingLength <= 1023 ? new TextDecoder().decode(bytes.subarray(backingAt, backingAt + backingLength)) : '?';
-      h.fail(`it holds only the differences to the backing file ${JSON.stringify(name)}`, 'Give the backing image as well, or merge them: qemu-img convert -O qcow2 IN OUT.');
-    }
+    const backing = backingOf(h);
+    if (backing === undefined) return;
+    this.backing = around.backing ?? around.disk(h.besideName(backing.name, 'the backing file', PLACE_OF_BACKING), backing.raw)
+      ?? h.fail(`it holds only the differences to the backing file ${JSON.stringify(backing.name)}, which is not beside it`,
+        `Put it there, give the backing image (--hda-backing, "hdaBacking"), or merge them: qemu-img convert -O qcow2 IN OUT.`);
   }
 
   private checkFeatures(h: HeaderReader): void {
@@ -82,14 +117,14 @@ export class Qcow2Image implements SectorSource {
       const entriesPerTable = clusterBytes / 8;
       const l1Entry = this.l1At + 8 * Math.floor(cluster / entriesPerTable);
       const l2At = this.offsetAt(l1Entry);
-      if (l2At === 0) return this.absent(offset, here);
+      if (l2At === 0) return backingBytes(this.backing, offset, here);
       const l2Entry = l2At + 8 * (cluster % entriesPerTable);
       if (l2At % clusterBytes !== 0 || l2Entry + 8 > this.bytes.length) throw new DamagedSector(`qcow2: the second-level table of cluster ${cluster} is not in the file`);
       const high = this.view.getUint32(l2Entry), low = this.view.getUint32(l2Entry + 4);
       if (high & L2_COMPRESSED) return this.decompress(cluster, high, low).subarray(within, within + here);
       if (this.zeroFlag && low & L2_ZERO) return here;
       const at = (high & OFFSET_HIGH) * 2 ** 32 + ((low & OFFSET_LOW) >>> 0);
-      if (at === 0) return this.absent(offset, here);
+      if (at === 0) return backingBytes(this.backing, offset, here);
       if (at % clusterBytes !== 0 || at + within + here > this.bytes.length) throw new DamagedSector(`qcow2: cluster ${cluster} is not in the file`);
       return this.bytes.subarray(at + within, at + within + here);
     });
@@ -97,12 +132,6 @@ export class Qcow2Image implements SectorSource {
 
   private offsetAt(entry: number): number {
     return (this.view.getUint32(entry) & OFFSET_HIGH) * 2 ** 32 + ((this.view.getUint32(entry + 4) & OFFSET_LOW) >>> 0);
-  }
-
-  private absent(offset: number, length: number): Uint8Array | number {
-    if (this.backing === undefined) return length;
-    const sector = offset / SECTOR_BYTES, count = Math.min(length / SECTOR_BYTES, this.backing.sectors - sector);
-    return count > 0 ? this.backing.read(sector, count) : length;
   }
 
   /** The entry holds an offset of any alignment and, above it, how many further sectors the data reaches into. */

@@ -4,7 +4,7 @@
  */
 import { MachineError } from '../api';
 import type { CopyOnWriteDisk } from './copy-on-write';
-import { DamagedSector, HeaderReader, SECTOR_BYTES, gather, type SectorSource } from './disk-file';
+import { DamagedSector, HeaderReader, SECTOR_BYTES, backingBytes, gather, type SectorSource } from './disk-file';
 
 const SIGNATURE = 0xbeda107f, SIGNATURE_AT = 64;
 const PREHEADER_BYTES = 72;
@@ -115,7 +115,7 @@ export class VdiImage implements SectorSource {
     this.sectors = this.header.sectors;
     const { type } = this.header;
     if ((type === TYPE_DIFF || type === TYPE_UNDO) && parent === undefined) {
-      reader.fail('it holds only the differences to a parent image', 'Give the parent as the backing image, or merge them: VBoxManage clonemedium CHILD OUT.');
+      reader.fail('it holds only the differences to a parent image', 'Give the parent as the backing image (--hda-backing, "hdaBacking"), or merge them: VBoxManage clonemedium CHILD OUT.');
     }
     if (parent instanceof VdiImage && parent.header.createUuid !== this.header.linkageUuid) {
       reader.fail('uuidLinkage is not the backing image\'s uuidCreate', 'Give the image that this one was made from.');
@@ -139,7 +139,7 @@ export class VdiImage implements SectorSource {
       const here = Math.min(most, blockBytes - within);
       const entry = this.entry(block);
       if (entry === BLOCK_ZERO || (entry === BLOCK_FREE && this.parent === undefined)) return here;
-      if (entry === BLOCK_FREE) return parentBytes(this.parent!, offset, here);
+      if (entry === BLOCK_FREE) return backingBytes(this.parent, offset, here);
       const at = this.blockDataAt(entry) + within;
       // The last block may be cut at the end of the disk.
       if (entry >= this.header.blocks || at + here > this.bytes.length) throw new DamagedSector(`VDI: block ${block} is beyond the end of the file`);
@@ -208,10 +208,4 @@ export class VdiImage implements SectorSource {
       throw error;
     }
   }
-}
-
-/** A parent may be smaller than its child: what is behind its end is zero. */
-function parentBytes(parent: SectorSource, offset: number, length: number): Uint8Array | number {
-  const sector = offset / SECTOR_BYTES, count = Math.min(length / SECTOR_BYTES, parent.sectors - sector);
-  return count > 0 ? parent.read(sector, count) : length;
 }

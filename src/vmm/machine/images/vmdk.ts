@@ -1,9 +1,12 @@
-/** VMware disk images of one file, for reading: growing ones (monolithicSparse) and those with compressed grains (streamOptimized), after "Virtual Disk Format 5.0". */
-import { DamagedSector, HeaderReader, SECTOR_BYTES, gather, type SectorSource } from './disk-file';
+/**
+ * VMware disk images, for reading, after "Virtual Disk Format 5.0": growing ones (sparse), those with compressed grains (streamOptimized), flat ones, and disks of several
+ * such files that a descriptor names. Differences to a parent beside them.
+ */
+import { ALONE, DamagedSector, HeaderReader, SECTOR_BYTES, backingBytes, gather, type SectorSource, type Surroundings } from './disk-file';
 import { InflateError, inflate } from './inflate';
+import { isVmdkDescriptor, parentName, vmdkDescriptor, type VmdkDescriptor, type VmdkExtent } from './vmdk-descriptor';
 
 const MAGIC = 0x564d444b;
-const DESCRIPTOR_BEGIN = '# Disk DescriptorFile';
 const FLAG_NEWLINES = 1, FLAG_ZERO_GRAINS = 4, FLAG_COMPRESSED = 0x10000;
 const COMPRESSION_NONE = 0, COMPRESSION_DEFLATE = 1;
 /** The directory's place is told by the footer, 1024 bytes before the end. */
@@ -12,29 +15,78 @@ const GRAIN_SECTORS_MAX = 2048, ENTRIES_MAX = 4096;
 const DIRECTORY_BYTES_MAX = 64 << 20;
 const GRAIN_ZERO = 1;
 const MARKER_BYTES = 12;
-const DESCRIPTOR_BYTES_MAX = 0x10000;
 const CACHED_GRAINS = 16;
-const NO_PARENT = 'ffffffff';
+
+/** Where the sectors of an extent are in its disk, and what the disk holds differences to. */
+interface Place {
+  readonly parent: SectorSource | undefined;
+  readonly firstSector: number;
+}
+
+/** A disk in one file, or in several that a descriptor names. @throws MachineError that names the file and the field. */
+export function openVmdk(file: string, bytes: Uint8Array, around: Surroundings = ALONE): SectorSource {
+  const h = new HeaderReader(file, 'VMDK', bytes, true);
+  const descriptor = vmdkDescriptor(h);
+  const place = { parent: descriptor?.parent && parentOf(h, descriptor.parent, around), firstSector: 0 };
+  return isVmdkDescriptor(bytes) ? new ExtentsDisk(h, descriptor!.extents, place.parent, around) : new SparseExtent(file, bytes, place);
+}
+
+function parentOf(h: HeaderReader, parent: NonNullable<VmdkDescriptor['parent']>, around: Surroundings): SectorSource {
+  if (around.backing) return around.backing;
+  const name = parentName(h, parent), bytes = around.bytes(name), disk = around.disk(name);
+  if (!bytes || !disk) return h.fail(`it holds only the differences to a parent, ${JSON.stringify(name)}, which is not beside it`, 'Put it there, or merge them: qemu-img convert -O raw IN OUT.');
+  const contentId = isVmdk(bytes) || isVmdkDescriptor(bytes) ? vmdkDescriptor(new HeaderReader(name, 'VMDK', bytes, true))?.contentId : undefined;
+  if (contentId !== undefined && contentId !== parent.contentId) h.fail(`parentCID is ${parent.contentId}, but the CID of ${JSON.stringify(name)} is ${contentId}: it was changed, or is another one`);
+  return disk;
+}
 
 export function isVmdk(bytes: Uint8Array): boolean {
   return bytes.length >= 4 && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true) === MAGIC;
 }
 
-/** A text file that only names the files with the data. */
-export function isVmdkDescriptor(bytes: Uint8Array): boolean {
-  return Array.from(DESCRIPTOR_BEGIN).every((c, n) => bytes[n] === c.charCodeAt(0));
+/** The extents that a descriptor names, one behind the other. */
+class ExtentsDisk implements SectorSource {
+  readonly sectorSize = SECTOR_BYTES;
+  readonly sectors: number;
+  /** The first sector of each, and what reads it; nothing for zeros. */
+  private readonly extents: readonly { readonly first: number; readonly end: number; read(offset: number, bytes: number): Uint8Array | number }[];
+
+  constructor(h: HeaderReader, extents: readonly VmdkExtent[], parent: SectorSource | undefined, around: Surroundings) {
+    let end = 0;
+    this.extents = extents.map((extent) => {
+      const first = end;
+      end += extent.sectors;
+      return { first, end, read: reader(h, extent, { parent, firstSector: first }, around) };
+    });
+    this.sectors = end;
+  }
+
+  read(sector: number, count: number): Uint8Array {
+    let n = this.extents.findIndex(({ end }) => sector < end);
+    return gather(sector, count, (offset, most) => {
+      while (offset >= this.extents[n].end * SECTOR_BYTES) n++;
+      const { first, end, read } = this.extents[n];
+      return read(offset - first * SECTOR_BYTES, Math.min(most, end * SECTOR_BYTES - offset));
+    });
+  }
 }
 
-/** Says what a descriptor file needs instead of being opened. @throws MachineError always */
-export function refuseDescriptor(file: string, bytes: Uint8Array): never {
-  const text = new TextDecoder('latin1').decode(bytes.subarray(0, DESCRIPTOR_BYTES_MAX));
-  const extent = /^RW\s+\d+\s+(\w+)\s+"([^"]*)"/m.exec(text);
-  const where = extent ? ` ${JSON.stringify(extent[2])}` : '';
-  return new HeaderReader(file, 'VMDK', bytes, true).fail(`it is a descriptor; the disk is in another file${where}`,
-    extent?.[1] === 'FLAT' ? 'Start that file: it is a raw image.' : 'Convert it to one file first: qemu-img convert -O raw IN OUT.');
+function reader(h: HeaderReader, { kind, name, access, sectors, offset }: VmdkExtent, place: Place, around: Surroundings): (offset: number, bytes: number) => Uint8Array | number {
+  if (access === 'NOACCESS') return () => { throw new DamagedSector(`VMDK: the extent ${name} must not be accessed`); };
+  if (kind === 'zero') return (_, length) => length;
+  const bytes = around.bytes(name) ?? h.fail(`the extent ${JSON.stringify(name)} is not beside it`, 'Put it there under that name.');
+  if (kind === 'flat') {
+    const start = offset * SECTOR_BYTES;
+    h.check(start + sectors * SECTOR_BYTES <= bytes.length, `the extent ${JSON.stringify(name)} has ${bytes.length} bytes, but ${sectors} sectors from sector ${offset} on need ${start + sectors * SECTOR_BYTES}`);
+    return (at, length) => bytes.subarray(start + at, start + at + length);
+  }
+  const sparse = new SparseExtent(name, bytes, place);
+  h.check(sparse.sectors >= sectors, `the extent ${JSON.stringify(name)} has ${sparse.sectors} sectors instead of ${sectors}`);
+  return (at, length) => sparse.read(at / SECTOR_BYTES, length / SECTOR_BYTES);
 }
 
-export class VmdkImage implements SectorSource {
+/** Grains with a directory of where they are: a whole image, or an extent of one. */
+class SparseExtent implements SectorSource {
   readonly sectorSize = SECTOR_BYTES;
   readonly sectors: number;
   private readonly view: DataView;
@@ -46,7 +98,7 @@ export class VmdkImage implements SectorSource {
   private readonly decompressed = new Map<number, Uint8Array>();
 
   /** @throws MachineError that names the file and the field. */
-  constructor(file: string, private readonly bytes: Uint8Array) {
+  constructor(file: string, private readonly bytes: Uint8Array, private readonly place: Place) {
     const h = new HeaderReader(file, 'VMDK', bytes, true);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     h.check(h.u32(0, 'magicNumber') === MAGIC, 'magicNumber is not "KDMV"');
@@ -65,7 +117,6 @@ export class VmdkImage implements SectorSource {
     this.compressed = (flags & FLAG_COMPRESSED) !== 0;
     const algorithm = h.u16(77, 'compressAlgorithm');
     h.check(algorithm === (this.compressed ? COMPRESSION_DEFLATE : COMPRESSION_NONE), `compressAlgorithm is ${algorithm}; ${this.compressed ? '1 (deflate)' : '0, as the flags say,'} is supported`);
-    this.checkDescriptor(h);
     let directory = h.u64(56, 'gdOffset');
     if (directory === DIRECTORY_IN_FOOTER) {
       const footer = bytes.length - FOOTER_FROM_END;
@@ -78,39 +129,27 @@ export class VmdkImage implements SectorSource {
     h.check(directory > 0 && this.directoryAt + 4 * tables <= bytes.length, `gdOffset is ${directory}: the grain directory (${tables} entries) lies beyond the end of the file`);
   }
 
-  /** The embedded descriptor tells the kind of image and its parent. */
-  private checkDescriptor(h: HeaderReader): void {
-    const at = h.u64(28, 'descriptorOffset') * SECTOR_BYTES, length = Math.min(h.u64(36, 'descriptorSize') * SECTOR_BYTES, DESCRIPTOR_BYTES_MAX);
-    if (at === 0) return;
-    h.check(at + length <= h.bytes.length, 'descriptorOffset and descriptorSize lie beyond the end of the file');
-    const text = new TextDecoder('latin1').decode(h.bytes.subarray(at, at + length));
-    const value = (key: string): string | undefined => new RegExp(`^\\s*${key}\\s*=\\s*"?([^"\\r\\n]*)"?`, 'mi').exec(text)?.[1].trim();
-    const kind = value('createType');
-    if (kind !== undefined && !/^(monolithicSparse|streamOptimized)$/i.test(kind)) {
-      h.fail(`createType is ${JSON.stringify(kind)}; monolithicSparse and streamOptimized are supported`, 'Convert it to one file first: qemu-img convert -O raw IN OUT.');
-    }
-    const parent = value('parentCID');
-    if (parent !== undefined && parent.toLowerCase() !== NO_PARENT) {
-      h.fail(`it holds only the differences to a parent (${value('parentFileNameHint') ?? parent})`, 'Merge them first: qemu-img convert -O raw IN OUT.');
-    }
-  }
-
   read(sector: number, count: number): Uint8Array {
     const { grainBytes } = this;
     return gather(sector, count, (offset, most) => {
       const within = offset % grainBytes, here = Math.min(most, grainBytes - within);
       const grain = Math.floor(offset / grainBytes);
       const tableAt = this.view.getUint32(this.directoryAt + 4 * Math.floor(grain / this.entriesPerTable), true) * SECTOR_BYTES;
-      if (tableAt === 0) return here;
+      if (tableAt === 0) return this.absent(offset, here);
       const entryAt = tableAt + 4 * (grain % this.entriesPerTable);
       if (entryAt + 4 > this.bytes.length) throw new DamagedSector(`VMDK: the grain table of grain ${grain} is not in the file`);
       const entry = this.view.getUint32(entryAt, true);
-      if (entry === 0 || (entry === GRAIN_ZERO && this.zeroGrains)) return here;
+      if (entry === 0) return this.absent(offset, here);
+      if (entry === GRAIN_ZERO && this.zeroGrains) return here;
       const at = entry * SECTOR_BYTES;
       if (this.compressed) return this.decompress(grain, at).subarray(within, within + here);
       if (at + within + here > this.bytes.length) throw new DamagedSector(`VMDK: grain ${grain} is not in the file`);
       return this.bytes.subarray(at + within, at + within + here);
     });
+  }
+
+  private absent(offset: number, length: number): Uint8Array | number {
+    return backingBytes(this.place.parent, offset + this.place.firstSector * SECTOR_BYTES, length);
   }
 
   /** A grain marker (sector number, size of the data) and data in zlib's frame. */

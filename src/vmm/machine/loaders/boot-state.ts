@@ -1,4 +1,6 @@
 /** What a loader hands to the board: bytes for memory, drives, and the processor's first state. Declarative: loaders are pure functions over bytes. */
+import type { ImageField } from '../../../protocol/messages';
+import type { DiskImageFiles } from '../images/open';
 
 export interface MemoryChunk {
   /** For messages and listings. */
@@ -46,10 +48,9 @@ export interface BootState {
 
 export type BootDrive = 'floppy' | 'hardDisk' | 'cdrom';
 
-export interface DriveImage {
-  /** For messages. */
-  readonly file: string;
-  readonly bytes: Uint8Array;
+export interface DriveImage extends DiskImageFiles {
+  /** Where the configuration has it. */
+  readonly field: ImageField | 'cdrom';
 }
 
 export interface DriveImages {

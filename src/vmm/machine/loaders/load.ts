@@ -1,5 +1,5 @@
 /** From a machine's configuration to its BootState: picks the loader, by the configuration or by the file's contents. */
-import type { MachineConfiguration } from '../../../protocol/messages';
+import type { ImageField, MachineConfiguration } from '../../../protocol/messages';
 import { MachineError } from '../api';
 import { BOOT_ADDRESS } from '../bios/layout';
 import { CR0_ET, realModeSegment, type BootDrive, type BootState, type DriveImage, type DriveImages } from './boot-state';
@@ -13,7 +13,7 @@ import { loadPvh } from './pvh';
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const REAL_MODE_END = 0x100000, SCREEN_AND_ROM = 0xa0000;
 
-type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk' | 'secondDisk' | 'hardDiskBacking' | 'cdrom' | 'bios' | 'virtioDisks'>;
+type Configuration = Pick<MachineConfiguration, 'name' | 'image' | 'boot' | 'loadAddress' | 'entry' | 'commandLine' | 'modules' | 'initrd' | 'floppy' | 'hardDisk' | 'secondDisk' | 'hardDiskBacking' | 'cdrom' | 'bios' | 'virtioDisks' | 'imageParts'>;
 
 const loaders = { multiboot: loadMultiboot, multiboot2: loadMultiboot2, pvh: loadPvh };
 
@@ -51,11 +51,11 @@ function allModules({ modules = [], initrd }: Configuration): readonly Module[] 
 }
 
 /** The drives that the configuration names. */
-function drivesOf({ floppy, hardDisk, secondDisk, hardDiskBacking, cdrom, virtioDisks }: Configuration): DriveImages {
-  const image = (file: string, bytes: Uint8Array | undefined): DriveImage | undefined => (bytes === undefined ? undefined : { file, bytes });
+function drivesOf({ floppy, hardDisk, secondDisk, hardDiskBacking, cdrom, virtioDisks, imageParts }: Configuration): DriveImages {
+  const image = (field: ImageField, bytes: Uint8Array | undefined): DriveImage | undefined => bytes && { field, file: field, bytes, parts: imageParts?.[field] };
   return {
-    floppy: image('floppy', floppy), hardDisk: image('hardDisk', hardDisk), secondDisk: image('secondDisk', secondDisk), cdrom: image('cdrom', cdrom),
-    backing: image('hardDiskBacking', hardDiskBacking), virtioDisks: virtioDisks?.map((bytes, n) => ({ file: `virtioDisks[${n}]`, bytes })),
+    floppy: image('floppy', floppy), hardDisk: image('hardDisk', hardDisk), secondDisk: image('secondDisk', secondDisk), cdrom: cdrom && { field: 'cdrom', file: 'cdrom', bytes: cdrom },
+    backing: image('hardDiskBacking', hardDiskBacking), virtioDisks: virtioDisks?.map((bytes, n) => image(`virtioDisks[${n}]`, bytes)!),
   };
 }
 
@@ -67,11 +67,11 @@ function detectDrive(file: string, image: Uint8Array): BootDrive {
 const driveNames: Readonly<Record<BootDrive, string>> = { floppy: 'a diskette', hardDisk: 'a hard disk', cdrom: 'a CD' };
 
 /** The image is in a drive of its own; a drive that the configuration names as well keeps its place. */
-function diskBoot({ name, image }: Configuration, drive: BootDrive, drives: DriveImages): BootState {
+function diskBoot({ name, image, imageParts }: Configuration, drive: BootDrive, drives: DriveImages): BootState {
   if (drives[drive] !== undefined) {
     throw new MachineError('drive', `${name}: is ${driveNames[drive]} image, and another one is configured as ${drive}`, 'Leave one of them out.');
   }
-  return { kind: 'disk', chunks: [], bootDrive: drive, drives: { ...drives, [drive]: { file: name, bytes: image } } };
+  return { kind: 'disk', chunks: [], bootDrive: drive, drives: { ...drives, [drive]: { field: 'image', file: name, bytes: image, parts: imageParts?.image } } };
 }
 
 /** Bytes at an address in real mode, registers as a BIOS leaves them to a boot sector. */
