@@ -43,6 +43,8 @@ export const RecordField = {
   expected: 4,
   /** Continuations. u32: address of the link field to patch, or 0 when the continuation itself becomes the link. */
   owner: 8,
+  /** Near returns. u32: where the instruction has led last. */
+  returned: 4,
   /** Checked links. u32: where the target's page stands in a lookup table (byte offset of its entry). */
   page: 28,
 } as const;

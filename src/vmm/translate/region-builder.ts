@@ -557,6 +557,7 @@ export class RegionBuilder extends ThreadedBuilder {
     else this.finish({ kind: 'condition', condition: this.let(this.truth(condition)) });
   }
   override jumpTo(offset: Value): void { this.transferTo(offset); }
+  override returnTo(offset: Value): void { this.transferTo(offset); }
   protected override transferTo(offset: Value): void { this.finish({ kind: 'indirect', target: this.let(offset) }); }
 
   override leave(): void {

@@ -14,7 +14,7 @@ import type { HandlerImports } from './handlers';
 import { Exit, RECORD_SIZE, RecordField, SpecialHandler } from './record';
 import { RegionBuilder, RegionState } from './region-builder';
 import { inMemory, meet, type FlagKind, type FlagState } from './region-flags';
-import type { RecordReader, RegionBlock, RegionPlan } from './region-former';
+import { pageOf, type RecordReader, type RegionBlock, type RegionPage, type RegionPlan } from './region-former';
 import { isBackward } from './region-graph';
 import type { Value } from '../isa/builder';
 import { node } from './threaded-values';
@@ -26,6 +26,9 @@ export interface RegionImports extends HandlerImports {
   /** (record, handler): on with a handler that is not the record's. */
   readonly goThrough: number;
 }
+
+/** With more pages than these most ways through a region need but some of them. */
+const CHECKED_AT_ENTRY = 4;
 
 /** What is known after the dry run. */
 interface Knowledge {
@@ -42,6 +45,8 @@ export class RegionEmitter {
   private readonly labels = new Map<number, number>();
   private knowledge!: Knowledge;
   private leavesAtOnce = false;
+  /** Pages are looked at on the way there. */
+  private readonly checksLate: boolean;
   /** Where the code of each record begins. */
   readonly marks: { readonly offset: number; readonly record: number }[] = [];
 
@@ -51,6 +56,7 @@ export class RegionEmitter {
   ) {
     this.context = plan.blocks[plan.graph.order[0]].unit.context;
     this.state = new RegionState(body, source.u8, source.u16, source.u32, this.context);
+    this.checksLate = plan.pages.size > CHECKED_AT_ENTRY;
   }
 
   /** False, with nothing written, when the region would leave at its first instruction. */
@@ -242,6 +248,7 @@ export class RegionEmitter {
       state.leave(blocks[to].unit.record);
       body.op('end');
     }
+    if (this.checksLate && pageOf(blocks[from].unit.linear) !== pageOf(blocks[to].unit.linear)) this.checkPage(to);
     if (this.knowledge.entry[to].length > 1) state.noteKind();
     if (!backward && !graph.merge[to]) {
       this.tree(to);
@@ -274,20 +281,47 @@ export class RegionEmitter {
     this.noteStop();
     original();
     body.op('end');
-    for (const { offset, expected, tag } of plan.pages) {
-      const value = state.wide ? 8 : 0;
-      body.index('local.get', state.readTable).memory('i32.load', offset + value).i32(expected).op('i32.ne');
-      // A hashed table: the entry has to be this page's at all.
-      if (state.wide) body.index('local.get', state.readTable).memory('i64.load', offset).i64(tag).op('i64.ne').op('i32.or');
-      body.open('if');
-      original();
-      body.op('end');
+    if (!this.checksLate) {
+      for (const page of plan.pages.values()) {
+        this.pageMoved(page);
+        body.open('if');
+        original();
+        body.op('end');
+      }
     }
     const entries = counterAddress('regionEntries');
     body.i32(0).i32(0).memory('i64.load', entries).i64(1).op('i64.add').memory('i64.store', entries);
     for (const n of this.knowledge.registers) {
       body.i32(0).memory(state.wide ? 'i64.load' : 'i32.load', GPR + 8 * n).index('local.set', state.register(n));
     }
+  }
+
+  /** Whether a page is not mapped as it was when the region was formed. */
+  private pageMoved({ offset, expected, tag }: RegionPage): void {
+    const { body, state } = this;
+    const value = state.wide ? 8 : 0;
+    body.index('local.get', state.readTable).memory('i32.load', offset + value).i32(expected).op('i32.ne');
+    // A hashed table: the entry has to be this page's at all.
+    if (state.wide) body.index('local.get', state.readTable).memory('i64.load', offset).i64(tag).op('i64.ne').op('i32.or');
+  }
+
+  /** On the way to another page, unless every way there leads over it: nothing is mapped anew while the region is at work. */
+  private checkPage(to: number): void {
+    const { body, state, plan: { blocks, graph, pages } } = this;
+    const number = pageOf(blocks[to].unit.linear);
+    const page = pages.get(number);
+    if (!page) return;
+    for (let block = graph.dominator[to]; ; block = graph.dominator[block]) {
+      if (pageOf(blocks[block].unit.linear) === number) return;
+      if (block === graph.dominator[block]) break;
+    }
+    this.pageMoved(page);
+    body.open('if');
+    body.i32(0);
+    this.pushAddress(to);
+    body.memory(state.wide ? 'i64.store' : 'i32.store', EIP);
+    state.leave(0);
+    body.op('end');
   }
 
   private leave(): void {

@@ -7,6 +7,7 @@ import type { Form } from './forms';
 import type { HandlerForm } from './handlers';
 import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
 import { analyze, type RegionGraph } from './region-graph';
+import type { TranslationContext } from './context';
 import type { Translator, Unit } from './translator';
 
 /** A unit in a region. Targets are block numbers; -1 leaves the region. */
@@ -31,16 +32,15 @@ export interface RegionPage {
 export interface RegionPlan {
   readonly blocks: readonly RegionBlock[];
   readonly graph: RegionGraph;
-  /** Pages besides the root's. */
-  readonly pages: readonly RegionPage[];
+  /** Pages besides the root's, by their numbers. */
+  readonly pages: ReadonlyMap<number, RegionPage>;
 }
 
-const pageOf = (linear: number): number => Math.floor(linear / 4096);
+export const pageOf = (linear: number): number => Math.floor(linear / 4096);
 
 const BLOCKS_MAX = 48;
 /** More than any path through a region retires between two looks at the budget. */
 export const REGION_INSTRUCTIONS_MAX = BLOCKS_MAX * 12;
-const RETURNS_MAX = 4;
 /** Entries of a jump table that are looked at. */
 const JUMP_TABLE_MAX = 64;
 /** An entry that leads farther away belongs to something else. */
@@ -91,14 +91,46 @@ function indirectTargets(record: number, form: Form, unit: Unit, translator: Tra
   return targets;
 }
 
+/** What the former knows of a block's exits. */
+interface Exits {
+  taken: number;
+  next: number;
+  targets: number[];
+  readonly control: string | undefined;
+  /** Block behind a call. */
+  back: number;
+}
+
+/**
+ * Where returns lead: behind those calls from whose target the return is reached, calls on the way being stepped over. Blocks without an entry
+ * return to callers outside.
+ */
+function returnTargets(exits: readonly Exits[]): Map<number, number[]> {
+  const found = new Map<number, number[]>();
+  for (const call of exits) {
+    if (call.control !== 'call' || call.back < 0) continue;
+    const seen = new Set([call.taken, ...call.targets].filter((block) => block >= 0));
+    for (const block of seen) {
+      const { control, taken, next, targets, back } = exits[block];
+      if (control === 'return') {
+        const known = found.get(block);
+        if (!known) found.set(block, [call.back]);
+        else if (!known.includes(call.back)) known.push(call.back);
+        continue;
+      }
+      for (const to of control === 'call' ? [back] : [taken, next, ...targets]) if (to >= 0) seen.add(to);
+    }
+  }
+  return found;
+}
+
 /** The region rooted at a unit, or undefined when the unit cannot be its root. */
 export function formRegion(root: Unit, translator: Translator, reader: RecordReader): RegionPlan | undefined {
   if (!isPlain(root, reader)) return undefined;
   const units: Unit[] = [root];
   const numbers = new Map<Unit, number>([[root, 0]]);
   const pages = new Map<number, RegionPage>();
-  const calls: { readonly caller: number; readonly back: number }[] = [];
-  const edges: { taken: number; next: number; targets: number[]; control: string | undefined }[] = [];
+  const edges: Exits[] = [];
 
   const admit = (unit: Unit | undefined): number => {
     if (!unit) return -1;
@@ -116,40 +148,54 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
     numbers.set(unit, units.length - 1);
     return units.length - 1;
   };
+  const admitAll = (targets: readonly number[], context: TranslationContext): number[] => {
+    const found = new Set(targets.map((eip) => admit(translator.find(translator.linearOf(eip, context), context))));
+    found.delete(-1);
+    return [...found];
+  };
+  const lastRecord = (unit: Unit): number => unit.record + (unit.records - 1) * RECORD_SIZE;
 
-  for (let n = 0; n < units.length; n++) {
-    const unit = units[n];
-    const last = unit.record + (unit.records - 1) * RECORD_SIZE;
-    const behind = last + RECORD_SIZE;
-    const handler = reader.handler(last);
-    const form = handler < SpecialHandler.Count ? undefined : reader.form(handler).form;
-    const control = form?.encoding.instruction.control;
-    const ends = !form || form.encoding.instruction.ends === true;
-    const direct = form?.operands.some((operand) => operand.kind === 'target') === true && !form.distant;
-    const linked = () => unitBehind(reader.u32[(last + RecordField.link) >> 2], translator, reader);
-    const edge = { taken: -1, next: -1, targets: [] as number[], control };
-    edges.push(edge);
-    if (direct) edge.taken = admit(linked());
-    else if (form && (control === 'jump' || control === 'call') && !form.operands.some((operand) => operand.kind === 'far')) {
-      const found = new Set(indirectTargets(last, form, unit, translator, reader).map((eip) => admit(translator.find(translator.linearOf(eip, unit.context), unit.context))));
-      found.delete(-1);
-      edge.targets = [...found];
+  /** Follows what has been admitted, and what it leads to. */
+  const follow = (): void => {
+    for (let n = edges.length; n < units.length; n++) {
+      const unit = units[n];
+      const last = lastRecord(unit);
+      const handler = reader.handler(last);
+      const form = handler < SpecialHandler.Count ? undefined : reader.form(handler).form;
+      const control = form?.encoding.instruction.control;
+      const ends = !form || form.encoding.instruction.ends === true;
+      const direct = form?.operands.some((operand) => operand.kind === 'target') === true && !form.distant;
+      const edge: Exits = { taken: -1, next: -1, targets: [], control, back: -1 };
+      edges.push(edge);
+      if (direct) edge.taken = admit(unitBehind(reader.u32[(last + RecordField.link) >> 2], translator, reader));
+      else if (form && (control === 'jump' || control === 'call') && !form.operands.some((operand) => operand.kind === 'far')) {
+        edge.targets = admitAll(indirectTargets(last, form, unit, translator, reader), unit.context);
+      }
+      if (!ends || control === 'condition') edge.next = admit(unitBehind(last + RECORD_SIZE, translator, reader));
+      if (control === 'call') {
+        const after = translator.find(unit.linear + unit.bytes, unit.context);
+        if (after && pageOf(after.linear) === pageOf(unit.linear)) edge.back = admit(after);
+      }
     }
-    if (!ends || control === 'condition') edge.next = admit(unitBehind(behind, translator, reader));
-    if (control === 'call') {
-      const after = translator.find(unit.linear + unit.bytes, unit.context);
-      if (after && pageOf(after.linear) === pageOf(unit.linear)) calls.push({ caller: n, back: admit(after) });
-    }
+  };
+  follow();
+  // A function that was entered from outside: on with the caller that it returned to last.
+  for (let n = 0, known = returnTargets(edges); n < units.length; n++) {
+    const edge = edges[n];
+    if (edge.control !== 'return' || known.has(n) || reader.form(reader.handler(lastRecord(units[n]))).form.encoding.instruction.mnemonic !== 'ret') continue;
+    const seen = reader.u32[(lastRecord(units[n]) + RecordField.returned) >> 2];
+    edge.targets = admitAll([seen], units[n].context);
+    follow();
+    known = returnTargets(edges);
   }
-  const backs = [...new Set(calls.map(({ back }) => back).filter((back) => back >= 0))].slice(0, RETURNS_MAX);
-  for (const edge of edges) if (edge.control === 'return') edge.targets = [...backs];
+  for (const [block, targets] of returnTargets(edges)) edges[block].targets = [...new Set([...edges[block].targets, ...targets])];
 
   // What cannot be structured leaves the region.
   for (;;) {
     const successors = edges.map(({ taken, next, targets }) => [taken, next, ...targets].filter((to) => to >= 0));
     const graph = analyze(successors);
     if (!graph.irreducible.length) {
-      return { blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), graph, pages: [...pages.values()] };
+      return { blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), graph, pages };
     }
     for (const { from, to } of graph.irreducible) {
       const edge = edges[from];

@@ -10,6 +10,8 @@ export interface RegionGraph {
   readonly order: readonly number[];
   /** Position of a block in {@link order}, or -1. */
   readonly position: readonly number[];
+  /** Immediate dominator of each block; the entry is its own. */
+  readonly dominator: readonly number[];
   /** Blocks that a block immediately dominates, in reverse postorder. */
   readonly dominated: readonly (readonly number[])[];
   readonly loopHeader: readonly boolean[];
@@ -50,7 +52,7 @@ export function analyze(successors: readonly (readonly number[])[]): RegionGraph
       else irreducible.push({ from, to });
     }
   }
-  return { order, position, dominated, loopHeader, merge: forward.map((n) => n > 1), irreducible };
+  return { order, position, dominator: parent, dominated, loopHeader, merge: forward.map((n) => n > 1), irreducible };
 }
 
 function reversePostorder(successors: readonly (readonly number[])[]): number[] {

@@ -68,6 +68,39 @@ describe('regions', () => {
     assert.ok(adaptive.count('indirectHits') < 100_000);
   });
 
+  it('follow a chain of calls over many pages and back, by the mapping at hand', () => {
+    const DIRECTORY = 0x100000, TABLE = 0x101000, LINKS = 10;
+    // Each link of the chain adds one on the way back; one page shows another frame now and then.
+    const link = (n: number) => `times 0x10000 + 0x1000 * ${n} - 0x1000 - ($-$$) nop\n ${n < LINKS ? 'call $ + 0x1000' : ''}\n add ebx, 1\n ret\n`;
+    const paged = new BareEngine(undefined, 'adaptive');
+    flat(paged, `mov esp, 0x9000
+        mov ecx, 200000
+      again: call 0x10000
+        cmp ecx, 1000
+        ja on
+        test ecx, 63
+        jnz on
+        xor dword [${TABLE + 0x15 * 4}], 0x15000 ^ 0x1b000
+        invlpg [0x15000]
+      on: dec ecx
+        jnz again
+        hlt
+        ${Array.from({ length: LINKS + 1 }, (_, n) => link(n)).join('')}`);
+    const { mmu, engine, state } = paged;
+    // The other frame calls on as well: its code is the sixth link's with another number.
+    mmu.physical.writeBytes(0x1b000, program('bits 32\norg 0x15000\n call 0x16000\n add ebx, 100\n ret').bytes);
+    mmu.physical.write32(DIRECTORY, TABLE | 7);
+    for (let page = 0; page < 1024; page++) mmu.physical.write32(TABLE + page * 4, (page << 12) | 7);
+    state.cr3 = DIRECTORY;
+    state.cr0 = 0x80000011;
+    engine.cpu.pagingChanged('cr0');
+    engine.stateChanged();
+    paged.toHalt(20_000_000);
+    // In the end the frame changes behind every 64th call.
+    assert.equal(paged.register(EBX), 200_000 * (LINKS + 1) + 511 * 99);
+    assert.ok(paged.count('regionEntries') < 3000, `${paged.count('regionEntries')} entries: a call costs none`);
+  });
+
   it('make room for others when all places are taken', () => {
     // Each jump through a register leads to a unit that the dispatcher has to find: with regions at once, one region each.
     const count = REGION_SLOTS + 300;

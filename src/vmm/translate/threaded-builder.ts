@@ -349,10 +349,12 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   call(): void { this.jump(); }
 
   /** Leaves the target in the record, for whoever wants to know where the jump usually leads. */
-  jumpTo(offset: Value): void {
+  jumpTo(offset: Value): void { this.transferNoting(offset, RecordField.target); }
+
+  private transferNoting(offset: Value, field: number): void {
     this.body.index('local.get', RECORD);
     node(offset.type === 'i64' ? this.wrap32(offset) : offset).emit();
-    this.body.memory('i32.store', RecordField.target);
+    this.body.memory('i32.store', field);
     this.transferTo(offset);
   }
 
@@ -368,7 +370,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
   }
 
   callTo(offset: Value): void { this.jumpTo(offset); }
-  returnTo(offset: Value): void { this.transferTo(offset); }
+  returnTo(offset: Value): void { this.transferNoting(offset, RecordField.returned); }
 
   leave(): void {
     const budget = this.charge();
