@@ -6,6 +6,7 @@ import { AdapterError } from './adapter-error';
 import type { Debuggee } from './debuggee';
 import { bytesText, instructionToJson } from './disassembly';
 import { pageTablesText } from './page-tables';
+import { hotCodeOf, translationOf } from './translation';
 
 type CustomHandlers = { [N in CustomRequestName]: (args: CustomRequests[N][0]) => Promise<CustomRequests[N][1]> };
 
@@ -75,6 +76,8 @@ export function customRequests(debuggee: () => Debuggee, describe: () => Promise
       };
     },
     'ringside/pageTables': async ({ expression }) => ({ text: await pageTablesText(debuggee(), expression) }),
+    'ringside/translation': (args) => translationOf(debuggee(), args),
+    'ringside/hotCode': ({ most }) => hotCodeOf(debuggee(), most),
     'ringside/symbol': (args) => {
       const { sourceMap } = debuggee();
       if ('name' in args) {

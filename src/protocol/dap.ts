@@ -8,6 +8,8 @@ import type {
   StopReason,
 } from './messages';
 
+import type { HotCode, TranslatedCode } from './translated-code';
+
 /** The `type` of debug configurations. */
 export const debugType = 'ringside';
 
@@ -63,6 +65,20 @@ export interface CustomRequests {
   'ringside/lines': [{ readonly path: string }, { readonly lines: readonly { readonly line: number; readonly linear: number; readonly bytes: string }[] }];
   /** The page tables in words: the walk of an expression's address, or of the instruction's, and what the address space maps. */
   'ringside/pageTables': [{ readonly expression?: string }, { readonly text: string }];
+  /**
+   * What the translator has made of the code at a source line, at an expression's address, or (when nothing is given) at the instruction pointer.
+   */
+  'ringside/translation': [
+    { readonly path: string; readonly line: number } | { readonly expression?: string },
+    {
+      readonly code: TranslatedCode;
+      /** Names of the addresses in it, `name+0x12` for those that have none of their own. */
+      readonly names: readonly { readonly linear: number; readonly name: string }[];
+      readonly sources: readonly { readonly linear: number; readonly path: string; readonly line: number }[];
+    },
+  ];
+  /** Where the guest was found at work lately, most first. */
+  'ringside/hotCode': [{ readonly most: number }, { readonly looks: number; readonly code: readonly (HotCode & { readonly name?: string })[] }];
   /** Address of a symbol, or the symbol at or before an address. */
   'ringside/symbol': [{ readonly name: string } | { readonly linear: number }, { readonly name?: string; readonly linear?: number; readonly offset?: number }];
 }

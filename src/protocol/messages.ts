@@ -2,6 +2,7 @@
  * The typed messages between a machine (in its worker) and everything that looks at it: debug adapter, views, command line, tests.
  * All values survive structured cloning. Addresses are plain numbers (up to 2^53); registers wider than that travel as bigint.
  */
+import type { HotCodeSample, TranslatedCode } from './translated-code';
 
 /** 'linux64' enters a Linux kernel by its 64-bit entry; 'auto' and 'linux' take the 32-bit one, which every x86 kernel has. */
 export type BootKind = 'auto' | 'disk' | 'cdrom' | 'flat' | 'multiboot' | 'multiboot2' | 'linux' | 'linux64' | 'pvh';
@@ -354,6 +355,10 @@ export interface Requests {
   /** Hidden page faults by guest instruction address (linear), most first. */
   hiddenPageFaults: [{ most: number }, readonly { linear: number; count: number }[]];
   postMortem: [Record<string, never>, PostMortem | undefined];
+  /** What the translator has made of the code at an address. */
+  translatedCode: [{ linear: number }, TranslatedCode];
+  /** Where the guest was found at work lately. */
+  hotCode: [{ most: number }, HotCodeSample];
   /** Bytes typed into a serial port. */
   serialInput: [{ port: number; bytes: Uint8Array }, void];
   /** PS/2 set 1 scan codes, make and break as a keyboard sends them (after the controller's translation). */

@@ -5,6 +5,7 @@
 import type {
   AddressSpace, CounterSample, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, ProcessorSummary, RegisterSnapshot, Screen, Translation,
 } from '../protocol/messages';
+import type { HotCodeSample, TranslatedCode } from '../protocol/translated-code';
 import { MachineError } from '../vmm/machine/api';
 import type { MachineApi, MachineOutputs, RunOutcome } from '../vmm/machine/api';
 
@@ -129,6 +130,12 @@ export class FakeMachine implements MachineApi {
     return { width: 0, height: 0, bytes: new Uint8Array() };
   }
   translation(): string { return ''; }
+  translatedCode(linear: number): TranslatedCode {
+    return { linear, codeSize: 16, state: 'untranslated', units: [], unit: -1, handlers: [], memory: [], instructions: this.instructions };
+  }
+  hotCode(): HotCodeSample {
+    return { code: [], looks: 0 };
+  }
   devices(): [] {
     return [];
   }

@@ -185,6 +185,14 @@ export class MachineHost {
     counters: () => this.counterSample(),
     screen: () => this.require().screen(),
     devices: () => this.require().devices(),
+    translatedCode: ({ linear }) => {
+      checkRange('linear', linear, 0, Number.MAX_SAFE_INTEGER);
+      return this.require().translatedCode(linear);
+    },
+    hotCode: ({ most }) => {
+      checkRange('most', most, 0, maximumFound);
+      return this.require().hotCode(most);
+    },
     hiddenPageFaults: ({ most }) => this.require().hiddenPageFaults(most),
     postMortem: () => this.require().postMortem(),
     serialInput: ({ port, bytes }) => {

@@ -6,6 +6,7 @@ import type { DumpStage } from '../translate/dump';
 import type {
   AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation,
 } from '../../protocol/messages';
+import type { HotCodeSample, TranslatedCode } from '../../protocol/translated-code';
 import type { NetworkHost } from '../network/host';
 import type { WritableDrive } from './drives';
 
@@ -81,6 +82,9 @@ export interface MachineApi {
   devices(): DeviceSnapshot[];
   /** What the translator has made of the guest so far, as text. */
   translation(stage: DumpStage): string;
+  /** What it has made of the code at an address, beside the guest's instructions. */
+  translatedCode(linear: number): TranslatedCode;
+  hotCode(most: number): HotCodeSample;
   /** The image in a drive with what the guest has written to it; undefined when it has written nothing. Throws MachineError for formats that can only be read. */
   changedDrive(drive: WritableDrive): Uint8Array | undefined;
   /** Bytes from the other end of the line. Returns how many were taken; the line holds a bounded number, offer the rest later. */

@@ -3,6 +3,7 @@
  * instructions, due device events fire at exact counts, interrupts and debug traps are taken at instruction boundaries.
  */
 import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation } from '../../protocol/messages';
+import type { HotCodeSample, TranslatedCode } from '../../protocol/translated-code';
 import { Efer, Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
 import { modelLeaf } from '../cpu/models/cpuid';
@@ -32,6 +33,7 @@ import { Firmware } from './firmware';
 import { listInstructions } from './listing';
 import { prepareBoot } from './loaders/load';
 import { Processors, type Processor } from './processors';
+import { TranslatedCodeReader } from './translated-code';
 import { VIRTIO_CONSOLE_PORT, virtioOptions } from './virtio';
 
 const WASM_PAGE = 65536;
@@ -58,6 +60,7 @@ export class Machine implements MachineApi {
   private readonly breakpoints = new Set<number>();
   private exceptionStops: ReadonlySet<number> = new Set();
   private watches: WatchHandle[] = [];
+  private readonly translatedCodeReader: TranslatedCodeReader;
   private readonly processors: Processors;
   private resetWanted = false;
   /** Ticks of the clock in which no instruction was retired. */
@@ -110,6 +113,7 @@ export class Machine implements MachineApi {
         return true;
       },
     }, { translation: configuration.translation, model });
+    this.translatedCodeReader = new TranslatedCodeReader(this.engine);
     this.engine.cpu.clearVirtualInterruptFlagOnEntry = configuration.clearVirtualInterruptFlagOnEntry ?? false;
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
     this.clock.onEarlier = () => this.engine.yield();
@@ -587,6 +591,16 @@ export class Machine implements MachineApi {
 
   translation(stage: DumpStage): string {
     return new TranslationDump(this.engine).text(stage);
+  }
+
+  translatedCode(linear: number): TranslatedCode {
+    const { state } = this.engine.cpu;
+    return this.translatedCodeReader.at(this.linear(linear), state.code64 ? 64 : state.bigCode ? 32 : 16, (from, count) =>
+      this.disassemble(from, 0, count).map(({ linear: at, bytes, text, control, valid }) => ({ linear: at, bytes, text, ends: control !== undefined || !valid })));
+  }
+
+  hotCode(most: number): HotCodeSample {
+    return this.translatedCodeReader.hot(most);
   }
 
   devices(): DeviceSnapshot[] {

@@ -7,6 +7,9 @@ import { wasmText } from '../wasm/text';
 import type { Engine } from './engine';
 import type { HandlerForm } from './handlers';
 import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
+import type { RegionRecorder } from './region-emitter';
+import type { Region } from './regions';
+import { memoryName } from './state-names';
 import type { Unit } from './translator';
 
 export const dumpStages = ['decode', 'records', 'ir', 'wasm', 'chains'] as const;
@@ -33,6 +36,8 @@ export interface UnitExit {
 
 const hex = (value: number): string => value.toString(16).padStart(8, '0');
 
+const specialNames = ['none', 'continuation', 'goto', 'goto, page checked', 'discarded', 'second page', 'breakpoint', 'distant continuation'];
+
 export class TranslationDump {
   private readonly u32: Uint32Array;
 
@@ -58,32 +63,41 @@ export class TranslationDump {
     return this.units().map((unit) => [`unit ${hex(unit.linear)}, ${unit.instructions} instruction${unit.instructions === 1 ? '' : 's'}`, ...lines(unit), ''].join('\n')).join('\n');
   }
 
-  private instructions(unit: Unit): { linear: number; text: string }[] {
+  instructions(unit: Unit): { linear: number; bytes: Uint8Array; text: string }[] {
     const bytes = this.engine.mmu.debugRead(unit.linear, unit.bytes);
-    const result: { linear: number; text: string }[] = [];
+    const result: { linear: number; bytes: Uint8Array; text: string }[] = [];
     for (let at = 0; at < bytes.length;) {
       const { length, text } = disassemble(this.engine.decoder, bytes, at, bytes.length, unit.context, unit.linear + at - unit.context.csBase);
-      result.push({ linear: unit.linear + at, text });
+      result.push({ linear: unit.linear + at, bytes: bytes.subarray(at, at + length), text });
       at += length;
     }
     return result;
   }
 
-  private handlerName(handler: number, unit: Unit): string {
-    const special = ['none', 'continuation', 'goto', 'goto, page checked', 'discarded', 'second page', 'breakpoint', 'distant continuation'];
-    if (handler < SpecialHandler.Count) return special[handler];
-    const original = unit.region && handler === unit.region.slot ? unit.region.original : handler;
-    const { form, load }: HandlerForm = this.engine.handlerForm(original, unit.context.codeSize);
+  /** The handler of a record's own instruction, also where a region has taken the first record's place. */
+  handler(record: number, unit: Unit): number {
+    const handler = this.u32[record >> 2];
+    return unit.region && handler === unit.region.slot ? unit.region.original : handler;
+  }
+
+  handlerName(record: number, unit: Unit): string {
+    const handler = this.handler(record, unit);
+    if (handler < SpecialHandler.Count) return specialNames[handler];
+    const { form, load }: HandlerForm = this.engine.handlerForm(handler, unit.context.codeSize);
     const name = load ? `load ${load.bytes} bytes` : `${form.encoding.instruction.mnemonic} ${form.operands.map(({ kind, width }) => `${kind}${width}`).join(' ')}`.trim();
-    return original === handler ? name : `region ${unit.region!.slot} instead of ${name}`;
+    return handler === this.u32[record >> 2] ? name : `region ${unit.region!.slot} instead of ${name}`;
+  }
+
+  /** A record's fields between handler and EIP, as they stand in memory. */
+  recordFields(record: number): string {
+    return [1, 2, 3, 4, 5].map((word) => hex(this.u32[(record >> 2) + word])).join(' ');
   }
 
   private records(unit: Unit): string[] {
     const { u32 } = this;
     return Array.from({ length: unit.records + (this.exits(unit).some(({ kind, state }) => kind === 'next' && state !== 'elided') ? 1 : 0) }, (_, n) => {
       const at = unit.record + n * RECORD_SIZE;
-      const words = [1, 2, 3, 4, 5].map((word) => hex(u32[(at >> 2) + word])).join(' ');
-      return `  ${hex(at)}  ${hex(u32[(at + RecordField.eip) >> 2])}  ${words}  ${this.handlerName(u32[at >> 2], unit)}`;
+      return `  ${hex(at)}  ${hex(u32[(at + RecordField.eip) >> 2])}  ${this.recordFields(at)}  ${this.handlerName(at, unit)}`;
     });
   }
 
@@ -91,9 +105,8 @@ export class TranslationDump {
   exits(unit: Unit): UnitExit[] {
     const { u32 } = this;
     const last = unit.record + (unit.records - 1) * RECORD_SIZE;
-    const handler = u32[last >> 2];
-    const form = handler < SpecialHandler.Count ? undefined
-      : this.engine.handlerForm(unit.region && handler === unit.region.slot ? unit.region.original : handler, unit.context.codeSize).form;
+    const handler = this.handler(last, unit);
+    const form = handler < SpecialHandler.Count ? undefined : this.engine.handlerForm(handler, unit.context.codeSize).form;
     const result: UnitExit[] = [];
     const stateOf = (at: number): ExitState => {
       const state: SpecialHandler = u32[at >> 2];
@@ -111,7 +124,7 @@ export class TranslationDump {
 
   private blocks(): string {
     const lines: string[] = [];
-    for (const { region } of this.engine.regions.list()) {
+    for (const region of this.engine.regions.list()) {
       lines.push(`region ${region.slot}, root ${hex(region.root.linear)}, ${region.units.length} block${region.units.length === 1 ? '' : 's'}`);
       for (const number of region.plan.graph.order) {
         const { unit, taken, next, targets } = region.plan.blocks[number];
@@ -126,19 +139,26 @@ export class TranslationDump {
 
   private webAssembly(): string {
     const lines: string[] = [];
-    for (const { region, written } of this.engine.regions.list()) {
+    for (const region of this.engine.regions.list()) {
       lines.push(`region ${region.slot}, root ${hex(region.root.linear)}`);
       const guest = new Map(region.units.flatMap((unit) => this.instructions(unit).map(({ linear, text }) => [(linear - unit.context.csBase) >>> 0, text])));
-      const marks = [...written.marks];
-      for (const { offset, text } of wasmText(written.code)) {
-        while (marks.length && marks[0].offset <= offset) {
-          const eip = this.u32[(marks.shift()!.record + RecordField.eip) >> 2];
-          lines.push(`;; ${hex(eip)}  ${guest.get(eip) ?? ''}`);
-        }
-        lines.push(`    ${text}`);
+      for (const { record, code } of this.regionText(region)) {
+        const eip = this.u32[(record + RecordField.eip) >> 2];
+        lines.push(record === 0 ? ';; enter and leave' : `;; ${hex(eip)}  ${guest.get(eip) ?? ''}`, ...code.map((line) => `    ${line}`));
       }
       lines.push('');
     }
     return lines.join('\n');
+  }
+
+  /** A region's WebAssembly in the order in which it stands, and which record each part was written for; record 0 for its beginning and end. */
+  regionText(region: Region, recorder: RegionRecorder = this.engine.regions.record(region)): { record: number; code: string[] }[] {
+    const parts: { record: number; code: string[] }[] = [];
+    let next = 0;
+    for (const { offset, text, note } of wasmText(recorder.code, { functions: recorder.functions, locals: recorder.locals, memory: memoryName })) {
+      for (; next < recorder.marks.length && recorder.marks[next].offset <= offset; next++) parts.push({ record: recorder.marks[next].record, code: [] });
+      parts.at(-1)!.code.push(note === undefined ? text : `${text}  ;; ${note}`);
+    }
+    return parts;
   }
 }

@@ -171,7 +171,17 @@ export class Engine {
 
   /** What a handler of code of some size was generated from. */
   handlerForm(handler: number, codeSize: number): HandlerForm {
-    return (codeSize === 64 ? longModule() : legacyModule()).module.formOf[handler];
+    return this.threadedModule(codeSize).formOf[handler];
+  }
+
+  /** The handlers of code of some size. */
+  threadedModule(codeSize: number): ThreadedModule {
+    return (codeSize === 64 ? longModule() : legacyModule()).module;
+  }
+
+  /** What code at CS:RIP would be translated for now; undefined while there is no room for one more kind of it. */
+  presentContext(): TranslationContext | undefined {
+    return this.contexts.intern(this.cpu.state, 'full');
   }
 
   /** Instructions retired since power-on, exact also inside callouts. */

@@ -47,6 +47,9 @@ export interface ThreadedModule {
   readonly formOf: readonly HandlerForm[];
   /** The first of {@link REGION_SLOTS} places in the exported table `handlers` behind the handlers. */
   readonly firstRegionSlot: number;
+  /** What handlers call, and the names of these functions by number: whoever writes a handler once more, to look at it, needs both. */
+  readonly imports: HandlerImports;
+  readonly functionNames: ReadonlyMap<number, string>;
 }
 
 /** How many regions may be in force at a time. */
@@ -276,7 +279,10 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const through = module.type(['i32', 'i32'], []);
   module.export('goThrough', define(through, (body) => body.index('local.get', 0).index('local.get', 1).indirect('return_call_indirect', handlerType)));
   module.table('handlers', functions.length + 1 + REGION_SLOTS, 1, functions);
-  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names, formOf, firstRegionSlot: functions.length + 1 };
+  const functionNames = new Map<number, string>([...calloutIndex].map(([name, index]) => [index, `callout.${name}`]));
+  for (const [name, index] of Object.entries({ dispatch, lookup, resolve, readSlow, readForWriteSlow: readGuardedSlow, writeSlow: writeTracedSlow, segmentCheck })) functionNames.set(index, name);
+  for (const name of x87FunctionNames) functionNames.set(x87[name], `x87.${name}`);
+  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names, formOf, firstRegionSlot: functions.length + 1, imports, functionNames };
 }
 
 /** Parameters of the memory slow paths: the record, the linear address (in 64-bit code two of them), the access, the value to write. */

@@ -14,6 +14,7 @@ import type { Form, FormOperand, OperandWidth } from './forms';
 import type { HandlerImports } from './handlers';
 import type { PendingWrite } from './threaded-memory';
 import { RecordField } from './record';
+import { generalRegisterName } from './state-names';
 import { flagKind, inMemory, meet, type FlagKind, type FlagState } from './region-flags';
 import { ThreadedBuilder } from './threaded-builder';
 import { node, type Node } from './threaded-values';
@@ -77,6 +78,16 @@ export class RegionState {
     const known = this.operands[type];
     while (known.length <= n) known.push(this.body.ownLocal(type));
     return known[n];
+  }
+
+  /** What the locals hold, by number. */
+  nameLocals(names: Map<number, string>): void {
+    const { leaveRecord, flagKind, readTable, writeTable, budget, limit } = this;
+    for (const [name, local] of Object.entries({ leaveRecord, flagKind, readTable, writeTable, budget, limit })) names.set(local, name);
+    this.registers.forEach((local, n) => {
+      if (local >= 0) names.set(local, generalRegisterName(n, this.wide ? 64 : 32).toLowerCase());
+    });
+    for (const [type, locals] of Object.entries(this.operands)) locals.forEach((local, n) => names.set(local, `flags.${type}.${'abc'[n]}`));
   }
 
   /** Goes on in threaded code. The record is constant, or emitted by the caller. */

@@ -30,6 +30,26 @@ export interface RegionImports extends HandlerImports {
 /** With more pages than these most ways through a region need but some of them. */
 const CHECKED_AT_ENTRY = 4;
 
+/** For people who want to see which code was written for what. */
+export class RegionRecorder {
+  /** From each offset on the code belongs to a record's instruction, or (0) to the region's entry and exit. */
+  readonly marks: { readonly offset: number; readonly record: number }[] = [];
+  /** Records whose instructions threaded code has to do. */
+  readonly left = new Set<number>();
+  /** What the function's locals hold. */
+  readonly locals = new Map<number, string>([[0, 'record']]);
+  /** Names of the functions that it calls, by number. */
+  readonly functions = new Map<number, string>();
+  code: Uint8Array = new Uint8Array();
+
+  mark(offset: number, record: number): void {
+    const last = this.marks.at(-1);
+    if (last?.record === record) return;
+    if (last?.offset === offset) this.marks.pop();
+    this.marks.push({ offset, record });
+  }
+}
+
 /** What is known after the dry run. */
 interface Knowledge {
   /** Flags at each block's entry. */
@@ -47,12 +67,10 @@ export class RegionEmitter {
   private leavesAtOnce = false;
   /** Pages are looked at on the way there. */
   private readonly checksLate: boolean;
-  /** Where the code of each record begins. */
-  readonly marks: { readonly offset: number; readonly record: number }[] = [];
 
   constructor(
     private readonly plan: RegionPlan, private readonly source: RecordReader, private readonly imports: RegionImports, private readonly body: FunctionBody,
-    private readonly originalHandler: number,
+    private readonly originalHandler: number, private readonly recorder?: RegionRecorder,
   ) {
     this.context = plan.blocks[plan.graph.order[0]].unit.context;
     this.state = new RegionState(body, source.u8, source.u16, source.u32, this.context);
@@ -64,13 +82,20 @@ export class RegionEmitter {
     const { body, state, plan } = this;
     this.knowledge = this.rehearse();
     if (this.leavesAtOnce) return false;
+    this.mark(0);
     this.enter();
     body.open('block');
     state.leaveLevel = body.depth;
     this.tree(plan.graph.order[0]);
+    this.mark(0);
     body.op('unreachable').op('end');
     this.leave();
+    if (this.recorder) state.nameLocals(this.recorder.locals);
     return true;
+  }
+
+  private mark(record: number): void {
+    this.recorder?.mark(this.body.code.length, record);
   }
 
   // ---- rehearsal ----
@@ -113,9 +138,10 @@ export class RegionEmitter {
     for (let n = 0; n < unit.records; n++) {
       const record = unit.record + n * RECORD_SIZE;
       const handler = this.source.handler(record);
-      if (state === this.state) this.marks.push({ offset: this.body.code.length, record });
+      if (state === this.state) this.mark(record);
       seen?.(state.flags);
       if (handler < SpecialHandler.Count) {
+        this.recorder?.left.add(record);
         // Threaded code was told to stop here once: it knows how to go on.
         const builder = new RegionBuilder(anyForm(this.source), this.imports, state, record);
         state.leave(record);
@@ -127,6 +153,7 @@ export class RegionEmitter {
       if (load) builder.buildLoad(load);
       else builder.build();
       seen?.(state.flags);
+      if (builder.end?.kind === 'left') this.recorder?.left.add(record);
       if (builder.end) return builder;
       state.body.releaseLocals();
     }
@@ -134,7 +161,8 @@ export class RegionEmitter {
   }
 
   private tree(block: number): void {
-    const { body, plan: { graph } } = this;
+    const { body, plan: { graph, blocks } } = this;
+    this.mark(blocks[block].unit.record);
     if (graph.loopHeader[block]) {
       body.open('loop');
       this.labels.set(block, body.depth);
@@ -183,6 +211,7 @@ export class RegionEmitter {
         body.open('if');
         const { flags } = state;
         this.taken(number, last);
+        this.mark(last);
         body.op('end');
         state.flags = flags;
         if (block.next < 0) state.leave(last + RECORD_SIZE);
@@ -222,8 +251,12 @@ export class RegionEmitter {
     node(target).emit();
     this.pushAddress(sorted[middle]);
     body.op(`${state.wide ? 'i64' : 'i32'}.${sorted.length === 1 ? 'eq' : 'ge_u'}`).open('if');
-    if (sorted.length === 1) this.edge(from, sorted[0]);
-    else {
+    const { unit } = this.plan.blocks[from];
+    const last = unit.record + (unit.records - 1) * RECORD_SIZE;
+    if (sorted.length === 1) {
+      this.edge(from, sorted[0]);
+      this.mark(last);
+    } else {
       this.search(from, target, sorted.slice(middle));
       state.flags = flags;
       body.op('else');

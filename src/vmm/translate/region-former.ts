@@ -62,7 +62,7 @@ function isPlain(unit: Unit, reader: RecordReader): boolean {
 }
 
 /** The unit that a link, continuation or record behind a unit leads to by now. */
-function unitBehind(link: number, translator: Translator, reader: RecordReader): Unit | undefined {
+export function unitBehind(link: number, translator: Translator, reader: Pick<RecordReader, 'u32'>): Unit | undefined {
   let at = link;
   for (let hops = 0; hops < 4; hops++) {
     const unit = translator.unitOfRecord(at);

@@ -2,20 +2,12 @@
 import { ModuleWriter } from '../wasm/module';
 import { isX87 } from './forms';
 import { RECORD_SIZE, SpecialHandler } from './record';
-import { RegionEmitter } from './region-emitter';
+import { RegionEmitter, type RegionRecorder } from './region-emitter';
 import type { RecordReader, RegionPlan } from './region-former';
 import { x87FunctionNames, x87FunctionTypes, type X87Function } from './x87-functions';
 
-export interface WrittenRegion {
-  /** The module; it exports `region`. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** The function's code, and where that of each record begins. */
-  readonly code: Uint8Array;
-  readonly marks: readonly { readonly offset: number; readonly record: number }[];
-}
-
-/** Undefined when the region would leave at its first instruction. `original`: handler of the root's first record. */
-export function writeRegion(plan: RegionPlan, source: RecordReader, original: number): WrittenRegion | undefined {
+/** The module, which exports `region`. Undefined when the region would leave at its first instruction. `original`: handler of the root's first record. */
+export function writeRegion(plan: RegionPlan, source: RecordReader, original: number, recorder?: RegionRecorder): Uint8Array<ArrayBuffer> | undefined {
   const module = new ModuleWriter();
   const handlerType = module.type(['i32'], []);
   module.importMemory('machine', 'memory', 1);
@@ -34,12 +26,15 @@ export function writeRegion(plan: RegionPlan, source: RecordReader, original: nu
   const index = module.declare(handlerType);
   const emitter = new RegionEmitter(plan, source, {
     handlerType, go, goThrough, dispatch, readSlow: never, readForWriteSlow: never, writeSlow: never, segmentCheck: never, callout: () => never, x87,
-  }, body, original);
+  }, body, original, recorder);
   if (!emitter.write()) return undefined;
-  const code = body.code.view().slice();
+  if (recorder) {
+    recorder.code = body.code.view().slice();
+    for (const [name, function_] of Object.entries({ go, goThrough, dispatch, ...x87 })) recorder.functions.set(function_, name);
+  }
   module.define(index, body);
   module.export('region', index);
-  return { bytes: module.finish(), code, marks: emitter.marks };
+  return module.finish();
 }
 
 function usesX87({ blocks }: RegionPlan, source: RecordReader): boolean {

@@ -14,7 +14,8 @@ import { counterAddress, type CounterId } from '../cpu/counters';
 import { REGION_STOPPED } from '../cpu/layout';
 import type { ThreadedModule } from './handlers';
 import { REGION_SLOTS } from './handlers';
-import { writeRegion, type WrittenRegion } from './region-module';
+import { RegionRecorder } from './region-emitter';
+import { writeRegion } from './region-module';
 import { formRegion, REGION_INSTRUCTIONS_MAX, type RecordReader, type RegionPlan } from './region-former';
 import type { TranslationContext } from './context';
 import type { Translator, Unit } from './translator';
@@ -53,6 +54,9 @@ export type TranslationMode = keyof typeof regionPolicies;
 
 /** Samples until a unit that could not become a region is tried again, beyond those that make it hot. */
 const COOLED = 100;
+
+/** Looks that are remembered for people who ask what is hot. */
+const LOOKS_KEPT = 1024;
 
 function canHold(context: TranslationContext): boolean {
   return context.codeSize !== 16 && context.flat && context.cut === 'full';
@@ -93,6 +97,9 @@ export class Regions {
   private readonly u32: Uint32Array;
   private stretch: number;
   private die = 0x2545f491;
+  /** What the last looks found, as a ring. */
+  private readonly recent: Unit[] = [];
+  private looked = 0;
 
   constructor(
     private readonly memory: WebAssembly.Memory, private readonly translator: Translator, private readonly policy: RegionPolicy,
@@ -105,6 +112,7 @@ export class Regions {
     translator.onFlush = () => {
       for (const region of [...this.inForce]) this.discard(region);
       this.stretch = this.policy.shortestStretch;
+      this.recent.length = this.looked = 0;
     };
   }
 
@@ -125,12 +133,14 @@ export class Regions {
 
   /** Execution stands at the unit of a linear address. */
   sample(linear: number, context: TranslationContext): void {
+    const found = this.translator.find(linear, context);
+    if (found) this.recent[this.looked++ % LOOKS_KEPT] = found;
     if (!canHold(context) || this.policy.hot === 0) return;
     if (this.policy.random) this.takeOneBack();
     const inRegion = this.u32[REGION_STOPPED >> 2] !== 0;
     this.u32[REGION_STOPPED >> 2] = 0;
     // A unit of a region that is at work outside of it is entered from somewhere else: it may become the root of another one.
-    const unit = inRegion ? undefined : this.translator.find(linear, context);
+    const unit = inRegion ? undefined : found;
     if (unit && unit.restless > 0) unit.restless--;
     if (!unit || unit.region || unit.restless > 0) {
       this.stretch = Math.min(this.stretch * 2, this.policy.longestStretch);
@@ -150,12 +160,26 @@ export class Regions {
     this.make(unit);
   }
 
-  /** Regions in force, oldest first, and their code as it was written. */
-  *list(): Iterable<{ readonly region: Region; readonly written: WrittenRegion }> {
-    for (const region of this.inForce) {
-      const written = writeRegion(region.plan, this.tierOf(region.root.context).source, region.original);
-      if (written) yield { region, written };
-    }
+  /** Units that were found at work in the last looks; some may be discarded by now. */
+  looks(): readonly Unit[] {
+    return this.recent;
+  }
+
+  /** How many of these looks found a unit. */
+  samplesOf(unit: Unit): number {
+    return this.recent.reduce((sum, one) => (one === unit ? sum + 1 : sum), 0);
+  }
+
+  /** Regions in force, oldest first. */
+  list(): Iterable<Region> {
+    return this.inForce;
+  }
+
+  /** A region's code as it was written, told by writing it once more. */
+  record(region: Region): RegionRecorder {
+    const recorder = new RegionRecorder();
+    writeRegion(region.plan, this.tierOf(region.root.context).source, region.original, recorder);
+    return recorder;
   }
 
   private throwDie(): number {
@@ -178,7 +202,7 @@ export class Regions {
     const original = this.u32[root.record >> 2];
     const written = writeRegion(plan, source, original);
     if (!written) return;
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(written.bytes), { machine: { memory: this.memory }, threaded: { ...threaded } });
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(written), { machine: { memory: this.memory }, threaded: { ...threaded } });
     if (!freeSlots.length) this.makeRoom(tier);
     const slot = freeSlots.pop()!;
     threaded.handlers.set(slot, instance.exports.region as CallableFunction);

@@ -162,6 +162,15 @@ export class Translator {
     return undefined;
   }
 
+  /** Live units that begin in [first, last], in any context. */
+  unitsIn(first: number, last: number): Unit[] {
+    const units: Unit[] = [];
+    for (let granule = Math.floor(first / GRANULE); granule <= Math.floor(last / GRANULE); granule++) {
+      for (const unit of this.byLinear.get(granule) ?? []) if (unit.linear >= first && unit.linear <= last) units.push(unit);
+    }
+    return units;
+  }
+
   /** Linear memory as it is now, as far as it is mapped. */
   peek(linear: number, count: number): Uint8Array {
     return this.mmu.debugRead(linear, count);

@@ -14,6 +14,15 @@ describe('wasm: text', () => {
     ]);
   });
 
+  it('uses names for functions, locals and memory', () => {
+    const body = new FunctionBody(1);
+    body.index('local.get', 0).index('local.tee', 1).memory('i32.load', 300).index('call', 7).index('call', 8);
+    const lines = wasmText(body.code.view(), {
+      functions: new Map([[7, 'resolve']]), locals: new Map([[0, 'record']]), memory: (offset) => (offset === 300 ? 'BUDGET' : undefined),
+    });
+    assert.deepEqual(lines.map(({ text, note }) => `${text}${note ? ` ;; ${note}` : ''}`), ['local.get $record', 'local.tee 1', 'i32.load offset=300 ;; BUDGET', 'call $resolve', 'call 8']);
+  });
+
   it('refuses code that the emitter did not write', () => {
     assert.throws(() => wasmText(Uint8Array.of(0xd0)), /unknown opcode 0xd0 at 0/);
   });
