@@ -154,13 +154,16 @@ export const STATE_END = 0x1000;
 /** Constants of vector instructions (translate/vector-tables.ts). */
 export const VECTOR_TABLES = 0x1000;
 
-/** Indirect-branch cache: entries of 16 bytes {linear u32, context u32, record u32, expected lookup entry u32}. */
-export const JUMP_CACHE = 0x10000;
-export const JUMP_CACHE_ENTRIES = 4096;
+/**
+ * Indirect-branch cache: sets of two entries of 16 bytes {linear u32, context u32, record u32, expected lookup entry u32}. A Linux kernel that
+ * forks and executes programs goes to some ten thousand places.
+ */
+export const JUMP_CACHE = 0x80000;
+export const JUMP_CACHE_SETS = 0x4000;
 /**
  * The same for 64-bit code: entries of 32 bytes {RIP u64, context u32, record u32, expected lookup entry u32}. Never-used entries are all ones.
  */
-export const LONG_JUMP_CACHE = 0x20000;
+export const LONG_JUMP_CACHE = JUMP_CACHE + 2 * 16 * JUMP_CACHE_SETS;
 /**
  * In 64-bit code READ_TABLE and WRITE_TABLE hold host offsets of hashed tables: LONG_TABLE_ENTRIES entries of 16 bytes, at index
  * (linear >> 12) & (LONG_TABLE_ENTRIES - 1): u64 linear address of the page (sign-extended, low 12 bits zero); u32 what a flat table has for a
@@ -169,7 +172,7 @@ export const LONG_JUMP_CACHE = 0x20000;
  */
 export const LONG_TABLE_ENTRIES = 0x4000;
 /** Threaded code (records of 32 bytes). */
-export const CODE_CACHE = 0x100000;
+export const CODE_CACHE = LONG_JUMP_CACHE + 2 * 32 * JUMP_CACHE_SETS;
 export const CODE_CACHE_SIZE = 0x2000000;
 /**
  * Which 64-byte granules of a frame of RAM hold translated code: one u64 a frame, bit n for bytes 64n … 64n+63. Threaded code that stores

@@ -33,29 +33,45 @@ export class EventCounters {
   }
 }
 
+/** Places of the histogram's hash table: twice as many as entries, so that a search ends soon. */
+const PLACES = 2 * HISTOGRAM_ENTRIES;
+const NOWHERE = -1;
+
 export class FaultHistogram {
-  private readonly counts = new Map<number, number>();
+  /** By hash: an instruction's address, and how often it faulted. (A Map allocates for every address above 2^30.) */
+  private readonly instructions = new Float64Array(PLACES).fill(NOWHERE);
+  private readonly counts = new Float64Array(PLACES);
+  private entries = 0;
   /** Faults of instructions beyond the first {@link HISTOGRAM_ENTRIES}. */
   overflow = 0;
 
   add(instruction: number): void {
-    const count = this.counts.get(instruction);
-    if (count !== undefined) {
-      this.counts.set(instruction, count + 1);
-    } else if (this.counts.size < HISTOGRAM_ENTRIES) {
-      this.counts.set(instruction, 1);
-    } else {
-      this.overflow++;
+    let place = (Math.imul(instruction | 0, 0x9e3779b1) >>> 16) & (PLACES - 1);
+    while (this.instructions[place] !== instruction) {
+      if (this.instructions[place] === NOWHERE) {
+        if (this.entries === HISTOGRAM_ENTRIES) {
+          this.overflow++;
+          return;
+        }
+        this.entries++;
+        this.instructions[place] = instruction;
+        break;
+      }
+      place = (place + 1) & (PLACES - 1);
     }
+    this.counts[place]++;
   }
 
   /** The `most` instructions with the most faults, most first. */
   top(most: number): { linear: number; count: number }[] {
-    return [...this.counts].map(([linear, count]) => ({ linear, count })).sort((a, b) => b.count - a.count || a.linear - b.linear).slice(0, most);
+    return Array.from(this.instructions, (linear, place) => ({ linear, count: this.counts[place] })).filter(({ count }) => count > 0)
+      .sort((a, b) => b.count - a.count || a.linear - b.linear).slice(0, most);
   }
 
   clear(): void {
-    this.counts.clear();
+    this.instructions.fill(NOWHERE);
+    this.counts.fill(0);
+    this.entries = 0;
     this.overflow = 0;
   }
 }

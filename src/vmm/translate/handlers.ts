@@ -6,7 +6,7 @@
 import { callouts } from '../cpu/callouts';
 import { counterAddress } from '../cpu/counters';
 import {
-  BUDGET, CODE_GRANULES, CODE_HIGH, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_ENTRIES, LONG_JUMP_CACHE, LONG_TABLE_ENTRIES, RAM, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
+  BUDGET, CODE_GRANULES, CODE_HIGH, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_SETS, LONG_JUMP_CACHE, LONG_TABLE_ENTRIES, RAM, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
   WRITE_TABLE,
 } from '../cpu/layout';
 import type { InstructionTable } from '../isa/types';
@@ -223,6 +223,7 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
 
   // The dispatcher: EIP → jump cache → record, else the translator.
   const dispatcher = module.body(plain);
+  const secondPlace = (slot: number, bytes: number) => dispatcher.index('local.get', slot).i32(bytes).op('i32.add').index('local.set', slot);
   if (long) {
     const rip = dispatcher.local('i64');
     const slot = dispatcher.local('i32');
@@ -231,32 +232,40 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
     const record = dispatcher.local('i32');
     dispatcher.i32(0).i32(0).memory('i64.load', EIP).index('local.tee', rip).i64(32).op('i64.shr_u').op('i32.wrap_i64').memory('i32.store', CODE_HIGH);
     dispatcher.index('local.get', rip).op('i32.wrap_i64').index('local.tee', low);
-    dispatcher.index('local.get', low).i32(12).op('i32.shr_u').op('i32.xor').i32(JUMP_CACHE_ENTRIES - 1).op('i32.and').i32(5).op('i32.shl').index('local.set', slot);
+    dispatcher.index('local.get', low).i32(12).op('i32.shr_u').op('i32.xor').i32(JUMP_CACHE_SETS - 1).op('i32.and').i32(6).op('i32.shl').index('local.set', slot);
     dispatcher.i32(0).memory('i32.load', READ_TABLE).index('local.get', low).i32(8).op('i32.shr_u').i32((LONG_TABLE_ENTRIES - 1) << 4).op('i32.and');
     dispatcher.op('i32.add').index('local.set', entry);
-    dispatcher.index('local.get', slot).memory('i64.load', LONG_JUMP_CACHE).index('local.get', rip).op('i64.eq');
-    dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 8).i32(0).memory('i32.load', CONTEXT).op('i32.eq').op('i32.and');
-    dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 16).index('local.get', entry).memory('i32.load', 8).op('i32.eq').op('i32.and');
-    dispatcher.index('local.get', entry).memory('i64.load', 0).index('local.get', rip).i64(-0x1000).op('i64.and').op('i64.eq').op('i32.and').open('if');
-    count(dispatcher, 'indirectHits');
-    dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 12).index('local.set', record);
-    goTo(dispatcher, record);
-    dispatcher.op('end').index('return_call', lookupSlow);
+    for (let place = 0; place < 2; place++) {
+      if (place) secondPlace(slot, 32);
+      dispatcher.index('local.get', slot).memory('i64.load', LONG_JUMP_CACHE).index('local.get', rip).op('i64.eq');
+      dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 8).i32(0).memory('i32.load', CONTEXT).op('i32.eq').op('i32.and');
+      dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 16).index('local.get', entry).memory('i32.load', 8).op('i32.eq').op('i32.and');
+      dispatcher.index('local.get', entry).memory('i64.load', 0).index('local.get', rip).i64(-0x1000).op('i64.and').op('i64.eq').op('i32.and').open('if');
+      count(dispatcher, 'indirectHits');
+      dispatcher.index('local.get', slot).memory('i32.load', LONG_JUMP_CACHE + 12).index('local.set', record);
+      goTo(dispatcher, record);
+      dispatcher.op('end');
+    }
+    dispatcher.index('return_call', lookupSlow);
   } else {
     const linear = dispatcher.local('i32');
     const slot = dispatcher.local('i32');
     const record = dispatcher.local('i32');
     dispatcher.i32(0).memory('i32.load', EIP).i32(0).memory('i32.load', CS_BASE).op('i32.add').index('local.tee', linear);
-    dispatcher.index('local.get', linear).i32(12).op('i32.shr_u').op('i32.xor').i32(JUMP_CACHE_ENTRIES - 1).op('i32.and').i32(4).op('i32.shl').index('local.set', slot);
-    dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE).index('local.get', linear).op('i32.eq');
-    dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 4).i32(0).memory('i32.load', CONTEXT).op('i32.eq').op('i32.and');
-    dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 12);
-    dispatcher.i32(0).memory('i32.load', READ_TABLE).index('local.get', linear).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0);
-    dispatcher.op('i32.eq').op('i32.and').open('if');
-    count(dispatcher, 'indirectHits');
-    dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 8).index('local.set', record);
-    goTo(dispatcher, record);
-    dispatcher.op('end').index('return_call', lookupSlow);
+    dispatcher.index('local.get', linear).i32(12).op('i32.shr_u').op('i32.xor').i32(JUMP_CACHE_SETS - 1).op('i32.and').i32(5).op('i32.shl').index('local.set', slot);
+    for (let place = 0; place < 2; place++) {
+      if (place) secondPlace(slot, 16);
+      dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE).index('local.get', linear).op('i32.eq');
+      dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 4).i32(0).memory('i32.load', CONTEXT).op('i32.eq').op('i32.and');
+      dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 12);
+      dispatcher.i32(0).memory('i32.load', READ_TABLE).index('local.get', linear).i32(12).op('i32.shr_u').i32(2).op('i32.shl').op('i32.add').memory('i32.load', 0);
+      dispatcher.op('i32.eq').op('i32.and').open('if');
+      count(dispatcher, 'indirectHits');
+      dispatcher.index('local.get', slot).memory('i32.load', JUMP_CACHE + 8).index('local.set', record);
+      goTo(dispatcher, record);
+      dispatcher.op('end');
+    }
+    dispatcher.index('return_call', lookupSlow);
   }
   module.define(dispatch, dispatcher);
 

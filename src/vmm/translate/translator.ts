@@ -8,7 +8,7 @@
  *  - A discarded unit's records all lead back to the translator, so nobody has to find the links that point at it. Its place is used again
  *    for the same address when the new unit fits, else its first record is forwarded.
  */
-import { JUMP_CACHE, JUMP_CACHE_ENTRIES, LONG_JUMP_CACHE } from '../cpu/layout';
+import { JUMP_CACHE, JUMP_CACHE_SETS, LONG_JUMP_CACHE } from '../cpu/layout';
 import { EventCounters } from '../mmu/events';
 import type { Mmu } from '../mmu/mmu';
 import { CONTEXTS_MAX, type TranslationContext } from './context';
@@ -197,9 +197,9 @@ export class Translator {
     const { linear, context } = unit;
     const expected = this.writer.lookupEntry(linear, context);
     if (expected === INVALID_ENTRY || !unit.live) return;
-    const index = (linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1);
+    const set = (linear ^ (linear >>> 12)) & (JUMP_CACHE_SETS - 1);
     if (context.codeSize === 64) {
-      const slot = (LONG_JUMP_CACHE >> 2) + 8 * index;
+      const slot = this.jumpCacheSlot(LONG_JUMP_CACHE >> 2, 8, set, linear);
       this.u32[slot] = linear;
       this.u32[slot + 1] = context.codeHigh;
       this.u32[slot + 2] = context.word;
@@ -207,11 +207,18 @@ export class Translator {
       this.u32[slot + 4] = expected;
       return;
     }
-    const slot = (JUMP_CACHE >> 2) + 4 * index;
+    const slot = this.jumpCacheSlot(JUMP_CACHE >> 2, 4, set, linear);
     this.u32[slot] = linear;
     this.u32[slot + 1] = context.word;
     this.u32[slot + 2] = unit.record;
     this.u32[slot + 3] = expected;
+  }
+
+  /** Where the entry of an address goes: into the first place of its set. Another one's that stands there moves to the second. */
+  private jumpCacheSlot(cache: number, words: number, set: number, linear: number): number {
+    const slot = cache + 2 * words * set;
+    if (this.u32[slot] !== linear >>> 0) this.u32.copyWithin(slot + words, slot, slot + words);
+    return slot;
   }
 
   /** The target of a continuation, which is patched to lead there by itself from now on. Throws as unitAt does. */
@@ -546,8 +553,8 @@ export class Translator {
   }
 
   private clearJumpCache(): void {
-    this.u32.fill(0xffffffff, JUMP_CACHE >> 2, (JUMP_CACHE >> 2) + 4 * JUMP_CACHE_ENTRIES);
-    this.u32.fill(0xffffffff, LONG_JUMP_CACHE >> 2, (LONG_JUMP_CACHE >> 2) + 8 * JUMP_CACHE_ENTRIES);
+    this.u32.fill(0xffffffff, JUMP_CACHE >> 2, (JUMP_CACHE >> 2) + 4 * 2 * JUMP_CACHE_SETS);
+    this.u32.fill(0xffffffff, LONG_JUMP_CACHE >> 2, (LONG_JUMP_CACHE >> 2) + 8 * 2 * JUMP_CACHE_SETS);
   }
 }
 
