@@ -14,7 +14,13 @@ type CustomHandlers = { [N in CustomRequestName]: (args: CustomRequests[N][0]) =
 const maximumLines = 20_000;
 const maximumLineBytes = 16;
 
-export function customRequests(debuggee: () => Debuggee, describe: () => Promise<MachineDescription>): CustomHandlers {
+/** What a session does for requests that concern files. */
+export interface SessionFiles {
+  disks(): Promise<CustomRequests['ringside/disks'][1]>;
+  saveDisk(args: CustomRequests['ringside/saveDisk'][0]): Promise<void>;
+}
+
+export function customRequests(debuggee: () => Debuggee, describe: () => Promise<MachineDescription>, files: SessionFiles): CustomHandlers {
   const done = {};
   return {
     'ringside/machine': describe,
@@ -74,6 +80,11 @@ export function customRequests(debuggee: () => Debuggee, describe: () => Promise
           return { line, linear, bytes: bytesText(bytes) + (length > count ? ' …' : '') };
         })),
       };
+    },
+    'ringside/disks': () => files.disks(),
+    'ringside/saveDisk': async (args) => {
+      await files.saveDisk(args);
+      return done;
     },
     'ringside/pageTables': async ({ expression }) => ({ text: await pageTablesText(debuggee(), expression) }),
     'ringside/translation': (args) => translationOf(debuggee(), args),

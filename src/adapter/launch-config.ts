@@ -22,6 +22,7 @@ export interface LaunchConfig {
   readonly hdaBacking: string | undefined;
   readonly hdb: string | undefined;
   readonly cdrom: string | undefined;
+  readonly writeBack: boolean;
   readonly bios: string | undefined;
   readonly vgaBios: string | undefined;
   readonly virtioDisks: readonly string[];
@@ -71,6 +72,7 @@ export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
   hdaBacking: { type: 'string', description: 'The image that "hda", or a disk image as the program, holds the differences to, when it is not beside it.' },
   hdb: { type: 'string', description: 'Image of the second hard disk.' },
   cdrom: { type: 'string', description: 'Disc in the CD drive (ISO 9660).' },
+  writeBack: { type: 'boolean', description: 'When the session ends or restarts, write what the guest has changed to the disk images (raw and VDI). Without it they stay as they are.', default: false },
   bios: { type: 'string', description: 'BIOS image that boots the disks instead of the built-in BIOS, such as SeaBIOS\'s bios.bin.' },
   vgaBios: { type: 'string', description: 'VGA BIOS for that BIOS, such as SeaBIOS\'s vgabios-stdvga.bin.' },
   virtioDisks: { type: 'array', description: 'Images of disks on the virtio bus, for guests with drivers of their own.', items: { type: 'string' }, default: [] },

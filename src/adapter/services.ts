@@ -16,6 +16,8 @@ export interface FolderEntry {
 export interface FileAccess {
   /** Path or URI, as it stands in the launch configuration or an %include. Rejects when there is no such file. */
   readFile(path: string): Promise<Uint8Array>;
+  /** Writes a file, or puts a new content into its place: an interruption leaves the old one or the new one. Absent where files cannot be written. */
+  replaceFile?(path: string, bytes: Uint8Array): Promise<void>;
   /** Files and folders in a folder, without symbolic links; absent where folders cannot be read. */
   readFolder?(path: string): Promise<readonly FolderEntry[]>;
 }

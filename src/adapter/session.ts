@@ -19,6 +19,7 @@ import { customRequests, forwardEvents } from './custom';
 import { Debuggee } from './debuggee';
 import type { Halt } from './debuggee';
 import { disassemble } from './disassembly';
+import { checkWriteBack, disksOf, saveDisk, writeBack } from './disks';
 import { assign, evaluate } from './evaluate';
 import { exceptionInfo, exceptionText, postMortemLines, tripleFaultFilter, tripleFaultInfo, vectorsOf } from './exceptions';
 import { parseLaunchConfig } from './launch-config';
@@ -52,6 +53,7 @@ export class RingsideDebugSession extends DebugSession {
   private exceptionFilters: readonly string[] = [tripleFaultFilter];
   private lastStop: StopReason | undefined;
   private endHandled = false;
+  private writeBackFailed = false;
   private readonly afterResponse: (() => void)[] = [];
   private readonly guestOutput = new ConsoleOutput((text) => this.sendEvent(new OutputEvent(text, 'stdout')));
   private readonly serialOutput = new ConsoleOutput((text) => this.sendEvent(new OutputEvent(text, 'stdout')));
@@ -72,9 +74,10 @@ export class RingsideDebugSession extends DebugSession {
       this.begin();
       return Promise.resolve();
     },
-    disconnect: () => {
+    disconnect: async () => {
+      // The last chance; what failed before has been told.
+      if (!this.writeBackFailed) await this.writeBack().catch((error: unknown) => this.sendEvent(new OutputEvent(`${messageOf(error)}\n`, 'stderr')));
       this.dispose();
-      return Promise.resolve();
     },
     terminate: () => this.terminate(),
     restart: (args: DebugProtocol.RestartArguments) => this.restart(args),
@@ -124,7 +127,10 @@ export class RingsideDebugSession extends DebugSession {
     loadedSources: () => Promise.resolve({ sources: (this.debuggee?.sourceMap.sources ?? []).map(makeSource) }),
     source: () => Promise.reject(new AdapterError('The source is a file; open it by its path')),
 
-    ...customRequests(() => this.present(), () => this.describe()),
+    ...customRequests(() => this.present(), () => this.describe(), {
+      disks: async () => ({ disks: await disksOf(this.present().client, this.config!) }),
+      saveDisk: ({ drive, path }) => saveDisk(this.present().client, drive, path, this.services.files),
+    }),
   };
 
   protected override dispatchRequest(request: DebugProtocol.Request): void {
@@ -155,7 +161,7 @@ export class RingsideDebugSession extends DebugSession {
 
   private refuse(response: DebugProtocol.Response, error: unknown): void {
     // Watches and hovers fail all the time; only what the person asked for is worth a dialog.
-    const showUser = ['launch', 'attach', 'restart', 'setVariable', 'setExpression', 'writeMemory', 'stepOut'].includes(response.command);
+    const showUser = ['launch', 'attach', 'restart', 'setVariable', 'setExpression', 'writeMemory', 'stepOut', 'terminate', 'ringside/saveDisk'].includes(response.command);
     // Braces in the text are no placeholders.
     this.sendErrorResponse(response, { id: 1, format: '{_text}', variables: { _text: messageOf(error) }, showUser });
   }
@@ -186,6 +192,7 @@ export class RingsideDebugSession extends DebugSession {
     this.config = config;
     try {
       const created = await client.request('create', program.configuration);
+      await checkWriteBack(client, config, this.services.files);
       this.adopt(client, new Debuggee(client, program.sourceMap, created.counters, created.registers));
     } catch (error) {
       this.dispose();
@@ -250,11 +257,14 @@ export class RingsideDebugSession extends DebugSession {
     const given = args.arguments as Record<string, unknown> | undefined;
     const config = given ? parseLaunchConfig(given) : this.config;
     if (!config) throw new AdapterError('Nothing has been launched');
+    await this.writeBack();
     const program = await this.load(config);
     this.stepper?.cancel();
     this.config = config;
     this.endHandled = false;
+    this.writeBackFailed = false;
     await debuggee.client.request('restart', { configuration: program.configuration });
+    await checkWriteBack(debuggee.client, config, this.services.files);
     debuggee.sourceMap = program.sourceMap;
     for (const breakpoint of await this.breakpoints.resolveAgain()) this.sendEvent(new BreakpointEvent('changed', breakpoint));
     this.begin();
@@ -266,7 +276,20 @@ export class RingsideDebugSession extends DebugSession {
       this.endHandled = true;
       await debuggee.client.request('terminate');
     }
+    await this.writeBack();
     this.finish(undefined);
+  }
+
+  /** What the guest has changed goes to its disks' files, when the configuration says so. @throws AdapterError; a second call gives up what the first could not write. */
+  private async writeBack(): Promise<void> {
+    const { client, config } = this;
+    if (!client || !config?.writeBack || this.writeBackFailed) return;
+    try {
+      for (const path of await writeBack(client, config, this.services.files)) this.sendEvent(new OutputEvent(`${path} was written back.\n`, 'console'));
+    } catch (error) {
+      this.writeBackFailed = true;
+      throw error;
+    }
   }
 
   /** The session's last words. */
@@ -373,9 +396,19 @@ export class RingsideDebugSession extends DebugSession {
     } else if (debugging && this.config?.stopOnEnd === true) {
       this.sendStopped('pause', endReasonText(reason));
     } else {
+      this.finishWritten(exitStatus);
+    }
+  }
+
+  /** The session ends by itself, unless a disk could not be written: then the machine is kept, so that it can be saved elsewhere. */
+  private finishWritten(exitStatus: number): void {
+    this.writeBack().then(() => {
       this.finish(exitStatus);
       for (const action of this.afterResponse.splice(0)) action();
-    }
+    }, (error: unknown) => {
+      this.sendEvent(new OutputEvent(`${messageOf(error)}\n`, 'stderr'));
+      this.sendStopped('exception', messageOf(error));
+    });
   }
 
   private sendStopped(reason: string, description?: string, more: object = {}): void {

@@ -65,13 +65,40 @@ export function writeOutput(path: string, content: Uint8Array | string): void {
   }
 }
 
-/** Puts a new content into the place of a file: an interruption leaves the old one or the new one. @throws CliError */
+/**
+ * Puts a new content into the place of a file: an interruption leaves the old one or the new one. A link stays one, and the file keeps its rights.
+ * @throws CliError
+ */
 export function replaceFile(path: string, content: Uint8Array): void {
-  const beside = `${path}.new`;
+  let beside: string | undefined;
   try {
-    fs.writeFileSync(beside, content);
-    fs.renameSync(beside, path);
+    const target = fs.realpathSync(path);
+    const { mode } = fs.statSync(target);
+    fs.accessSync(target, fs.constants.W_OK);
+    for (let n = 1; beside === undefined; n++) beside = writeNew(`${target}.new${n === 1 ? '' : n}`, content, mode);
+    fs.renameSync(beside, target);
   } catch (error) {
-    throw new CliError(`${path} cannot be written back: ${fileReason(error)}`, fs.existsSync(beside) ? `What the guest changed is in ${beside}.` : undefined);
+    throw new CliError(`${path} cannot be written back: ${fileReason(error)}`, beside !== undefined ? `What the guest changed is in ${beside}.` : undefined);
+  }
+}
+
+/** Undefined when there is such a file, which is somebody else's. Half a file does not stay. */
+function writeNew(path: string, content: Uint8Array, mode: number): string | undefined {
+  let file: number;
+  try {
+    file = fs.openSync(path, 'wx', mode);
+  } catch (error) {
+    if ((error as { code?: string }).code === 'EEXIST') return undefined;
+    throw error;
+  }
+  try {
+    for (let at = 0; at < content.length;) at += fs.writeSync(file, content, at);
+    fs.fsyncSync(file);
+    return path;
+  } catch (error) {
+    fs.rmSync(path, { force: true });
+    throw error;
+  } finally {
+    fs.closeSync(file);
   }
 }

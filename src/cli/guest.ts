@@ -1,10 +1,9 @@
 /** From the command line's files to a machine's configuration: reads them, finds out what the program is, and assembles source text. */
 import path from 'node:path';
-import type { ImageField, MachineConfiguration, NamedFile } from '../protocol/messages';
+import type { ImageField, MachineConfiguration, NamedFile, WritableDrive } from '../protocol/messages';
 import { BOOT_ADDRESS } from '../vmm/machine/bios/layout';
-import type { WritableDrive } from '../vmm/machine/drives';
 import { diskFormat, imageParts as partNames, openDisk, type DiskImageFiles } from '../vmm/machine/images/open';
-import { detect, driveFor } from '../vmm/machine/loaders/detect';
+import { detect } from '../vmm/machine/loaders/detect';
 import { assembleFile, diagnosticsText, requireAssembled } from './assemble';
 import { CliError } from './errors';
 import { readInput } from './files';
@@ -116,11 +115,11 @@ export interface DriveFile {
 }
 
 /** The files to write to for --write-back. @throws CliError for images that can only be read */
-export function writableFiles(file: string | undefined, options: Pick<GuestOptions, 'fda' | 'hda' | 'hdb' | 'virtioDisk'>, { image, boot }: MachineConfiguration): DriveFile[] {
-  const program = file !== undefined && boot === 'disk' && !sourceExtensions.test(file) ? [{ drive: driveFor(image), path: file }] : [];
+export function writableFiles(file: string | undefined, options: Pick<GuestOptions, 'fda' | 'hda' | 'hdb' | 'virtioDisk'>, { boot }: MachineConfiguration): DriveFile[] {
+  const program = file !== undefined && boot === 'disk' && !sourceExtensions.test(file) ? [{ drive: 'image' as const, path: file }] : [];
   const named = ([['floppy', options.fda], ['hardDisk', options.hda], ['secondDisk', options.hdb]] as const)
     .flatMap(([drive, path]) => (path === undefined ? [] : [{ drive, path }]));
-  const virtio = (options.virtioDisk ?? []).map((path, n) => ({ drive: `virtioDisk${n}` as const, path }));
+  const virtio = (options.virtioDisk ?? []).map((path, n) => ({ drive: `virtioDisks[${n}]` as const, path }));
   const files = [...program, ...named, ...virtio];
   for (const { path } of files) {
     const format = diskFormat(readInput(path));

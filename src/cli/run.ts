@@ -4,7 +4,7 @@ import { exitStatus, endReasonText } from '../protocol/exit-status';
 import { scancodesForText } from '../protocol/keys';
 import { codeSize, linearEip } from '../protocol/registers';
 import { linesOf } from '../protocol/codepage437';
-import type { MachineApi } from '../vmm/machine/api';
+import { MachineError, type MachineApi } from '../vmm/machine/api';
 import { VIRTIO_CONSOLE_PORT } from '../vmm/machine/virtio';
 import { deferred } from '../vmm/network/host';
 import { nodeNetwork } from '../worker/node-network';
@@ -96,14 +96,21 @@ export async function run(file: string | undefined, options: RunOptions): Promis
   }
 }
 
-/** What the guest has changed goes to the files that it came from; each is replaced as a whole. */
+/** What the guest has changed goes to the files that it came from; each is replaced as a whole, and one that fails does not keep the others from being written. */
 function writeBack(machine: MachineApi, files: readonly DriveFile[]): void {
+  const problems: CliError[] = [];
   for (const { drive, path } of files) {
-    const bytes = machine.changedDrive(drive);
-    if (bytes === undefined) continue;
-    replaceFile(path, bytes);
-    console.error(`ringside: ${path} was written back.`);
+    try {
+      const bytes = machine.changedDrive(drive);
+      if (bytes === undefined) continue;
+      replaceFile(path, bytes);
+      console.error(`ringside: ${path} was written back.`);
+    } catch (error) {
+      if (!(error instanceof CliError || error instanceof MachineError)) throw error;
+      problems.push(new CliError(error.message, error.advice));
+    }
   }
+  if (problems.length > 0) throw new CliError(problems.map(({ message }) => message).join('\n'), problems.map(({ advice }) => advice).filter(Boolean).join('\n'));
 }
 
 function keysOf(text: string | undefined): readonly number[] {

@@ -1,7 +1,9 @@
 /** Implements every command of manifest/commands.ts. */
 import * as vscode from 'vscode';
 import { assembleBuiltin } from '../adapter/builtin-assembler';
+import type { DiskJson } from '../protocol/dap';
 import { scancodesForText } from '../protocol/keys';
+import type { WritableDrive } from '../protocol/messages';
 import { launchFile } from './debug/configuration';
 import { editedFiles, pathOf, uriOf } from './files';
 import type { SerialTerminals } from './machine/serial-terminal';
@@ -99,6 +101,20 @@ export function registerCommands(context: CommandContext): vscode.Disposable {
       if (untypable) void vscode.window.showWarningMessage(`Ringside: a US keyboard has no key for ${untypable}; the rest was typed.`);
     },
     sendCtrlAltDel: () => liveMachine().sendKeys(ctrlAltDel),
+    saveDisk: async (given?: { drive: WritableDrive; target: vscode.Uri }) => {
+      const current = machine();
+      const { disks } = await current.request('ringside/disks', {});
+      const changed = disks.filter((disk) => disk.changed);
+      if (changed.length === 0) throw new Error('the guest has not changed any disk.');
+      const chosen = changed.find(({ drive }) => drive === given?.drive) ?? await chooseDisk(changed);
+      const target = given?.target ?? (chosen && await vscode.window.showSaveDialog({
+        title: `Save ${chosen.attribute} with what the guest has changed`, defaultUri: uriOf(chosen.path.replace(/\.(?:qcow2|vmdk)$/i, '.vdi').replace(/(\.\w+)?$/, '-changed$1')),
+        filters: { 'Raw image': ['img', 'raw'], 'VirtualBox image': ['vdi'] },
+      }));
+      if (!chosen || !target) return;
+      await current.request('ringside/saveDisk', { drive: chosen.drive, path: pathOf(target) });
+      void vscode.window.showInformationMessage(`Ringside: wrote ${pathOf(target)}.`);
+    },
     copyRegisters: () => vscode.env.clipboard.writeText(registersText(machine().model())),
     showCounters: async () => {
       const content = countersMarkdown(machine());
@@ -140,6 +156,13 @@ export function registerCommands(context: CommandContext): vscode.Disposable {
         return undefined;
       }
     })));
+}
+
+/** Undefined when the person chooses none. */
+async function chooseDisk(disks: readonly DiskJson[]): Promise<DiskJson | undefined> {
+  if (disks.length === 1) return disks[0];
+  const items = disks.map((disk) => ({ label: disk.attribute, description: disk.path, disk }));
+  return (await vscode.window.showQuickPick(items, { placeHolder: 'The disk to save' }))?.disk;
 }
 
 /** Writes the image beside the source, with the extension .bin. */

@@ -19,8 +19,36 @@ export function isAbsolute(path: string): boolean {
   return schemePattern.test(path) || /^([/\\]|[a-z]:[/\\])/i.test(path);
 }
 
+async function exists(uri: vscode.Uri): Promise<boolean> {
+  return vscode.workspace.fs.stat(uri).then(() => true, () => false);
+}
+
+/** Half a file does not stay. */
+async function writeNew(uri: vscode.Uri, bytes: Uint8Array): Promise<void> {
+  try {
+    await vscode.workspace.fs.writeFile(uri, bytes);
+  } catch (error) {
+    await vscode.workspace.fs.delete(uri).then(undefined, () => undefined);
+    throw error;
+  }
+}
+
 export const savedFiles: FileAccess = {
   readFile: async (path) => vscode.workspace.fs.readFile(uriOf(path)),
+  replaceFile: async (path, bytes) => {
+    const target = uriOf(path);
+    if (!await exists(target)) return writeNew(target, bytes);
+    // A complete copy stands beside the file while it is written: an interruption leaves one of the two whole. Renaming would not keep links, and VS Code removes the target first.
+    let beside = target.with({ path: `${target.path}.new` });
+    for (let n = 2; await exists(beside); n++) beside = target.with({ path: `${target.path}.new${n}` });
+    await writeNew(beside, bytes);
+    try {
+      await vscode.workspace.fs.writeFile(target, bytes);
+    } catch (error) {
+      throw new Error(`${error instanceof Error ? error.message : String(error)}. What the guest changed is in ${pathOf(beside)}`, { cause: error });
+    }
+    await vscode.workspace.fs.delete(beside);
+  },
   readFolder: async (path) => {
     const folder = uriOf(path);
     const entries = (await vscode.workspace.fs.readDirectory(folder)).filter(([, type]) => type === vscode.FileType.File || type === vscode.FileType.Directory);

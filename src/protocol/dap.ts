@@ -4,8 +4,8 @@
  * (the session may run in another process): bytes travel as base64, 64-bit registers as hexadecimal strings.
  */
 import type {
-  CounterDefinition, CounterSample, CpuMode, DeviceSnapshot, DisassembledInstruction, EndReason, FpuSnapshot, MouseMovement, PictureRectangle, PostMortem, RegisterSnapshot, RunState, Screen, ScreenGraphics, ScreenText,
-  StopReason,
+  CounterDefinition, CounterSample, CpuMode, DeviceSnapshot, DisassembledInstruction, DriveSummary, EndReason, FpuSnapshot, MouseMovement, PictureRectangle, PostMortem, RegisterSnapshot, RunState, Screen, ScreenGraphics, ScreenText,
+  StopReason, WritableDrive,
 } from './messages';
 
 import type { HotCode, TranslatedCode } from './translated-code';
@@ -37,6 +37,12 @@ export interface MachineDescription {
   readonly mode: CpuMode;
   /** Source files with code, as paths. */
   readonly sources: readonly string[];
+}
+
+export interface DiskJson extends DriveSummary {
+  /** Attribute of the launch configuration, and the file that stands there. */
+  readonly attribute: string;
+  readonly path: string;
 }
 
 /** Custom requests: name → [arguments, response body]. */
@@ -79,6 +85,10 @@ export interface CustomRequests {
   ];
   /** Where the guest was found at work lately, most first. */
   'ringside/hotCode': [{ readonly most: number }, { readonly looks: number; readonly code: readonly (HotCode & { readonly name?: string })[] }];
+  /** The disks that a guest can write to. */
+  'ringside/disks': [Record<string, never>, { readonly disks: readonly DiskJson[] }];
+  /** Saves a disk as a new image: VDI when the path ends so, else raw. */
+  'ringside/saveDisk': [{ readonly drive: WritableDrive; readonly path: string }, Record<string, never>];
   /** Address of a symbol, or the symbol at or before an address. */
   'ringside/symbol': [{ readonly name: string } | { readonly linear: number }, { readonly name?: string; readonly linear?: number; readonly offset?: number }];
 }

@@ -72,6 +72,20 @@ export interface NamedFile {
 /** Where a configuration has disk images. */
 export type ImageField = 'image' | 'floppy' | 'hardDisk' | 'hardDiskBacking' | 'secondDisk' | `virtioDisks[${number}]`;
 
+/** A drive whose contents a guest can change, by where the configuration has its image. */
+export type WritableDrive = Exclude<ImageField, 'hardDiskBacking'>;
+
+export interface DriveSummary {
+  readonly drive: WritableDrive;
+  readonly format: 'raw' | 'vdi' | 'qcow2' | 'vmdk';
+  /** The image can be written back in its own format. */
+  readonly writable: boolean;
+  /** The guest has written to it. */
+  readonly changed: boolean;
+}
+
+export type DiskSaveFormat = 'raw' | 'vdi';
+
 /** A folder that a guest mounts by its tag (9P over virtio). It is a snapshot: what the guest changes stays in the machine. */
 export interface SharedFolder {
   readonly tag: string;
@@ -359,6 +373,12 @@ export interface Requests {
   translatedCode: [{ linear: number }, TranslatedCode];
   /** Where the guest was found at work lately. */
   hotCode: [{ most: number }, HotCodeSample];
+  /** The drives whose contents a guest can change. */
+  drives: [Record<string, never>, readonly DriveSummary[]];
+  /** The image in a drive with what the guest has written; undefined when it has written nothing. Refused for formats that can only be read. */
+  changedDrive: [{ drive: WritableDrive }, Uint8Array | undefined];
+  /** The disk in a drive as a new image; `identity`: 32 random bytes. */
+  saveDrive: [{ drive: WritableDrive; format: DiskSaveFormat; identity: Uint8Array }, Uint8Array];
   /** Bytes typed into a serial port. */
   serialInput: [{ port: number; bytes: Uint8Array }, void];
   /** PS/2 set 1 scan codes, make and break as a keyboard sends them (after the controller's translation). */

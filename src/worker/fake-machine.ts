@@ -59,6 +59,12 @@ export class FakeMachine implements MachineApi {
   changedDrive(): undefined {
     return undefined;
   }
+  driveSummaries(): [] {
+    return [];
+  }
+  saveDrive(): Uint8Array {
+    return new Uint8Array();
+  }
   awaitsHost = false;
   readonly processor = 0;
   selectProcessor(index: number): void {

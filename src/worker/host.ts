@@ -195,6 +195,9 @@ export class MachineHost {
     },
     hiddenPageFaults: ({ most }) => this.require().hiddenPageFaults(most),
     postMortem: () => this.require().postMortem(),
+    drives: () => this.require().driveSummaries(),
+    changedDrive: ({ drive }) => this.require().changedDrive(drive),
+    saveDrive: ({ drive, format, identity }) => this.require().saveDrive(drive, format, identity),
     serialInput: ({ port, bytes }) => {
       checkRange('port', port, 0, serialPorts - 1);
       this.input(() => this.serialQueues[port]?.push(bytes));

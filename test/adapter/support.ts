@@ -46,13 +46,22 @@ export class TestSession {
     };
   }
 
-  static async open(files: Readonly<Record<string, string | Uint8Array>>): Promise<TestSession> {
+  /** Files that the session has written. */
+  readonly written: Record<string, Uint8Array> = {};
+
+  static async open(given: Readonly<Record<string, string | Uint8Array>>): Promise<TestSession> {
+    const files: Record<string, string | Uint8Array> = { ...given };
     const services: AdapterServices = {
       files: {
         readFile: (name) => {
           const contents = files[name];
           if (contents === undefined) return name.startsWith('/project/') ? Promise.reject(new Error('no such file')) : fs.promises.readFile(name);
           return Promise.resolve(typeof contents === 'string' ? new TextEncoder().encode(contents) : contents);
+        },
+        replaceFile: (name, bytes) => {
+          if (name.includes('/locked/')) return Promise.reject(new Error('no permission'));
+          files[name] = session.written[name] = bytes;
+          return Promise.resolve();
         },
       },
       nasm: nasmAssembler,
@@ -120,6 +129,14 @@ export class TestSession {
         resolve(event);
       } });
     });
+  }
+
+  /** Waits until something that events change is true. */
+  async until(what: string, condition: () => boolean, seconds = 10): Promise<void> {
+    for (const end = Date.now() + 1000 * seconds; !condition();) {
+      assert.ok(Date.now() < end, `${what}: not after ${seconds} s`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   async custom<N extends CustomEventName>(name: N, accept?: (body: CustomEvents[N]) => boolean): Promise<CustomEvents[N]> {

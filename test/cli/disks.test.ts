@@ -6,31 +6,10 @@ import { openDisk } from '../../src/vmm/machine/images/open';
 import { descriptor, qcow2Image, vdiImage } from '../support/disk-images';
 import { program } from '../support/guest';
 import { isoImage } from '../support/iso';
+import { writingSource } from '../support/writing-guest';
 import { bootSector, inFolder, ringside } from './ringside';
 
-/** Greets, and fills sector 9 of the drive that it came from with the letter B. */
-const writer = program(bootSector(`
-  mov al, 'A'
-  out 0xe9, al
-  mov di, 0x1000
-  mov al, 'B'
-  mov cx, 512
-  cld
-  rep stosb
-  mov si, packet
-  mov ah, 0x43
-  xor al, al
-  int 0x13
-  mov al, 'F'
-  jc failed
-  mov al, 'W'
-failed:
-  out 0xe9, al
-  cli
-  hlt
-packet: db 16, 0
-  dw 1, 0x1000, 0
-  dq 9`)).bytes;
+const writer = program(writingSource()).bytes;
 
 const raw = new Uint8Array(64 * 512);
 raw.set(writer);
@@ -56,6 +35,32 @@ describe('ringside run: disks', () => {
       });
     });
   }
+
+  it('writes back through a link, with the file\'s rights, and not over another file', async () => {
+    await inFolder({ 'disk.img': raw, 'disk.img.new': 'mine' }, async (folder) => {
+      const file = (name: string): string => path.join(folder, name);
+      fs.chmodSync(file('disk.img'), 0o640);
+      fs.symlinkSync('disk.img', file('link.img'));
+      const { stderr } = await ringside(['run', file('link.img'), '--screen', 'none', '--write-back']);
+      assert.match(stderr, /link\.img was written back/);
+      assert.equal(ninth(file('disk.img')), 0x42);
+      assert.deepEqual([fs.lstatSync(file('link.img')).isSymbolicLink(), fs.statSync(file('disk.img')).mode & 0o777, fs.readFileSync(file('disk.img.new'), 'utf8')], [true, 0o640, 'mine']);
+      assert.deepEqual(fs.readdirSync(folder).sort(), ['disk.img', 'disk.img.new', 'link.img']);
+    });
+  });
+
+  it('names the file that cannot be written back, and writes the others', async () => {
+    await inFolder({ 'gone.img': raw, 'other.img': raw, 'both.bin': program(writingSource('inc byte [done]\n inc dl\n cmp byte [done], 2\n jne again\n cli\n hlt\nagain: jmp 0x7c00\ndone: db 0')).bytes }, async (folder) => {
+      const file = (name: string): string => path.join(folder, name);
+      const running = ringside(['run', file('both.bin'), '--load-address', '0x7c00', '--hda', file('gone.img'), '--hdb', file('other.img'), '--screen', 'none', '--write-back', '--serial', file('begun')]);
+      for (const end = Date.now() + 30_000; !fs.existsSync(file('begun')); await new Promise((resolve) => setTimeout(resolve, 5))) assert.ok(Date.now() < end);
+      fs.rmSync(file('gone.img'));
+      const { status, stdout, stderr } = await running;
+      assert.deepEqual([status, stdout], [2, 'AWAW']);
+      assert.match(stderr, /gone\.img cannot be written back: it does not exist/);
+      assert.equal(ninth(file('other.img')), 0x42);
+    });
+  });
 
   it('refuses to write to what can only be read, before anything runs', async () => {
     await inFolder({ 'disk.qcow2': qcow2Image([0x41]) }, async (folder) => {

@@ -45,7 +45,7 @@ describe('Linux\'s virtio drivers', () => {
     assert.match(answer('md5sum /cd/data/text.bin'), new RegExp(md5(text)));
     answer('dd if=/cd/data/text.bin of=/dev/vda bs=512 seek=100 count=400 conv=fsync; echo 3 > /proc/sys/vm/drop_caches');
     assert.match(answer('dd if=/dev/vda bs=512 skip=100 count=400 2>/dev/null | md5sum'), new RegExp(md5(text.subarray(0, 512 * 400))));
-    assert.equal(md5(guest.machine.changedDrive('virtioDisk0')!.subarray(51200, 51200 + 512 * 400)), md5(text.subarray(0, 512 * 400)));
+    assert.equal(md5(guest.machine.changedDrive('virtioDisks[0]')!.subarray(51200, 51200 + 512 * 400)), md5(text.subarray(0, 512 * 400)));
     assert.match(answer('cat /sys/block/vda/serial'), /disk0/);
     // The console.
     answer('echo out of the console > /dev/hvc0');

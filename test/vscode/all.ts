@@ -4,6 +4,7 @@ import './manifest.test';
 import './language.test';
 import './debugging.test';
 import './views.test';
+import './disks.test';
 import './guests.test';
 import './linux.test';
 import './samples.test';

@@ -37,6 +37,7 @@ const rows = [
   { id: 'showSerial', title: 'Show the Serial Terminal', icon: '$(plug)', when: known, menus: [{ menu: 'view/title', group: 'navigation@3', when: 'view == ringside.machines' }] },
   { id: 'typeText', title: 'Type Text on the Guest\'s Keyboard…', when: live },
   { id: 'sendCtrlAltDel', title: 'Send Ctrl+Alt+Del to the Guest', when: live },
+  { id: 'saveDisk', title: 'Save Changed Disk As…', when: known },
   { id: 'copyRegisters', title: 'Copy Registers', when: known },
   { id: 'showCounters', title: 'Show Counters as a Table', when: known },
   { id: 'showMemory', title: 'Show Guest Memory…', when: live },

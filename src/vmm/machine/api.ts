@@ -4,11 +4,10 @@
  */
 import type { DumpStage } from '../translate/dump';
 import type {
-  AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation,
+  AddressSpace, DeviceSnapshot, DisassembledInstruction, DiskSaveFormat, DriveSummary, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation, WritableDrive,
 } from '../../protocol/messages';
 import type { HotCodeSample, TranslatedCode } from '../../protocol/translated-code';
 import type { NetworkHost } from '../network/host';
-import type { WritableDrive } from './drives';
 
 export type RunOutcome =
   /** The slice's instructions were retired. */
@@ -85,6 +84,10 @@ export interface MachineApi {
   /** What it has made of the code at an address, beside the guest's instructions. */
   translatedCode(linear: number): TranslatedCode;
   hotCode(most: number): HotCodeSample;
+  /** Drives whose contents the guest can change. */
+  driveSummaries(): DriveSummary[];
+  /** The disk in a drive as a new image, changed or not; `identity`: 32 random bytes. Throws MachineError when it is too large or cannot be read. */
+  saveDrive(drive: WritableDrive, format: DiskSaveFormat, identity: Uint8Array): Uint8Array;
   /** The image in a drive with what the guest has written to it; undefined when it has written nothing. Throws MachineError for formats that can only be read. */
   changedDrive(drive: WritableDrive): Uint8Array | undefined;
   /** Bytes from the other end of the line. Returns how many were taken; the line holds a bounded number, offer the rest later. */

@@ -1,17 +1,17 @@
 /** The media in the machine's drives: opened once, and seen by the BIOS's services and by the controllers' registers alike. */
+import type { DiskSaveFormat, DriveSummary, WritableDrive } from '../../protocol/messages';
 import type { DiskImage } from '../devices/device';
 import type { IdeUnit } from '../devices/ide/piix-ide';
 import type { BiosDrive } from './bios/host';
+import { MachineError } from './api';
 import { floppyDisk, hardDiskGeometry, type Geometry } from './disk';
 import { CopyOnWriteDisk } from './images/copy-on-write';
 import { openDisk, type OpenDisk } from './images/open';
 import { RawImage, changedRaw } from './images/raw';
+import { savedDisk } from './images/save';
 import type { DriveImages } from './loaders/boot-state';
 
 const CD_SECTOR = 2048;
-
-/** Drives whose contents a guest can change. */
-export type WritableDrive = 'floppy' | 'hardDisk' | 'secondDisk' | `virtioDisk${number}`;
 
 export class Drives {
   readonly floppy: { readonly disk: CopyOnWriteDisk; readonly geometry: Geometry; readonly cmosType: number } | undefined;
@@ -52,10 +52,33 @@ export class Drives {
     return drives;
   }
 
+  /** What a guest can write to. */
+  private writable(): { readonly drive: WritableDrive; readonly open: OpenDisk; readonly file: string }[] {
+    const { floppy, hardDisk, secondDisk, virtioDisks = [] } = this.images;
+    const diskette = this.floppy && { format: 'raw', writable: true, disk: this.floppy.disk, changed: () => changedRaw(floppy!.bytes, this.floppy!.disk) } as const;
+    return ([[floppy, diskette], [hardDisk, this.hardDisk], [secondDisk, this.secondDisk], ...virtioDisks.map((image, n) => [image, this.virtio[n]] as const)] as const)
+      .flatMap(([image, open]) => (image && open ? [{ drive: image.field as WritableDrive, open, file: image.file }] : []));
+  }
+
+  private find(drive: WritableDrive): ReturnType<Drives['writable']>[number] {
+    const found = this.writable().find((one) => one.drive === drive);
+    if (!found) throw new MachineError('drive', `There is no disk "${drive}"`);
+    return found;
+  }
+
+  summaries(): DriveSummary[] {
+    return this.writable().map(({ drive, open: { format, writable, disk } }) => ({ drive, format, writable, changed: disk.changed }));
+  }
+
   /** The image with what the guest has written; undefined when it has written nothing. @throws MachineError for formats that can only be read. */
   changed(drive: WritableDrive): Uint8Array | undefined {
-    if (drive === 'floppy') return this.floppy?.disk.changed ? changedRaw(this.images.floppy!.bytes, this.floppy.disk) : undefined;
-    const open = drive === 'hardDisk' || drive === 'secondDisk' ? this[drive] : this.virtio[Number(drive.slice('virtioDisk'.length))];
-    return open?.disk.changed ? open.changed() : undefined;
+    const { open } = this.find(drive);
+    return open.disk.changed ? open.changed() : undefined;
+  }
+
+  /** The disk as a new image. @param identity 32 random bytes. @throws MachineError when it is too large or cannot be read. */
+  saved(drive: WritableDrive, format: DiskSaveFormat, identity: Uint8Array): Uint8Array {
+    const { open, file } = this.find(drive);
+    return savedDisk(file, open.disk, format, identity);
   }
 }

@@ -2,7 +2,10 @@
  * The machine: a processor under the engine, memory, the board, the clock, and the loop that runs them together: time advances by retired
  * instructions, due device events fire at exact counts, interrupts and debug traps are taken at instruction boundaries.
  */
-import type { AddressSpace, DeviceSnapshot, DisassembledInstruction, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation } from '../../protocol/messages';
+import type {
+  AddressSpace, DeviceSnapshot, DisassembledInstruction, DiskSaveFormat, DriveSummary, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation,
+  WritableDrive,
+} from '../../protocol/messages';
 import type { HotCodeSample, TranslatedCode } from '../../protocol/translated-code';
 import { Efer, Flag } from '../cpu/bits';
 import { counterAddress, counters } from '../cpu/counters';
@@ -28,7 +31,7 @@ import type { FirmwareTableOptions } from './acpi/placement';
 import { Board } from './board';
 import { deviceSnapshot } from './device-snapshot';
 import { EventClock } from './clock';
-import { Drives, type WritableDrive } from './drives';
+import { Drives } from './drives';
 import { Firmware } from './firmware';
 import { listInstructions } from './listing';
 import { prepareBoot } from './loaders/load';
@@ -605,6 +608,14 @@ export class Machine implements MachineApi {
 
   devices(): DeviceSnapshot[] {
     return this.board.devices.map(deviceSnapshot);
+  }
+
+  driveSummaries(): DriveSummary[] {
+    return this.drives.summaries();
+  }
+
+  saveDrive(drive: WritableDrive, format: DiskSaveFormat, identity: Uint8Array): Uint8Array {
+    return this.drives.saved(drive, format, identity);
   }
 
   changedDrive(drive: WritableDrive): Uint8Array | undefined {

@@ -16,6 +16,8 @@ export type DiskFormat = 'raw' | 'vdi' | 'qcow2' | 'vmdk';
 
 export interface OpenDisk {
   readonly format: DiskFormat;
+  /** It can be written back in its own format. */
+  readonly writable: boolean;
   readonly disk: CopyOnWriteDisk;
   /** The image's bytes with what the guest has written. @throws MachineError for a format that can only be read. */
   changed(): Uint8Array;
@@ -95,11 +97,11 @@ export function openDisk({ file, bytes, parts = [] }: DiskImageFiles, backing?: 
   const source = openSource(file, bytes, parts, parent, []);
   const disk = new CopyOnWriteDisk(source);
   return {
-    format, disk,
+    format, disk, writable: format === 'raw' || format === 'vdi',
     changed: () => {
       if (source instanceof VdiImage) return source.changed(disk);
       if (format === 'raw') return changedRaw(bytes, disk);
-      throw new MachineError('write-back', `${file}: ${format} images can be read only`, 'Convert it to a raw or VDI image to keep what the guest writes: qemu-img convert -O vdi IN OUT.');
+      throw new MachineError('write-back', `${file}: ${format} images can be read only`, 'Save the changed disk as a raw or VDI image, or convert it before: qemu-img convert -O vdi IN OUT.');
     },
   };
 }
