@@ -42,7 +42,7 @@ const productBundles = [
   { entry: 'src/worker/node-worker.ts', out: 'dist/worker.js', options: node },
   { entry: 'src/extension/browser.ts', out: 'dist/web/extension.js', options: { ...webExtension, external: ['vscode'] } },
   { entry: 'src/worker/browser-worker.ts', out: 'dist/web/worker.js', options: browser },
-  { entry: 'src/cli/main.ts', out: 'dist/cli.js', options: { ...node, banner: { js: '#!/usr/bin/env node' } } },
+  { entry: 'src/cli/main.ts', out: 'dist/cli.js', options: { ...node, external: ['v86'], banner: { js: '#!/usr/bin/env node' } } },
   ...webviewBundles(),
 ];
 
@@ -69,7 +69,7 @@ function webviewBundles() {
 function configurations(group, { production, select = () => true }) {
   const common = {
     absWorkingDir: root, bundle: true, logLevel: 'warning', legalComments: production ? 'eof' : 'none',
-    minify: production, sourcemap: production ? false : 'linked', loader: { '.html': 'text', '.svg': 'text' },
+    minify: production, sourcemap: production ? false : 'linked', loader: { '.html': 'text', '.svg': 'text', '.asm': 'text', '.inc': 'text' },
   };
   if (group === 'tests') {
     const files = mochaSuites().flatMap((suite) => suite.files).filter(select);

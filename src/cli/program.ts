@@ -5,6 +5,7 @@ import { dumpStages, dumpStageTitles } from '../vmm/translate/dump';
 import { regionPolicies } from '../vmm/translate/regions';
 import { asm, type AsmOptions } from './asm';
 import { bench, type BenchOptions } from './bench/bench';
+import { contestantProcess } from './bench/contestant-process';
 import { dis, type DisOptions } from './dis';
 import { dump, type DumpOptions } from './dump';
 import { counterDefinitions } from './format/counters';
@@ -136,10 +137,16 @@ export function createProgram(version: string, finished: (status: number) => voi
     .description('Measures guest instructions a second with guests of our own, paging on, in interleaved rounds.')
     .option('--list', 'list the kernels')
     .addOption(new Option('--only <name>', 'measure this kernel (may be given several times)').argParser(collect))
+    .option('--peers', 'beside v86 and QEMU, where they are installed')
     .addOption(new Option('--rounds <N>', 'measured rounds').argParser(whole(1, 1000)).default(5))
+    .addOption(new Option('--starts <N>', 'new processes whose first batches are measured').argParser(whole(1, 100)).default(1))
     .option('--guests', 'instead, boot the Linux kernels that npm run guests has fetched, once each, to their first program')
-    .option('--json', 'one line of JSON instead of a table')
-    .action((options: BenchOptions) => finished(bench(options)));
+    .option('--json [file]', 'one line of JSON instead of a table; or the table, and JSON in a file')
+    .action(async (options: BenchOptions) => finished(await bench(options)));
+
+  program.command('bench-contestant <name> <image>', { hidden: true })
+    .description('What bench starts in a process of its own.')
+    .action(contestantProcess);
 
   program.command('counters')
     .summary('explain the counters')

@@ -1,66 +1,130 @@
-/** What can run a kernel: this machine now; other virtual machines can stand beside it. */
-import { assemble } from '../../vmm/asm/assembler';
-import { BOOT_ADDRESS } from '../../vmm/machine/bios/layout';
-import { createMachine } from '../../vmm/machine/machine';
-import { BATCH_MARK, kernelSource, type Kernel } from './kernels';
-
-export interface Batch {
-  /** Undefined for machines that do not count. */
-  readonly instructions: number | undefined;
-  readonly milliseconds: number;
-}
+/** Who takes part: this machine, v86 and QEMU. Each runs a kernel's image in a process of its own, which is stopped while it is not its turn. */
+import { fork, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { BatchMarks, GO, type Batch } from './batch';
+import type { ContestantMessage } from './contestant-process';
+import { MEMORY_MIB, type Kernel } from './kernels';
+import { processMilliseconds } from './process-time';
+import { v86Folder } from './v86-guest';
 
 /** A guest that has been started. Between two batches it stands still. */
 export interface Running {
-  batch(): Batch;
+  /** @throws Error for a wrong result, for a guest that does not finish, for a process that ended. */
+  batch(): Promise<Batch>;
   end(): void;
 }
 
 export interface Contestant {
   readonly name: string;
-  start(kernel: Kernel): Running;
+  /** The processor time of a batch is exact, or known in steps of some milliseconds only. */
+  readonly cpuClock: 'exact' | 'coarse';
+  /** Why it cannot take part, and what to do; undefined when it can. */
+  missing(): string | undefined;
+  runs(kernel: Kernel): boolean;
+  start(kernel: Kernel, imageFile: string): Promise<Running>;
 }
 
-/** Instructions between two looks at the marks. */
-const SLICE = 200_000;
-const MEMORY_MIB = 32;
 /** A batch that takes longer has gone astray. */
-const LONGEST_BATCH_MILLISECONDS = 60_000;
+const LONGEST_BATCH_MILLISECONDS = 120_000;
+const QEMU = 'qemu-system-i386';
 
-export const ringside: Contestant = { name: 'ringside', start };
+export const contestants: readonly Contestant[] = [
+  { name: 'ringside', cpuClock: 'exact', missing: () => undefined, runs: () => true, start: (_kernel, file) => forked('ringside', file) },
+  {
+    name: 'v86', cpuClock: 'exact', runs: ({ group }) => group !== 'long',
+    missing: () => (v86Folder() === undefined ? 'v86 is not installed; in the project\'s folder: npm install' : undefined), start: (_kernel, file) => forked('v86', file),
+  },
+  {
+    name: 'qemu', cpuClock: 'coarse', runs: ({ group }) => group !== 'long',
+    missing: () => (spawnSync(QEMU, ['--version']).error ? `${QEMU} is not installed; on Debian and Ubuntu: sudo apt-get install qemu-system-x86` : undefined),
+    start: (_kernel, file) => qemu(file),
+  },
+];
 
-function start(kernel: Kernel): Running {
-  const { ok, bytes, diagnostics } = assemble({ path: `${kernel.name}.asm`, text: kernelSource(kernel) }, { format: 'bin', readFile: () => undefined });
-  if (!ok) throw new Error(`bench: ${diagnostics.map(({ path, line, message }) => `${path}:${line}: ${message}`).join('\n')}`);
-  // Time counts only while the machine runs; the others have their turns in between.
-  let busy = 0;
-  let runStarted = performance.now();
-  const marks: { readonly at: number; readonly instructions: number }[] = [];
-  const mark = (): void => { marks.push({ at: busy + performance.now() - runStarted, instructions: machine.counters().instructions }); };
-  const machine = createMachine({
-    name: kernel.name, image: bytes, boot: 'flat', loadAddress: BOOT_ADDRESS, entry: BOOT_ADDRESS, memoryMiB: MEMORY_MIB, mmu: 'shadow', pace: 'max',
-  }, {
-    serial: () => undefined, log: () => undefined,
-    debugPort: (written) => written.forEach((byte) => { if (byte === BATCH_MARK) mark(); }),
+/** Lets the process run for one batch only. On Windows, where there are no such signals, it stays idle by itself. */
+async function inTurn(child: ChildProcess, batch: () => Promise<Batch>): Promise<Batch> {
+  signal(child, 'SIGCONT');
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new Error('a batch does not end')), LONGEST_BATCH_MILLISECONDS); });
+  try {
+    return await Promise.race([batch(), late]);
+  } finally {
+    clearTimeout(timer);
+    signal(child, 'SIGSTOP');
+  }
+}
+
+function signal(child: ChildProcess, name: NodeJS.Signals): void {
+  if (process.platform !== 'win32') child.kill(name);
+}
+
+async function forked(name: string, imageFile: string): Promise<Running> {
+  const child = fork(process.argv[1], ['bench-contestant', name, imageFile], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const next = (): Promise<ContestantMessage> => new Promise((resolve, reject) => {
+    const left = (): void => reject(new Error('its process ended'));
+    child.once('exit', left);
+    child.once('message', (message) => {
+      child.off('exit', left);
+      resolve(message as ContestantMessage);
+    });
   });
-  // Construction (and the generated module's compilation) belongs to the warm-up.
-  marks.push({ at: 0, instructions: 0 });
-  busy += performance.now() - runStarted;
-  let done = 0;
+  await next();
   return {
-    batch: () => {
-      const begin = busy;
-      while (marks.length < done + 2) {
-        runStarted = performance.now();
-        const outcome = machine.run(SLICE);
-        busy += performance.now() - runStarted;
-        if (outcome.kind !== 'slice') throw new Error(`bench: kernel ${kernel.name} stopped: ${outcome.kind === 'ended' ? outcome.reason.kind : outcome.kind}`);
-        if (busy - begin > LONGEST_BATCH_MILLISECONDS) throw new Error(`bench: kernel ${kernel.name} does not finish a batch`);
-      }
-      const [from, to] = [marks[done], marks[done + 1]];
-      done += 1;
-      return { instructions: to.instructions - from.instructions, milliseconds: to.at - from.at };
+    batch: () => inTurn(child, async () => {
+      const answer = next();
+      child.send('batch');
+      const message = await answer;
+      if (message.kind === 'batch') return message.batch;
+      throw new Error(message.kind === 'failed' ? message.message : 'it started again');
+    }),
+    end: () => { child.kill('SIGKILL'); },
+  };
+}
+
+/**
+ * QEMU's processor time is known in steps of ten milliseconds, and its marks are seen only when this process gets its turn: short batches are repeated and
+ * divided.
+ */
+const LONG_ENOUGH_MILLISECONDS = 200;
+/** What a UART's receiver holds. */
+const MOST_REPETITIONS = 16;
+
+async function qemu(imageFile: string): Promise<Running> {
+  const child = spawn(QEMU, ['-accel', 'tcg', '-m', `${MEMORY_MIB}`, '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio', '-kernel', imageFile], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let happened: () => void = () => undefined;
+  let failed: (error: Error) => void = () => undefined;
+  const next = (): Promise<void> => new Promise((resolve, reject) => {
+    happened = resolve;
+    failed = reject;
+  });
+  let repetitions = 1, left = 1, batches = 0;
+  const marks = new BatchMarks({
+    ready: () => happened(), started: () => undefined,
+    ended: (wrong) => {
+      left -= 1;
+      if (wrong !== undefined) failed(new Error(`wrong result ${wrong}`));
+      else if (left === 0) happened();
     },
-    end: () => machine.dispose(),
+  });
+  child.stdout.on('data', (bytes: Buffer) => bytes.forEach((byte) => marks.byte(byte)));
+  child.on('exit', () => failed(new Error('its process ended')));
+  child.on('error', (error) => failed(error));
+  child.stdin.on('error', () => undefined);
+  await next();
+  return {
+    batch: () => inTurn(child, async () => {
+      left = repetitions;
+      const done = next();
+      const cpu = processMilliseconds(child.pid!), began = performance.now();
+      child.stdin.write(new Uint8Array(repetitions).fill(GO));
+      await done;
+      const wall = performance.now() - began, cpuNow = processMilliseconds(child.pid!);
+      const cpuMilliseconds = cpu !== undefined && cpuNow !== undefined && cpuNow - cpu >= LONG_ENOUGH_MILLISECONDS / 2 ? (cpuNow - cpu) / repetitions : undefined;
+      const batch = { wallMilliseconds: wall / repetitions, cpuMilliseconds, instructions: undefined };
+      // The first batch counts by itself.
+      batches += 1;
+      if (batches > 1) repetitions = Math.max(repetitions, Math.min(MOST_REPETITIONS, Math.ceil(LONG_ENOUGH_MILLISECONDS / batch.wallMilliseconds)));
+      return batch;
+    }),
+    end: () => { child.kill('SIGKILL'); },
   };
 }

@@ -1,527 +1,93 @@
 /**
- * The guests of `ringside bench`: what each one stresses, as assembly text. A kernel runs in 32-bit protected mode, or in 64-bit mode, with paging on
- * and repeats batches for ever; each batch ends with one byte to the debug port, by which whoever runs it (this machine or another one) tells the time.
+ * The guests of `ringside bench`: a row each, with the source text beside it in kernels/. All stand in kernels/frame.inc, a Multiboot 1 image that every
+ * machine of the comparison boots unchanged, and all verify their own result.
  */
+import { assemble } from '../../vmm/asm/assembler';
+import alu from './kernels/alu.asm';
+import alu64 from './kernels/alu64.asm';
+import besideCode from './kernels/beside-code.asm';
+import chain16 from './kernels/chain16.asm';
+import cr3 from './kernels/cr3.asm';
+import crc32 from './kernels/crc32.asm';
+import fib from './kernels/fib.asm';
+import fib64 from './kernels/fib64.asm';
+import frame from './kernels/frame.inc';
+import interpreter from './kernels/interpreter.asm';
+import invlpg from './kernels/invlpg.asm';
+import long from './kernels/long.inc';
+import matmul from './kernels/matmul.asm';
+import memcpyLarge from './kernels/memcpy-large.asm';
+import memcpySmall from './kernels/memcpy-small.asm';
+import memcpy64 from './kernels/memcpy64.asm';
+import pageFaults from './kernels/page-faults.asm';
+import pages from './kernels/pages.inc';
+import pages2048 from './kernels/pages2048.asm';
+import pages256 from './kernels/pages256.asm';
+import ports from './kernels/ports.asm';
+import qsort from './kernels/qsort.asm';
+import sha256 from './kernels/sha256.asm';
+import sieve from './kernels/sieve.asm';
+import smc from './kernels/smc.asm';
+import sse2Packed from './kernels/sse2-packed.asm';
+import sse2Scalar from './kernels/sse2-scalar.asm';
+import syscall from './kernels/syscall.asm';
+import x87 from './kernels/x87.asm';
+
+/** cpu: in the geometric mean of the targets; system: what operating systems do; long: 64-bit code, which not every peer runs. */
+export type KernelGroup = 'cpu' | 'system' | 'long';
 
 export interface Kernel {
   readonly name: string;
   readonly title: string;
-  /** Iterations in a batch, so that a batch takes some tens of milliseconds. */
-  readonly iterations: number;
-  /** One batch: ECX holds the iterations at `batch`, where ring 0 starts; ends by jumping to `batch_done`. */
+  readonly group: KernelGroup;
+  /** Rounds in a batch, so that a batch takes some tens of milliseconds. */
+  readonly rounds: number;
+  /** Batches before those that count, together; WARM_UP_MILLISECONDS unless given. Every machine needs long for a large program. */
+  readonly warmUpMilliseconds?: number;
+  /** What every round has to yield; kernels.test.ts computes it in another way. */
+  readonly expected: number;
   readonly source: string;
 }
 
-export const BATCH_MARK = 0x2e;
-
-/** Linear addresses: the first 16 MiB are mapped one to one, for ring 3 as well. */
-const frame = `
-        bits 16
-        org 0x7c00
-PAGE_DIRECTORY  equ 0x20000
-PAGE_TABLES     equ 0x21000             ; four, for 16 MiB
-OTHER_DIRECTORY equ 0x26000
-DEMAND_TABLE    equ 0x27000             ; for 4 MiB at DEMAND, empty
-DEMAND          equ 0x40000000
-IDT             equ 0x28000
-DATA            equ 0x200000
-STACK           equ 0x90000             ; pages without code; the kernel beside-code is about the others
-USER_STACK      equ 0x80000
-CODE32          equ 0x08
-DATA32          equ 0x10
-CODE64          equ 0x30
-LONG_TABLES     equ 0x30000             ; 16 MiB one to one in pages of 2 MiB
-USER_CODE       equ 0x1b
-USER_DATA       equ 0x23
-        cli
-        xor ax, ax
-        mov ds, ax
-        lgdt [gdt_register]
-        mov eax, cr0
-        or al, 1
-        mov cr0, eax
-        jmp CODE32:flat
-
-        align 8
-gdt:    dq 0, 0x00cf9a000000ffff, 0x00cf92000000ffff, 0x00cffa000000ffff, 0x00cff2000000ffff
-        dw tss_end - tss - 1, tss
-        db 0, 0x89, 0, 0
-        dq 0x00af9a000000ffff
-gdt_register:
-        dw $ - gdt - 1
-        dd gdt
-idt_register:
-        dw 0x7ff
-        dd IDT
-tss:    dd 0, STACK, DATA32
-        times 22 dd 0
-        dw 0, tss_end - tss
-tss_end:
-
-        bits 32
-flat:   mov ax, DATA32
-        mov ds, ax
-        mov es, ax
-        mov ss, ax
-        mov esp, STACK
-        cld
-        mov edi, PAGE_DIRECTORY
-        mov ecx, (IDT + 0x800 - PAGE_DIRECTORY) / 4
-        xor eax, eax
-        rep stosd
-        mov edi, PAGE_TABLES
-        mov eax, 7
-        mov ecx, 4096
-.map:   stosd
-        add eax, 0x1000
-        loop .map
-        mov eax, PAGE_TABLES + 7
-        mov edi, PAGE_DIRECTORY
-        mov ebx, OTHER_DIRECTORY
-.link:  mov [edi], eax
-        mov [ebx], eax
-        add edi, 4
-        add ebx, 4
-        add eax, 0x1000
-        cmp edi, PAGE_DIRECTORY + 16
-        jne .link
-        mov dword [PAGE_DIRECTORY + DEMAND / 0x400000 * 4], DEMAND_TABLE + 7
-        lidt [idt_register]
-        mov ax, 0x28
-        ltr ax
-        mov eax, PAGE_DIRECTORY
-        mov cr3, eax
-        mov eax, cr0
-        or eax, 0x80010000
-        mov cr0, eax
-        call prepare
-next_batch:
-        mov ecx, ITERATIONS
-        jmp batch
-batch_done:
-        mov al, ${BATCH_MARK}
-        out 0xe9, al
-        jmp next_batch
-
-; AL: vector, EBX: handler, AH: attributes of the gate.
-set_gate:
-        movzx edx, al
-        mov word [IDT + 8 * edx], bx
-        mov word [IDT + 8 * edx + 2], CODE32
-        mov byte [IDT + 8 * edx + 5], ah
-        shr ebx, 16
-        mov word [IDT + 8 * edx + 6], bx
-        ret
-`;
-
-const nothing = 'prepare: ret\n';
-/** Goes on in 64-bit mode; batches end at `long_done`. */
-const enterLong = `
-prepare:
-        mov eax, cr0
-        and eax, 0x7fffffff
-        mov cr0, eax
-        mov dword [LONG_TABLES], LONG_TABLES + 0x1007
-        mov dword [LONG_TABLES + 0x1000], LONG_TABLES + 0x2007
-        mov eax, 0x87
-        mov edi, LONG_TABLES + 0x2000
-        mov ecx, 8
-.map:   mov [edi], eax
-        add eax, 0x200000
-        add edi, 8
-        loop .map
-        mov eax, 0x20
-        mov cr4, eax
-        mov eax, LONG_TABLES
-        mov cr3, eax
-        mov ecx, 0xc0000080
-        rdmsr
-        or eax, 0x100
-        wrmsr
-        mov eax, cr0
-        or eax, 0x80000000
-        mov cr0, eax
-        jmp CODE64:long
-        bits 64
-long:   mov esp, STACK
-next_long:
-        mov ecx, ITERATIONS
-        jmp batch
-long_done:
-        mov al, ${BATCH_MARK}
-        out 0xe9, al
-        jmp next_long
-`;
-/** CR4.OSFXSR and OSXMMEXCPT. */
-const enableSse = 'prepare: mov eax, cr4\n        or eax, 0x600\n        mov cr4, eax\n        ret\n';
+export const MEMORY_MIB = 64;
 
 export const kernels: readonly Kernel[] = [
-  {
-    name: 'alu', title: 'ALU loop with loads and stores', iterations: 600_000,
-    source: `${nothing}
-batch:  mov esi, DATA
-        mov edi, DATA + 0x1000
-        xor ebx, ebx
-.loop:  mov eax, [esi]
-        add eax, ecx
-        lea edx, [eax + 4 * ebx + 7]
-        xor ebx, edx
-        mov [edi], ebx
-        shr edx, 5
-        and edx, 0xffc
-        add eax, [esi + edx]
-        mov [edi + edx], eax
-        sub ebx, eax
-        dec ecx
-        jnz .loop
-        jmp batch_done`,
-  },
-  {
-    name: 'sieve', title: 'sieve of Eratosthenes over 16 KiB', iterations: 60,
-    source: `${nothing}
-LIMIT   equ 16384
-batch:  push ecx
-        mov edi, DATA
-        mov ecx, LIMIT / 4
-        mov eax, 0x01010101
-        rep stosd
-        mov esi, 2
-.next:  cmp byte [DATA + esi], 0
-        je .composite
-        lea edi, [esi + esi]
-        cmp edi, LIMIT
-        jae .composite
-.cross: mov byte [DATA + edi], 0
-        add edi, esi
-        cmp edi, LIMIT
-        jb .cross
-.composite:
-        inc esi
-        cmp esi, LIMIT
-        jb .next
-        pop ecx
-        dec ecx
-        jnz batch
-        jmp batch_done`,
-  },
-  {
-    name: 'alu 64', title: 'the ALU loop in 64-bit code', iterations: 600_000,
-    source: `${enterLong}
-batch:  mov esi, DATA
-        mov edi, DATA + 0x1000
-        xor ebx, ebx
-.loop:  mov rax, [rsi]
-        add rax, rcx
-        lea rdx, [rax + 4 * rbx + 7]
-        xor rbx, rdx
-        mov [rdi], rbx
-        shr rdx, 5
-        and edx, 0xff8
-        add rax, [rsi + rdx]
-        mov [rdi + rdx], rax
-        sub rbx, rax
-        dec rcx
-        jnz .loop
-        jmp long_done`,
-  },
-  {
-    name: 'memcpy', title: 'REP MOVSD of 64 KiB', iterations: 300,
-    source: `${nothing}
-batch:  mov edx, ecx
-.copy:  mov esi, DATA
-        mov edi, DATA + 0x100000
-        mov ecx, 0x4000
-        rep movsd
-        dec edx
-        jnz .copy
-        jmp batch_done`,
-  },
-  {
-    name: 'memcpy 64', title: 'REP MOVSQ of 64 KiB', iterations: 300,
-    source: `${enterLong}
-batch:  mov edx, ecx
-.copy:  mov esi, DATA
-        mov edi, DATA + 0x100000
-        mov ecx, 0x2000
-        rep movsq
-        dec edx
-        jnz .copy
-        jmp long_done`,
-  },
-  {
-    name: 'calls', title: 'recursive calls and returns (Fibonacci)', iterations: 40,
-    source: `${nothing}
-batch:  push ecx
-        mov eax, 18
-        call fibonacci
-        pop ecx
-        dec ecx
-        jnz batch
-        jmp batch_done
-fibonacci:
-        cmp eax, 2
-        jb .small
-        push eax
-        dec eax
-        call fibonacci
-        xchg eax, [esp]
-        sub eax, 2
-        call fibonacci
-        pop edx
-        add eax, edx
-.small: ret`,
-  },
-  {
-    name: 'calls 64', title: 'recursive calls and returns in 64-bit code', iterations: 40,
-    source: `${enterLong}
-batch:  push rcx
-        mov eax, 18
-        call fibonacci
-        pop rcx
-        dec rcx
-        jnz batch
-        jmp long_done
-fibonacci:
-        cmp rax, 2
-        jb .small
-        push rax
-        dec rax
-        call fibonacci
-        xchg rax, [rsp]
-        sub rax, 2
-        call fibonacci
-        pop rdx
-        add rax, rdx
-.small: ret`,
-  },
-  {
-    name: 'indirect', title: 'jumps through a table', iterations: 300_000,
-    source: `${nothing}
-batch:  mov eax, ecx
-        and eax, 7
-        jmp [table + 4 * eax]
-%assign n 0
-%rep 8
-target_%+n:
-        add ebx, n
-        dec ecx
-        jnz batch
-        jmp batch_done
-%assign n n + 1
-%endrep
-        align 4
-table:
-%assign n 0
-%rep 8
-        dd target_%+n
-%assign n n + 1
-%endrep`,
-  },
-  {
-    name: 'syscall', title: 'INT 0x80 from ring 3 and back', iterations: 20_000,
-    source: `
-prepare:
-        mov ax, 0xee80
-        mov ebx, system_call
-        call set_gate
-        push dword USER_DATA
-        push dword USER_STACK
-        push dword 0x3002               ; IOPL 3: ring 3 ends the batches
-        push dword USER_CODE
-        push dword user
-        iretd
-user:   mov ax, USER_DATA
-        mov ds, ax
-        mov es, ax
-        jmp next_batch
-batch:  int 0x80
-        dec ecx
-        jnz batch
-        jmp batch_done
-system_call:
-        inc eax
-        iretd`,
-  },
-  {
-    name: 'faults', title: 'page faults: map, touch, unmap', iterations: 10_000,
-    source: `
-prepare:
-        mov ax, 0x8e0e
-        mov ebx, page_fault
-        jmp set_gate
-batch:  mov [DEMAND], ecx
-        mov dword [DEMAND_TABLE], 0
-        invlpg [DEMAND]
-        dec ecx
-        jnz batch
-        jmp batch_done
-page_fault:
-        mov dword [DEMAND_TABLE], DATA + 7
-        add esp, 4
-        iretd`,
-  },
-  {
-    name: 'cr3', title: 'address space switches, four pages touched in each', iterations: 20_000,
-    source: `${nothing}
-batch:  mov eax, OTHER_DIRECTORY
-        mov cr3, eax
-        call touch
-        mov eax, PAGE_DIRECTORY
-        mov cr3, eax
-        call touch
-        dec ecx
-        jnz batch
-        jmp batch_done
-touch:  inc dword [DATA]
-        inc dword [DATA + 0x1000]
-        inc dword [DATA + 0x2000]
-        inc dword [DATA + 0x3000]
-        ret`,
-  },
-  {
-    name: 'smc', title: 'self-modifying code', iterations: 3_000,
-    source: `${nothing}
-batch:  mov [.constant], ecx
-        add eax, strict dword 0
-.constant equ $ - 4
-        dec ecx
-        jnz batch
-        jmp batch_done`,
-  },
-  {
-    name: 'beside-code', title: 'loads and stores in the page of the code', iterations: 50_000,
-    source: `${nothing}
-batch:  mov eax, [.value]
-        add eax, ecx
-        mov [.value], eax
-        dec ecx
-        jnz batch
-        jmp batch_done
-        times 64 nop
-.value  dd 0`,
-  },
-  {
-    name: 'sse2 packed', title: 'packed singles and doublewords over 32 KiB', iterations: 60,
-    source: `${enableSse}
-batch:  mov esi, DATA
-        mov edx, 0x8000 / 64
-        movaps xmm6, [.factor]
-        movdqa xmm7, [.step]
-.loop:  movaps xmm0, [esi]
-        movaps xmm1, [esi + 16]
-        mulps xmm0, xmm6
-        addps xmm1, xmm0
-        minps xmm1, xmm6
-        movaps [esi], xmm1
-        movdqa xmm2, [esi + 32]
-        paddd xmm2, xmm7
-        pxor xmm3, xmm2
-        pshufd xmm4, xmm3, 0x1b
-        paddd xmm4, [esi + 48]
-        movdqa [esi + 32], xmm4
-        add esi, 64
-        dec edx
-        jnz .loop
-        dec ecx
-        jnz batch
-        jmp batch_done
-        align 16
-.factor dd 0.75, 0.5, 1.25, 0.3
-.step   dd 1, 0x10001, 7, 0x7fffffff`,
-  },
-  {
-    name: 'sse2 scalar', title: 'a polynomial and a sum of doubles', iterations: 100_000,
-    source: `${enableSse}
-batch:  xorpd xmm0, xmm0
-.loop:  cvtsi2sd xmm1, ecx
-        mulsd xmm1, [.scale]
-        movsd xmm2, [.a]
-        mulsd xmm2, xmm1
-        addsd xmm2, [.b]
-        mulsd xmm2, xmm1
-        subsd xmm2, [.c]
-        ucomisd xmm2, xmm0
-        ja .above
-        addsd xmm0, [.c]
-.above: addsd xmm0, xmm2
-        dec ecx
-        jnz .loop
-        cvttsd2si eax, xmm0
-        jmp batch_done
-        align 8
-.scale  dq 0.0001
-.a      dq 0.3
-.b      dq -1.7
-.c      dq 0.9`,
-  },
-  {
-    name: 'x87', title: 'the Mandelbrot set in 80-bit registers, and a dot product of doubles', iterations: 1_000,
-    source: `prepare:
-        fninit
-        ret
-batch:  fild word [.column]
-        fmul dword [.step]              ; the real part
-        fld qword [.imaginary]
-        fldz
-        fldz                            ; st0 zr, st1 zi, st2 ci, st3 cr
-        mov edx, 24
-.next:  fld st1
-        fmul st0, st2
-        fld st1
-        fmul st0, st2
-        fld st0
-        fadd st0, st2
-        fcomp dword [.four]
-        fnstsw ax
-        sahf
-        ja .outside
-        fsubrp st1
-        fadd st0, st4
-        fxch st1
-        fmul st0, st2
-        fadd st0, st0
-        fadd st0, st3
-        fstp st2
-        dec edx
-        jnz .next
-        jmp .pixel
-.outside:
-        fcompp
-.pixel: fstp qword [DATA + 8 * edx]
-        fstp st0
-        fstp st0
-        fstp st0
-        mov ebx, 16
-        fldz
-.dot:   fld qword [DATA + 8 * ebx]
-        fmul qword [DATA + 0x400 + 8 * ebx]
-        faddp st1
-        dec ebx
-        jnz .dot
-        fdiv dword [.four]
-        fstp qword [DATA + 0x800]
-        mov word [.column], cx
-        dec ecx
-        jnz batch
-        jmp batch_done
-        align 8
-.imaginary dq 0.11
-.four   dd 4.0
-.step   dd -0.002
-.column dw 500
-        times 64 db 0`,
-  },
-  {
-    name: 'ports', title: 'port reads (IN AL, 0x61)', iterations: 50_000,
-    source: `${nothing}
-batch:  in al, 0x61
-        dec ecx
-        jnz batch
-        jmp batch_done`,
-  },
+  { name: 'alu', title: 'arithmetic and logic in registers', group: 'cpu', rounds: 30, expected: 0xad24c6df, source: alu },
+  { name: 'sieve', title: 'sieve of Eratosthenes over 256 KiB', group: 'cpu', rounds: 40, expected: 23000, source: sieve },
+  { name: 'crc32', title: 'CRC-32 by table', group: 'cpu', rounds: 100, expected: 0x0fcfb015, source: crc32 },
+  { name: 'sha256', title: 'SHA-256', group: 'cpu', rounds: 100, expected: 0xcf1820ae, source: sha256 },
+  { name: 'matmul', title: 'integer matrix product, 64 by 64', group: 'cpu', rounds: 40, expected: 0x9fbfbe98, source: matmul },
+  { name: 'qsort', title: 'quicksort with a compare function', group: 'cpu', rounds: 15, expected: 0x817de3ae, source: qsort },
+  { name: 'interpreter', title: 'bytecode interpreter', group: 'cpu', rounds: 40, expected: 0xb50dc47d, source: interpreter },
+  { name: 'fib', title: 'recursive Fibonacci numbers', group: 'cpu', rounds: 20, expected: 17711, source: fib },
+  { name: 'chain16', title: 'a chain of calls over 16 code pages', group: 'cpu', rounds: 40, expected: 0x49dc6ab5, source: chain16 },
+  { name: 'pages256', title: '256 functions on 256 pages', group: 'cpu', rounds: 10, warmUpMilliseconds: 4000, expected: 0x18b539dc, source: pages256 },
+  { name: 'pages2048', title: '2,048 functions on 2,048 pages', group: 'cpu', rounds: 10, warmUpMilliseconds: 12_000, expected: 0x737a3668, source: pages2048 },
+  { name: 'memcpy-large', title: 'REP MOVSD of 1 MiB', group: 'cpu', rounds: 30, expected: 0x9d03a7c7, source: memcpyLarge },
+  { name: 'memcpy-small', title: 'memcpy of 33 to 96 bytes', group: 'cpu', rounds: 3000, expected: 0x739e8970, source: memcpySmall },
+  { name: 'sse2-scalar', title: 'scalar doubles', group: 'cpu', rounds: 300, expected: 0x029fc83f, source: sse2Scalar },
+  { name: 'sse2-packed', title: 'packed singles and doublewords', group: 'cpu', rounds: 400, expected: 0x63fcbe42, source: sse2Packed },
+  { name: 'x87', title: 'the Mandelbrot set in 80-bit registers', group: 'cpu', rounds: 15, expected: 9613, source: x87 },
+  { name: 'syscall', title: 'INT 0x80 from ring 3', group: 'system', rounds: 15, expected: 50005000, source: syscall },
+  { name: 'page-faults', title: 'page faults: map on demand, unmap', group: 'system', rounds: 60, expected: 0x1ff00200, source: pageFaults },
+  { name: 'cr3', title: 'address space switches, 32 pages touched in each', group: 'system', rounds: 40, expected: 0x0009dd00, source: cr3 },
+  { name: 'invlpg', title: 'page-table changes with INVLPG', group: 'system', rounds: 15, expected: 0xb2844a90, source: invlpg },
+  { name: 'smc', title: 'self-modifying code', group: 'system', rounds: 15, expected: 0xc81b5b7c, source: smc },
+  { name: 'beside-code', title: 'data on a page with code', group: 'system', rounds: 4, expected: 0x0056a8d3, source: besideCode },
+  { name: 'ports', title: 'port reads', group: 'system', rounds: 40, expected: 1195000, source: ports },
+  { name: 'alu64', title: 'arithmetic and logic in 64-bit registers', group: 'long', rounds: 30, expected: 0xed686c76, source: alu64 },
+  { name: 'fib64', title: 'recursive Fibonacci numbers in 64-bit code', group: 'long', rounds: 20, expected: 17711, source: fib64 },
+  { name: 'memcpy64', title: 'REP MOVSQ of 1 MiB', group: 'long', rounds: 10, expected: 0x9d03a7c7, source: memcpy64 },
 ];
 
-/** The whole guest: a flat image for 0x7C00. */
-export function kernelSource(kernel: Kernel): string {
-  return `ITERATIONS equ ${kernel.iterations}\n${frame}\n${kernel.source}\n`;
+const includes: Readonly<Record<string, string>> = { 'frame.inc': frame, 'long.inc': long, 'pages.inc': pages };
+
+/** The Multiboot image. @throws Error with the assembler's messages */
+export function kernelImage(kernel: Kernel): Uint8Array {
+  const files: Readonly<Record<string, string>> = { ...includes, 'parameters.inc': `ROUNDS equ ${kernel.rounds}\nEXPECTED equ ${kernel.expected}\n` };
+  const { ok, bytes, diagnostics } = assemble({ path: `${kernel.name}.asm`, text: kernel.source }, {
+    format: 'bin', readFile: (path) => (Object.hasOwn(files, path) ? new TextEncoder().encode(files[path]) : undefined),
+  });
+  if (!ok) throw new Error(`bench: ${diagnostics.map(({ path, line, message }) => `${path}:${line}: ${message}`).join('\n')}`);
+  return bytes;
 }

@@ -1,23 +1,41 @@
-/** The results of a benchmark, as a table or as JSON. */
+/** The results of a benchmark as tables for people. */
 import { columns } from '../format/text';
-import { kernels } from './kernels';
+import { comparison, cpuMeans, ratios, OURS, type ComparisonRow } from './comparison';
 import type { Measurement } from './measure';
 
+type Phase = 'steady' | 'first';
+
+const figures = { steady: 'millisecondsPerBatch', first: 'firstMilliseconds' } as const;
+
+const headings: Readonly<Record<Phase, string>> = {
+  steady: 'Milliseconds a batch, after the warm-up; ratios: how many times as long as this machine',
+  first: 'Milliseconds of the first batch in a new process, warm-up included',
+};
+
 export function benchTable(measurements: readonly Measurement[]): string {
-  const first = measurements[0]?.millionsPerSecond;
-  const rows = measurements.map(({ kernel, millionsPerSecond, rounds, warmUpMilliseconds }) => {
-    const speeds = rounds.flatMap(({ instructions, milliseconds }) => (instructions === undefined ? [] : [instructions / milliseconds / 1000]));
-    const title = kernels.find(({ name }) => name === kernel)?.title ?? '';
-    return [
-      kernel, number(millionsPerSecond), speeds.length > 0 ? `${number(Math.min(...speeds))}–${number(Math.max(...speeds))}` : '',
-      millionsPerSecond !== undefined && first !== undefined && first > 0 ? (millionsPerSecond / first).toFixed(3) : '',
-      `${warmUpMilliseconds.toFixed(1)} ms`, title,
-    ];
-  });
-  return columns([['kernel', 'M instr/s', 'range', 'ratio', 'warm-up', 'what it is'], ...rows], ['left', 'right', 'right', 'right', 'right', 'left']);
+  const rows = comparison(measurements);
+  const peers = [...new Set(measurements.map(({ contestant }) => contestant))].filter((name) => name !== OURS);
+  const problems = measurements.flatMap(({ kernel, contestant, error }) => (error === undefined ? [] : [`${contestant} on ${kernel}: ${error}`]));
+  return [`${headings.steady}:\n${phaseTable(rows, peers, 'steady')}`, `${headings.first}:\n${phaseTable(rows, peers, 'first')}`, ...problems].join('\n\n');
 }
 
-function number(value: number | undefined): string {
+function phaseTable(rows: readonly ComparisonRow[], peers: readonly string[], phase: Phase): string {
+  const speed = phase === 'steady' ? ['M instr/s'] : [];
+  const head = ['kernel', OURS, ...peers, ...peers.map((name) => `${name} ratio`), ...speed, 'what it is'];
+  const lines = rows.map((row) => [
+    row.kernel, ...[OURS, ...peers].map((name) => figure(row.measurements[name], phase)), ...peers.map((peer) => number(ratios(row, peer)[phase])),
+    ...speed.map(() => number(row.measurements[OURS]?.millionsPerSecond)), row.title,
+  ]);
+  const means = peers.map((peer) => cpuMeans(rows, peer)[phase]);
+  const mean = ['geometric mean', '', ...peers.map(() => ''), ...means.map(number), ...speed.map(() => ''), 'kernels of the CPU'];
+  return columns([head, ...lines, ...(means.some((value) => value !== undefined) ? [mean] : [])], head.map((_, n) => (n === 0 || n === head.length - 1 ? 'left' : 'right')));
+}
+
+function figure(measurement: Measurement | undefined, phase: Phase): string {
+  return measurement === undefined ? '' : measurement.error !== undefined ? 'error' : number(measurement[figures[phase]]);
+}
+
+export function number(value: number | undefined): string {
   if (value === undefined) return '–';
-  return value.toFixed(value < 10 ? 2 : 1);
+  return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 }
