@@ -135,6 +135,128 @@ describe('floppy controller', () => {
     assert.equal(new Bench(false).command([0x4a, 0])[0] & 0x40, 0x40);
   });
 
+  describe('without DMA', () => {
+    /** SPECIFY with ND; the FIFO on or off. */
+    const pio = (fifo = true): Bench => {
+      const bench = new Bench();
+      bench.command([0x03, 0xaf, 0x03]);
+      bench.command([0x13, 0, fifo ? 0x0f : 0x20, 0]);
+      return bench;
+    };
+    const send = (bench: Bench, bytes: readonly number[]): void => bytes.forEach((byte) => bench.out(0x3f5, byte));
+    const results = (bench: Bench): number[] => {
+      const bytes: number[] = [];
+      while ((bench.inp(0x3f4) & 0xe0) === 0xc0) bytes.push(bench.inp(0x3f5));
+      return bytes;
+    };
+    /** Polls as a driver does: moves a byte whenever the controller asks for one, until it does not execute any more. */
+    const poll = (bench: Bench, data: readonly number[] = []): number[] => {
+      const moved: number[] = [];
+      let next = 0;
+      for (let n = 0; n < 1e6; n++) {
+        const status = bench.inp(0x3f4);
+        if ((status & 0xc0) === 0xc0 && !(status & 0x20)) break;
+        if ((status & 0xe0) === 0xe0) moved.push(bench.inp(0x3f5));
+        else if ((status & 0xe0) === 0xa0 && next < data.length) bench.out(0x3f5, data[next++]);
+        else bench.clock.advance(20);
+      }
+      return moved;
+    };
+
+    it('reads to the end of the track, which is the only end there is', () => {
+      for (const fifo of [true, false]) {
+        const bench = pio(fifo);
+        bench.seek(3);
+        send(bench, [0xe6, 0, 3, 0, 17, 2, 18, 0x1b, 0xff]);
+        assert.equal(bench.inp(0x3f4), 0x10);
+        const bytes = poll(bench);
+        const first = 3 * 36 + 16;
+        assert.equal(bytes.length, 20 * 512, '17 and 18 of head 0, the 18 of head 1');
+        assert.deepEqual([0, 1, 2, 19].map((n) => bytes[512 * n + 511]), [first, first + 1, first + 2, first + 19]);
+        assert.equal(bench.line, true);
+        assert.deepEqual(results(bench), [0x40, 0x80, 0, 4, 0, 1, 2]);
+        assert.equal(bench.line, false);
+      }
+    });
+
+    it('asks by interrupt for each byte', () => {
+      const bench = pio(false);
+      send(bench, [0x46, 0, 0, 0, 18, 2, 18, 0x1b, 0xff]);
+      for (let n = 0; n < 512; n++) {
+        while (!bench.line) bench.clock.advance(16);
+        assert.deepEqual([bench.inp(0x3f4), bench.inp(0x3f5), bench.line], [0xf0, 17, n === 511]);
+      }
+      assert.deepEqual(results(bench).slice(0, 3), [0x40, 0x80, 0]);
+    });
+
+    it('writes, and formats', () => {
+      const bench = pio();
+      bench.seek(1);
+      send(bench, [0x45, 4, 1, 1, 17, 2, 18, 0x1b, 0xff]);
+      poll(bench, Array.from({ length: 1024 }, (_, n) => n >> 2 & 0xff));
+      assert.deepEqual(results(bench).slice(0, 3), [0x44, 0x80, 0]);
+      const at = ((1 * 2 + 1) * 18 + 16) * 512;
+      assert.deepEqual([bench.bytes[at], bench.bytes[at + 512], bench.bytes[at + 1023], bench.bytes[at + 1024]], [0, 128, 255, 72]);
+      send(bench, [0x4d, 0, 2, 18, 0x54, 0xf6]);
+      poll(bench, Array.from({ length: 18 }, (_, n) => [1, 0, n + 1, 2]).flat());
+      assert.deepEqual(results(bench).slice(0, 3), [0, 0, 0]);
+      assert.ok(bench.bytes.subarray(36 * 512, 54 * 512).every((byte) => byte === 0xf6));
+    });
+
+    it('overruns when the guest is slower than the disk, at the sector where that was', () => {
+      const bench = pio();
+      send(bench, [0x46, 0, 0, 0, 2, 2, 18, 0x1b, 0xff]);
+      let read = 0;
+      for (; read < 700;) {
+        if (bench.inp(0x3f4) === 0xf0) {
+          bench.inp(0x3f5);
+          read++;
+        } else {
+          bench.clock.advance(50);
+        }
+      }
+      bench.clock.advanceSeconds(0.01);
+      assert.deepEqual(results(bench), [0x40, 0x10, 0, 0, 0, 3, 2]);
+      // A write that gets no bytes leaves the sector as it is.
+      send(bench, [0x45, 0, 0, 0, 4, 2, 18, 0x1b, 0xff]);
+      for (let n = 0; n < 10; n++) bench.out(0x3f5, 0xee);
+      bench.clock.advanceSeconds(0.01);
+      assert.deepEqual(results(bench).slice(0, 3), [0x40, 0x10, 0]);
+      assert.equal(bench.bytes[3 * 512], 3);
+      send(bench, [0x4d, 0, 2, 18, 0x54, 0xf6]);
+      bench.clock.advanceSeconds(0.1);
+      assert.deepEqual(results(bench).slice(0, 3), [0x40, 0x10, 0]);
+    });
+
+    it('tells bad sectors and wrong places, and forgets a transfer with a reset', () => {
+      const bench = pio();
+      bench.bad = 2;
+      send(bench, [0x46, 0, 0, 0, 3, 2, 18, 0x1b, 0xff]);
+      bench.clock.advanceSeconds(0.01);
+      assert.deepEqual(results(bench).slice(0, 3), [0x40, 0x20, 0]);
+      send(bench, [0x46, 0, 5, 0, 1, 2, 18, 0x1b, 0xff]);
+      bench.clock.advanceSeconds(0.01);
+      assert.deepEqual(results(bench).slice(0, 3), [0x40, 0x04, 0x10]);
+      send(bench, [0x46, 0, 0, 0, 1, 2, 18, 0x1b, 0xff]);
+      bench.clock.advanceSeconds(0.002);
+      bench.out(0x3f2, 0x18);
+      bench.out(0x3f2, 0x1c);
+      bench.clock.advanceSeconds(1);
+      assert.equal(bench.inp(0x3f4), 0x80);
+      assert.equal(bench.clock.pending, 0);
+    });
+
+    it('goes on from a saved state in the middle of a sector', () => {
+      const bench = pio(), other = new Bench();
+      send(bench, [0x46, 0, 0, 0, 18, 2, 18, 0x1b, 0xff]);
+      while (!bench.line) bench.clock.advance(16);
+      other.clock.advanceTo(bench.clock.now());
+      other.controller.restore(JSON.parse(JSON.stringify(bench.controller.save())));
+      assert.deepEqual(poll(other), new Array<number>(512).fill(17));
+      assert.deepEqual(results(other).slice(0, 2), [0x40, 0x80]);
+    });
+  });
+
   it('goes on from a saved state in the middle of a command', () => {
     const bench = new Bench(), other = new Bench();
     for (const byte of [0x0f, 0, 7]) bench.out(0x3f5, byte);

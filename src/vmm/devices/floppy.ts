@@ -1,6 +1,6 @@
 /**
- * Floppy disk controller (Intel 82077AA datasheet, 290166) with one drive, as drivers for PCs use it: commands and results through the FIFO, data through DMA channel 2,
- * completion by IRQ 6. A command that asks for data without DMA overruns, because nothing is moved through the FIFO.
+ * Floppy disk controller (Intel 82077AA datasheet, 290166) with one drive, as drivers for PCs use it: commands and results through the FIFO, data through DMA channel 2 or
+ * through the FIFO as well, completion by IRQ 6. Without DMA nothing ends a transfer but the end of the track, and who is slower than the disk overruns.
  */
 import type { Clock, Device, DeviceRegister, DiskImage, Line, PhysicalBytes, PortRange, TimerHandle } from './device';
 import type { Dma } from './dma';
@@ -14,7 +14,17 @@ const DMA_TO_MEMORY = 1, DMA_FROM_MEMORY = 2;
 const SEEK_MICROSECONDS = 50, TRANSFER_MICROSECONDS = 100;
 
 const DOR_RUN = 4, DOR_DMA = 8;
-const MSR_READY = 0x80, MSR_TO_HOST = 0x40, MSR_BUSY = 0x10;
+const MSR_READY = 0x80, MSR_TO_HOST = 0x40, MSR_NO_DMA = 0x20, MSR_BUSY = 0x10;
+/** SPECIFY's second byte: no DMA. */
+const NO_DMA = 1;
+/** CONFIGURE: the FIFO is off, as after a reset; then it holds one byte. */
+const FIFO_OFF = 0x20, FIFO_BYTES = 16;
+/** A byte under the head, by data rate (500, 300, 250, 1000 kbit/s); at least so many instructions, for guests with a slow clock. */
+const BYTE_MICROSECONDS = [16, 27, 32, 8], BYTE_INSTRUCTIONS_MIN = 128;
+/** Between two sectors' data: gaps, address mark and identification. */
+const GAP_BYTES = 62;
+/** What FORMAT wants for each sector. */
+const ID_BYTES = 4;
 const ST0_ABNORMAL = 0x40, ST0_INVALID = 0x80, ST0_SEEK_END = 0x20, ST0_NOT_READY = 0x08, ST0_EQUIPMENT = 0x10;
 const ST1_END = 0x80, ST1_OVERRUN = 0x10, ST1_NO_DATA = 0x04, ST1_NOT_WRITABLE = 0x02, ST1_DATA_ERROR = 0x20, ST1_NO_ADDRESS = 0x01;
 const ST2_WRONG_CYLINDER = 0x10;
@@ -34,6 +44,30 @@ export interface FloppyOptions {
   readonly geometry?: { readonly cylinders: number; readonly heads: number; readonly sectorsPerTrack: number };
 }
 
+/** Where a transfer is. */
+interface Position {
+  cylinder: number;
+  head: number;
+  r: number;
+}
+
+/** A transfer without DMA: the disk turns, and a byte passes at a time. */
+interface FifoTransfer extends Position {
+  readonly direction: 'read' | 'write' | 'format';
+  /** The command. */
+  readonly bytes: readonly number[];
+  /** What the guest has not taken yet, or the disk. */
+  fifo: number[];
+  /** The present sector, and how many bytes of it have passed. */
+  sector: number[];
+  passed: number;
+  /** FORMAT: sectors that are still to come. */
+  left: number;
+  /** The disk is done; what the guest reads are the last bytes. */
+  ended: boolean;
+  due: number;
+}
+
 interface FloppyState {
   output: number;
   tape: number;
@@ -44,6 +78,7 @@ interface FloppyState {
   /** A command is being carried out. */
   executing: boolean;
   due: number;
+  fifo?: FifoTransfer;
   cylinder: number;
   /** ST0 of seeks and resets that SENSE INTERRUPT will tell, in order. */
   interrupts: number[];
@@ -88,7 +123,7 @@ const commands: Readonly<Record<number, Command>> = {
 
 function blank(): FloppyState {
   return {
-    output: 0, tape: 0, rate: 2, command: [], results: [], executing: false, due: 0, cylinder: 0, interrupts: [], changed: true, specify: [0, 0], configuration: [0, 0],
+    output: 0, tape: 0, rate: 2, command: [], results: [], executing: false, due: 0, cylinder: 0, interrupts: [], changed: true, specify: [0, 0], configuration: [FIFO_OFF, 0],
     perpendicular: 0, locked: false, line: false,
   };
 }
@@ -124,9 +159,10 @@ export class FloppyController implements Device {
   // ---- registers ----
 
   private get mainStatus(): number {
-    const { output, results, executing, command } = this.state;
+    const { output, results, executing, command, fifo } = this.state;
     if (!(output & DOR_RUN)) return 0;
     if (executing) return MSR_BUSY;
+    if (fifo) return MSR_BUSY | MSR_NO_DMA | (fifo.direction === 'read' ? MSR_TO_HOST : 0) | (this.wantsHost(fifo) ? MSR_READY : 0);
     return MSR_READY | (results.length > 0 ? MSR_TO_HOST | MSR_BUSY : command.length > 0 ? MSR_BUSY : 0);
   }
 
@@ -142,6 +178,7 @@ export class FloppyController implements Device {
       case 0x3f3: return s.tape | 0xfc;
       case 0x3f4: return this.mainStatus;
       case 0x3f5: {
+        if (s.fifo) return this.readData(s.fifo);
         const result = s.results.shift();
         // The first result byte takes the interrupt back.
         this.setLine(false);
@@ -180,14 +217,14 @@ export class FloppyController implements Device {
   private stop(): void {
     this.timer?.cancel();
     this.timer = undefined;
-    Object.assign(this.state, { command: [], results: [], executing: false, interrupts: [] });
+    Object.assign(this.state, { command: [], results: [], executing: false, interrupts: [], fifo: undefined });
     this.setLine(false);
   }
 
   /** Behind a reset each of four drives reports a change of its ready state. */
   private restart(): void {
     const s = this.state;
-    if (!s.locked) s.configuration = [0, 0];
+    if (!s.locked) s.configuration = [FIFO_OFF, 0];
     s.interrupts = Array.from({ length: DRIVES }, (_, drive) => 0xc0 | drive);
     this.setLine(true);
   }
@@ -201,6 +238,10 @@ export class FloppyController implements Device {
   private writeFifo(value: number): void {
     const s = this.state;
     if (!(s.output & DOR_RUN) || s.executing || s.results.length > 0) return;
+    if (s.fifo) {
+      this.writeData(s.fifo, value);
+      return;
+    }
     s.command.push(value);
     const command = commands[s.command[0] & 0x1f] as Command | undefined;
     if (command === undefined) {
@@ -288,6 +329,7 @@ export class FloppyController implements Device {
   }
 
   private finish(drive: number, head: number, st0: number, st1: number, st2: number, c: number, r: number, n: number): void {
+    delete this.state.fifo;
     this.answer([st0 | (head ? 4 : 0) | drive, st1, st2, c, head, r, n]);
     this.setLine(true);
   }
@@ -310,63 +352,186 @@ export class FloppyController implements Device {
 
   /** READ, WRITE and VERIFY: sectors from C, H, R on, until the DMA channel's terminal count or the end of track (EOT). */
   transfer(bytes: readonly number[], direction: 'read' | 'write' | 'verify'): void {
-    const drive = bytes[1] & 3;
-    const [, , c, , , n, lastSector] = bytes;
-    let head = bytes[3] & 1, r = bytes[4], cylinder = c;
-    const medium = this.medium(drive);
-    const fail = (st1: number, st2 = 0, st0 = ST0_ABNORMAL): void => this.finish(drive, head, st0, st1, st2, cylinder, r, n);
+    const [, , cylinder, , r, n, lastSector] = bytes;
+    const position: Position = { cylinder, head: bytes[3] & 1, r };
+    const medium = this.medium(bytes[1] & 3);
     if (medium === undefined) {
-      fail(0, 0, ST0_ABNORMAL | ST0_NOT_READY);
+      this.end(bytes, position, n, 0, 0, ST0_ABNORMAL | ST0_NOT_READY);
+      return;
+    }
+    if (direction !== 'verify' && (this.state.specify[1] & NO_DMA) !== 0) {
+      this.begin({ ...position, direction, bytes, fifo: [], sector: [], passed: 0, left: 0, ended: false, due: 0 });
       return;
     }
     const channel = this.options.dma.channel(DMA_CHANNEL);
     const kind = (channel.mode >> 2) & 3;
     const matches = direction === 'verify' || (direction === 'read' ? kind !== DMA_FROM_MEMORY : kind !== DMA_TO_MEMORY);
-    if (direction !== 'verify' && (channel.masked || !matches || (this.state.specify[1] & 1) !== 0)) {
-      fail(ST1_OVERRUN);
+    if (direction !== 'verify' && (channel.masked || !matches)) {
+      this.end(bytes, position, n, ST1_OVERRUN);
       return;
     }
     // VERIFY has no DMA: it goes to the end of the track, or as many sectors as DTL says.
     let left = direction === 'verify' ? (bytes[0] & 0x80 ? lastSector * 2 : lastSector) * SECTOR : channel.bytes;
-    for (;;) {
-      const { geometry } = medium;
-      if (c !== this.state.cylinder || cylinder >= geometry.cylinders) {
-        fail(ST1_NO_DATA, ST2_WRONG_CYLINDER);
-        return;
-      }
-      if (n !== SIZE_CODE || head >= geometry.heads || r < 1 || r > geometry.sectorsPerTrack) {
-        fail(ST1_NO_DATA);
-        return;
-      }
+    for (let ended = false; !ended;) {
+      if (this.misplaced(bytes, position)) return;
       const count = Math.min(SECTOR, left);
-      const error = this.moveSector(medium.disk, (cylinder * geometry.heads + head) * geometry.sectorsPerTrack + r - 1, count, direction, kind);
+      const error = this.moveSector(medium.disk, this.sectorAt(position), count, direction, kind);
       if (error !== 0) {
-        fail(error);
+        this.end(bytes, position, n, error);
         return;
       }
       left -= count;
-      const ended = direction === 'verify' ? left <= 0 : this.options.dma.advance(DMA_CHANNEL, count) || left <= 0;
-      const trackEnd = r >= lastSector;
-      r++;
-      if (trackEnd) {
-        r = 1;
-        if (bytes[0] & MULTI_TRACK && head === 0) {
-          head = 1;
-        } else {
-          cylinder++;
-          if (bytes[0] & MULTI_TRACK) head = 0;
-          if (!ended) {
-            fail(ST1_END);
-            return;
-          }
-        }
-      }
-      if (ended) {
-        this.finish(drive, head, 0, 0, 0, cylinder, r, n);
+      ended = direction === 'verify' ? left <= 0 : this.options.dma.advance(DMA_CHANNEL, count) || left <= 0;
+      if (this.passSector(bytes, position) && !ended) {
+        this.end(bytes, position, n, ST1_END);
         return;
       }
     }
+    this.end(bytes, position, n, 0, 0, 0);
   }
+
+  /** The end of a transfer command, well (ST0 0) or not. */
+  private end(bytes: readonly number[], { cylinder, head, r }: Position, n: number, st1: number, st2 = 0, st0 = ST0_ABNORMAL): void {
+    this.finish(bytes[1] & 3, head, st0, st1, st2, cylinder, r, n);
+  }
+
+  /** Ends the command when there is no such sector on the track under the head. */
+  private misplaced(bytes: readonly number[], position: Position): boolean {
+    const geometry = this.options.geometry!;
+    const { cylinder, head, r } = position, n = bytes[5];
+    if (bytes[2] !== this.state.cylinder || cylinder >= geometry.cylinders) this.end(bytes, position, n, ST1_NO_DATA, ST2_WRONG_CYLINDER);
+    else if (n !== SIZE_CODE || head >= geometry.heads || r < 1 || r > geometry.sectorsPerTrack) this.end(bytes, position, n, ST1_NO_DATA);
+    else return false;
+    return true;
+  }
+
+  private sectorAt({ cylinder, head, r }: Position): number {
+    const { heads, sectorsPerTrack } = this.options.geometry!;
+    return (cylinder * heads + head) * sectorsPerTrack + r - 1;
+  }
+
+  /** To the next sector of the command; true when the last one of the cylinder was passed. */
+  private passSector(bytes: readonly number[], position: Position): boolean {
+    const multiTrack = (bytes[0] & MULTI_TRACK) !== 0;
+    if (position.r++ < bytes[6]) return false;
+    position.r = 1;
+    if (multiTrack && position.head === 0) {
+      position.head = 1;
+      return false;
+    }
+    position.cylinder++;
+    if (multiTrack) position.head = 0;
+    return true;
+  }
+
+  // ---- transfers without DMA ----
+
+  /** The first sector comes under the head. */
+  private begin(transfer: FifoTransfer): void {
+    this.state.fifo = transfer;
+    this.beginSector(transfer);
+  }
+
+  private beginSector(transfer: FifoTransfer): void {
+    const { direction, bytes } = transfer;
+    transfer.passed = 0;
+    if (direction === 'format') {
+      this.turn(transfer, SECTOR + GAP_BYTES);
+      return;
+    }
+    if (this.misplaced(bytes, transfer)) return;
+    try {
+      transfer.sector = direction === 'read' ? [...this.options.disk!.read(this.sectorAt(transfer), 1)] : [];
+    } catch {
+      this.end(bytes, transfer, bytes[5], ST1_DATA_ERROR);
+      return;
+    }
+    this.turn(transfer, GAP_BYTES);
+  }
+
+  /** The disk turns on by so many bytes; then one passes. */
+  private turn(transfer: FifoTransfer, count: number): void {
+    const { clock } = this.options;
+    const byte = Math.max(BYTE_INSTRUCTIONS_MIN, Math.ceil((BYTE_MICROSECONDS[this.state.rate] * clock.instructionsPerSecond) / 1e6));
+    transfer.due = clock.now() + count * byte;
+    this.scheduleByte(transfer);
+    this.setLine(this.wantsHost(transfer));
+  }
+
+  private scheduleByte(transfer: FifoTransfer): void {
+    this.timer = this.options.clock.schedule(transfer.due, () => {
+      this.timer = undefined;
+      this.passByte(transfer);
+    });
+  }
+
+  private get fifoBytes(): number {
+    return this.state.configuration[0] & FIFO_OFF ? 1 : FIFO_BYTES;
+  }
+
+  /** Bytes for the guest, or room for those that the command still wants. */
+  private wantsHost({ direction, fifo, passed, left }: FifoTransfer): boolean {
+    if (direction === 'read') return fifo.length > 0;
+    return direction === 'write' ? fifo.length < Math.min(this.fifoBytes, SECTOR - passed) : left > 0 && fifo.length < ID_BYTES;
+  }
+
+  private passByte(transfer: FifoTransfer): void {
+    const { direction, fifo, bytes } = transfer;
+    if (direction === 'read' ? fifo.length >= this.fifoBytes : fifo.length < (direction === 'write' ? 1 : ID_BYTES)) {
+      this.end(bytes, transfer, direction === 'format' ? bytes[2] : bytes[5], ST1_OVERRUN);
+      return;
+    }
+    if (direction === 'format') {
+      this.passFormatted(transfer);
+      return;
+    }
+    if (direction === 'read') fifo.push(transfer.sector[transfer.passed]);
+    else transfer.sector.push(fifo.shift()!);
+    if (++transfer.passed < SECTOR) this.turn(transfer, 1);
+    else this.endSector(transfer);
+  }
+
+  private endSector(transfer: FifoTransfer): void {
+    const { direction, bytes, sector } = transfer;
+    try {
+      if (direction === 'write') this.options.disk!.write(this.sectorAt(transfer), Uint8Array.from(sector));
+    } catch {
+      this.end(bytes, transfer, bytes[5], ST1_NOT_WRITABLE);
+      return;
+    }
+    if (!this.passSector(bytes, transfer)) this.beginSector(transfer);
+    else if (direction === 'write') this.end(bytes, transfer, bytes[5], ST1_END);
+    else this.awaitGuest(transfer);
+  }
+
+  /** The last bytes wait to be taken. */
+  private awaitGuest(transfer: FifoTransfer): void {
+    transfer.ended = true;
+    this.setLine(this.wantsHost(transfer));
+  }
+
+  private passFormatted(transfer: FifoTransfer): void {
+    const { bytes } = transfer;
+    const [c, h, r] = transfer.fifo.splice(0);
+    if (!this.formatSector(bytes, c, h, r)) return;
+    if (--transfer.left > 0) this.beginSector(transfer);
+    else this.endFormat(bytes);
+  }
+
+  private readData(transfer: FifoTransfer): number {
+    const value = transfer.direction === 'read' ? transfer.fifo.shift() : undefined;
+    if (transfer.ended && transfer.fifo.length === 0) this.end(transfer.bytes, transfer, transfer.bytes[5], ST1_END);
+    else this.setLine(this.wantsHost(transfer));
+    return value ?? 0;
+  }
+
+  private writeData(transfer: FifoTransfer, value: number): void {
+    if (transfer.direction === 'read' || !this.wantsHost(transfer)) return;
+    transfer.fifo.push(value);
+    this.setLine(this.wantsHost(transfer));
+  }
+
+  // ---- data ----
 
   /** One sector between disk and memory, or the first bytes of it; the bits of ST1 that tell what failed. */
   private moveSector(disk: DiskImage, sector: number, count: number, direction: 'read' | 'write' | 'verify', kind: number): number {
@@ -388,37 +553,50 @@ export class FloppyController implements Device {
     }
   }
 
-  /** The DMA channel brings C, H, R and N of each sector; the sectors are filled. */
+  /** The DMA channel or the guest brings C, H, R and N of each sector; the sectors are filled. */
   format(bytes: readonly number[]): void {
     const { memory, dma } = this.options;
     const drive = bytes[1] & 3, head = (bytes[1] >> 2) & 1;
-    const [, , n, sectors, , filler] = bytes;
-    const medium = this.medium(drive);
-    if (medium === undefined) {
+    const [, , n, sectors] = bytes;
+    if (this.medium(drive) === undefined) {
       this.finish(drive, head, ST0_ABNORMAL | ST0_NOT_READY, 0, 0, this.state.cylinder, 1, n);
       return;
     }
-    const { geometry, disk } = medium;
+    if (this.state.specify[1] & NO_DMA && sectors > 0) {
+      this.begin({ direction: 'format', bytes, cylinder: this.state.cylinder, head, r: 1, fifo: [], sector: [], passed: 0, left: sectors, ended: false, due: 0 });
+      return;
+    }
     for (let i = 0; i < sectors; i++) {
       const channel = dma.channel(DMA_CHANNEL);
-      if (channel.masked || channel.bytes < 4) {
+      if (channel.masked || channel.bytes < ID_BYTES) {
         this.finish(drive, head, ST0_ABNORMAL, ST1_OVERRUN, 0, this.state.cylinder, 1, n);
         return;
       }
-      const [c, h, r] = memory.readBytes(channel.address, 4);
-      dma.advance(DMA_CHANNEL, 4);
-      if (n !== SIZE_CODE || c !== this.state.cylinder || h !== head || c >= geometry.cylinders || h >= geometry.heads || r < 1 || r > geometry.sectorsPerTrack) {
-        this.finish(drive, head, ST0_ABNORMAL, ST1_NO_DATA, 0, this.state.cylinder, r, n);
-        return;
-      }
-      try {
-        disk.write((c * geometry.heads + h) * geometry.sectorsPerTrack + r - 1, new Uint8Array(SECTOR).fill(filler));
-      } catch {
-        this.finish(drive, head, ST0_ABNORMAL, ST1_NOT_WRITABLE, 0, c, r, n);
-        return;
-      }
+      const [c, h, r] = memory.readBytes(channel.address, ID_BYTES);
+      dma.advance(DMA_CHANNEL, ID_BYTES);
+      if (!this.formatSector(bytes, c, h, r)) return;
     }
-    this.finish(drive, head, 0, 0, 0, this.state.cylinder, sectors + 1, n);
+    this.endFormat(bytes);
+  }
+
+  /** Fills one sector; false when the command has ended because that cannot be. */
+  private formatSector(bytes: readonly number[], c: number, h: number, r: number): boolean {
+    const drive = bytes[1] & 3, head = (bytes[1] >> 2) & 1;
+    const [, , n, , , filler] = bytes;
+    const { geometry, disk } = this.medium(drive)!;
+    const exists = n === SIZE_CODE && c === this.state.cylinder && h === head && c < geometry.cylinders && h < geometry.heads && r >= 1 && r <= geometry.sectorsPerTrack;
+    try {
+      if (exists) disk.write(this.sectorAt({ cylinder: c, head: h, r }), new Uint8Array(SECTOR).fill(filler));
+      else this.finish(drive, head, ST0_ABNORMAL, ST1_NO_DATA, 0, this.state.cylinder, r, n);
+      return exists;
+    } catch {
+      this.finish(drive, head, ST0_ABNORMAL, ST1_NOT_WRITABLE, 0, c, r, n);
+      return false;
+    }
+  }
+
+  private endFormat(bytes: readonly number[]): void {
+    this.finish(bytes[1] & 3, (bytes[1] >> 2) & 1, 0, 0, 0, this.state.cylinder, bytes[3] + 1, bytes[2]);
   }
 
   // ---- state ----
@@ -444,6 +622,7 @@ export class FloppyController implements Device {
     this.timer = undefined;
     this.state = JSON.parse(JSON.stringify(state)) as FloppyState;
     if (this.state.executing) this.schedule();
+    if (this.state.fifo && !this.state.fifo.ended) this.scheduleByte(this.state.fifo);
     this.setLine(this.state.line);
   }
 }
