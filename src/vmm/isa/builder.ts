@@ -9,7 +9,7 @@
  * last operation that may fault, so that the instruction can be restarted.
  */
 
-import type { ExtractOperation, FloatOperation, FloatType, ReplaceOperation, ValueType, VectorOperation } from './vector';
+import type { ExactCheck, ExtractOperation, FloatOperation, FloatType, ReplaceOperation, ValueType, VectorOperation } from './vector';
 import type { X87Builder } from './x87-builder';
 
 /** An SSA value. Opaque to semantics. */
@@ -128,6 +128,8 @@ export interface Builder extends X87Builder {
 
   // Control inside an instruction.
   if(condition: Value, then: () => void, otherwise?: () => void): void;
+  /** 1 if `a` is not zero, else what `b` says, which is computed only then. */
+  either(a: Value, b: () => Value): Value;
   /** Repeat `body` while it returns a non-zero value. */
   loop(body: () => Value): void;
   /** A mutable local, for loops and merges. */
@@ -258,6 +260,17 @@ export interface Builder extends X87Builder {
   enterMmx(): void;
   leaveMmx(): void;
   mxcsr(): Value;
+  /** 1 when MXCSR rounds to nearest and masks the precision exception. Where it does not, the runtime does the instruction. */
+  roundsToNearest(): Value;
+  /**
+   * Zeros and normal numbers, which ask for no care: whether a value (a vector: of such numbers) is known to be one, however that came to be known;
+   * that a value is one; that a vector operand's lowest number is one, or all of them.
+   */
+  knownPlain(value: Value, type: FloatType): boolean;
+  markPlain(value: Value, type: FloatType): Value;
+  markOperandPlain(n: number, type: FloatType, all: boolean): void;
+  /** 1 when an operation on such numbers has rounded nothing. */
+  isExact(check: ExactCheck, x: Value, y: Value, result: Value): Value;
   setMxcsr(value: Value): void;
   /** A vector from the tables of constants (vector-tables.ts), entry `index` of 16 bytes. */
   vectorTable(table: 'shuffleDoublewords' | 'shuffleLowWords' | 'shuffleHighWords' | 'crc32c', index: Value): Value;

@@ -9,6 +9,8 @@ type Rounding = 'ceil' | 'floor' | 'trunc' | 'nearest';
 type Arithmetic = 'add' | 'sub' | 'mul' | 'div';
 
 export type FloatType = 'f32' | 'f64';
+/** Questions whether a result is exact, by operation and type (rows/sse-exact.ts). */
+export type ExactCheck = `${Arithmetic | 'sqrt'}.${FloatType | Floats}`;
 
 /** Scalar floating-point operations. */
 export type FloatOperation =

@@ -10,9 +10,11 @@ import {
   WRITE_TABLE,
 } from '../cpu/layout';
 import type { InstructionTable } from '../isa/types';
+import type { ExactCheck } from '../isa/vector';
 import { ModuleWriter, type FunctionBody } from '../wasm/module';
 import { enumerateForms, type Form, type FormIndex, type Load } from './forms';
 import { Exit, RecordField, SpecialHandler } from './record';
+import { declareExactFunctions } from './exact-functions';
 import { ThreadedBuilder } from './threaded-builder';
 import { defineX87Functions, x87FunctionNames, type X87Imports } from './x87-functions';
 
@@ -29,6 +31,7 @@ export interface HandlerImports {
   readonly segmentCheck: number;
   callout(name: string): number;
   readonly x87: X87Imports;
+  exact(check: ExactCheck): number;
 }
 
 /** What a handler was generated from: a form (others may share it, for which it would come out alike), or the loading record of a vector instruction. */
@@ -85,8 +88,9 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const lookupSlow = module.declare(plain);
   const x87 = defineX87Functions(module);
   for (const name of x87FunctionNames) module.export(`x87.${name}`, x87[name]);
+  const exact = declareExactFunctions(module);
   const imports: HandlerImports = {
-    x87,
+    x87, exact: (check) => exact.index(check),
     handlerType, dispatch, readSlow, readForWriteSlow: readGuardedSlow, writeSlow: writeTracedSlow, segmentCheck,
     callout: (name) => calloutIndex.get(name) ?? fail(`callout ${name} was not imported`),
   };
@@ -220,6 +224,8 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
     formOf[functions.length] = { form, load };
     return functions.length;
   });
+
+  exact.write(imports, formOf[SpecialHandler.Count].form);
 
   // The dispatcher: EIP → jump cache → record, else the translator.
   const dispatcher = module.body(plain);

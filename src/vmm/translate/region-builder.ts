@@ -8,18 +8,16 @@
  */
 import { GPR, LONG_TABLE_ENTRIES, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE } from '../cpu/layout';
 import type { ArithmeticFlag, BinaryOperation, Condition, SegmentRef, StringRun, Value, Width } from '../isa/builder';
-import type { FunctionBody } from '../wasm/module';
-import type { TranslationContext } from './context';
+import type { FloatOperation, VectorOperation } from '../isa/vector';
 import type { Form, FormOperand, OperandWidth } from './forms';
 import type { HandlerImports } from './handlers';
 import type { PendingWrite } from './threaded-memory';
 import { RecordField } from './record';
-import { generalRegisterName } from './state-names';
+import { meetFacts, type Facts } from './region-facts';
 import { flagKind, inMemory, meet, type FlagKind, type FlagState } from './region-flags';
-import { ThreadedBuilder } from './threaded-builder';
+import { REGISTERS, type RegionState } from './region-state';
+import { RegionVector } from './region-vector';
 import { node, type Node } from './threaded-values';
-
-const REGISTERS = 16;
 
 /** How the unit's last instruction goes on; the emitter writes it. */
 export type BlockEnd =
@@ -31,81 +29,9 @@ export type BlockEnd =
   /** Nothing follows: the block has left. */
   | { readonly kind: 'left' };
 
-/** What the builders of one region share. */
-export class RegionState {
-  /** Local of each general register, or -1 while nobody has used it. */
-  readonly registers = new Int32Array(REGISTERS).fill(-1);
-  readonly written = new Set<number>();
-  flags: FlagState = [inMemory];
-  /** Local: the record to leave to, 0 for the dispatcher. */
-  readonly leaveRecord: number;
-  /** Local: the kind of the flags where more than one is possible, and where the region is left. */
-  readonly flagKind: number;
-  readonly readTable: number;
-  readonly writeTable: number;
-  readonly budget: number;
-  readonly limit: number;
-  /** 64-bit code: registers are i64. */
-  readonly wide: boolean;
-  /** Bits 63–32 of RIP. */
-  readonly codeHigh: number;
-  /** Nesting level of the block behind which the region is left. */
-  leaveLevel = 0;
-  private readonly operands: Record<'i32' | 'i64', number[]> = { i32: [], i64: [] };
-
-  constructor(readonly body: FunctionBody, readonly u8: Uint8Array, readonly u16: Uint16Array, readonly u32: Uint32Array, { codeSize, codeHigh }: TranslationContext) {
-    this.wide = codeSize === 64;
-    this.codeHigh = codeHigh;
-    this.leaveRecord = body.ownLocal('i32');
-    this.flagKind = body.ownLocal('i32');
-    this.readTable = body.ownLocal('i32');
-    this.writeTable = body.ownLocal('i32');
-    this.budget = body.ownLocal('i32');
-    this.limit = body.ownLocal('i32');
-  }
-
-  get registerType(): 'i32' | 'i64' { return this.wide ? 'i64' : 'i32'; }
-
-  /** The local of a register. */
-  register(n: number): number {
-    if (this.registers[n] < 0) this.registers[n] = this.body.ownLocal(this.registerType);
-    return this.registers[n];
-  }
-
-  /** The n-th operand of the last operation. */
-  operand(n: number, width: Width): number {
-    const type = width === 64 ? 'i64' : 'i32';
-    const known = this.operands[type];
-    while (known.length <= n) known.push(this.body.ownLocal(type));
-    return known[n];
-  }
-
-  /** What the locals hold, by number. */
-  nameLocals(names: Map<number, string>): void {
-    const { leaveRecord, flagKind, readTable, writeTable, budget, limit } = this;
-    for (const [name, local] of Object.entries({ leaveRecord, flagKind, readTable, writeTable, budget, limit })) names.set(local, name);
-    this.registers.forEach((local, n) => {
-      if (local >= 0) names.set(local, generalRegisterName(n, this.wide ? 64 : 32).toLowerCase());
-    });
-    for (const [type, locals] of Object.entries(this.operands)) locals.forEach((local, n) => names.set(local, `flags.${type}.${'abc'[n]}`));
-  }
-
-  /** Goes on in threaded code. The record is constant, or emitted by the caller. */
-  leave(record: number | (() => void)): void {
-    const { body } = this;
-    if (typeof record === 'number') body.i32(record);
-    else record();
-    body.index('local.set', this.leaveRecord);
-    this.noteKind();
-    body.branch('br', this.leaveLevel);
-  }
-
-  /** The kind local says what the flags are. */
-  noteKind(): void {
-    if (this.flags.length === 1) this.body.i32(this.flags[0].id).index('local.set', this.flagKind);
-  }
-}
-
+/** Values that are 0 or 1. */
+const booleans = new WeakSet<Value>();
+const comparing: ReadonlySet<string> = new Set(['eq', 'ne', 'gtU', 'ltU', 'leU', 'geU', 'gtS', 'ltS', 'leS', 'geS']);
 const foldable: Partial<Record<BinaryOperation, (a: number, b: number) => number>> = {
   add: (a, b) => a + b, sub: (a, b) => a - b, and: (a, b) => a & b, or: (a, b) => a | b, xor: (a, b) => a ^ b, mul: (a, b) => Math.imul(a, b),
   shl: (a, b) => a << b, shr: (a, b) => a >>> b, sar: (a, b) => a >> b,
@@ -115,13 +41,14 @@ const foldable: Partial<Record<BinaryOperation, (a: number, b: number) => number
 /** Operations that do nothing when their right operand is 0. */
 const neutralZero: ReadonlySet<BinaryOperation> = new Set(['add', 'sub', 'or', 'xor', 'shl', 'shr', 'sar', 'rotl']);
 
-export class RegionBuilder extends ThreadedBuilder {
+export class RegionBuilder extends RegionVector {
   end: BlockEnd | undefined;
   /** How many arms of {@link if} are being written around this point. */
   private arms = 0;
 
-  constructor(form: Form, imports: HandlerImports, readonly region: RegionState, readonly record: number) {
-    super(form, region.body, imports);
+  /** `restart`: where threaded code begins the instruction, which may have a loading record in front. */
+  constructor(form: Form, imports: HandlerImports, region: RegionState, readonly record: number, readonly restart = record) {
+    super(form, imports, region);
   }
 
   /** Writes the instruction; how it goes on is in {@link end}, undefined for "with the next one". */
@@ -132,7 +59,7 @@ export class RegionBuilder extends ThreadedBuilder {
 
   /** Leaves to this very instruction's handler. */
   leaveHere(): void {
-    this.region.leave(this.record);
+    this.region.leave(this.restart);
   }
 
   // ---- values ----
@@ -160,16 +87,48 @@ export class RegionBuilder extends ThreadedBuilder {
     const x = node(a).constant, y = node(b).constant;
     if (y === 0 && neutralZero.has(operation)) return a;
     if (a.type === b.type && x === 0 && (operation === 'add' || operation === 'or' || operation === 'xor')) return b;
+    if (operation === 'and' && (y === 1 && this.isBoolean(a))) return a;
+    if (operation === 'and' && (x === 1 && this.isBoolean(b))) return b;
     if (a.type === 'i32' && b.type === 'i32') {
       const fold = foldable[operation];
       if (fold && x !== undefined && y !== undefined) return this.constant(fold(x, y));
     } else if (operation === 'add' && x !== undefined && y !== undefined && Number.isSafeInteger(x + y)) return this.constant(x + y, 64);
-    return super.op(operation, a, b);
+    const result = super.op(operation, a, b);
+    return comparing.has(operation) || ((operation === 'and' || operation === 'or') && this.isBoolean(a) && this.isBoolean(b)) ? this.boolean(result) : result;
+  }
+
+  private isBoolean(value: Value): boolean {
+    const { constant } = node(value);
+    return booleans.has(value) || constant === 0 || constant === 1;
+  }
+  private boolean(value: Value): Value {
+    booleans.add(value);
+    return value;
   }
 
   override isZero(a: Value): Value {
     const x = node(a).constant;
-    return x === undefined ? super.isZero(a) : this.constant(Number(x === 0));
+    return x === undefined ? this.boolean(super.isZero(a)) : this.constant(Number(x === 0));
+  }
+
+  override let(a: Value): Value {
+    const kept = super.let(a);
+    return this.isBoolean(a) ? this.boolean(kept) : kept;
+  }
+
+  override either(a: Value, b: () => Value): Value {
+    let both = this.isBoolean(a);
+    const result = super.either(a, () => {
+      const other = b();
+      both &&= this.isBoolean(other);
+      return other;
+    });
+    return both ? this.boolean(result) : result;
+  }
+
+  override operate(operation: FloatOperation | VectorOperation, ...values: Value[]): Value {
+    const result = super.operate(operation, ...values);
+    return /_true$|^f(32|64)\.(eq|ne|[lg][te])$/.test(operation) ? this.boolean(result) : result;
   }
 
   // ---- registers ----
@@ -503,9 +462,12 @@ export class RegionBuilder extends ThreadedBuilder {
     // Should an arm define other flags, the kind local tells which arm it was.
     region.noteKind();
     const before = region.flags;
+    const factsBefore = region.facts;
     let after: FlagState | undefined;
+    let factsAfter: Facts | undefined;
     const arm = (body?: () => void) => () => {
       region.flags = before;
+      region.facts = factsBefore;
       const ended = this.ended;
       this.arms++;
       body?.();
@@ -513,9 +475,11 @@ export class RegionBuilder extends ThreadedBuilder {
       if (this.ended && !ended) return;
       region.noteKind();
       after = after ? meet(after, region.flags) : region.flags;
+      factsAfter = factsAfter ? meetFacts(factsAfter, region.facts) : region.facts;
     };
     super.if(kept, arm(then), arm(otherwise));
     region.flags = after ?? before;
+    region.facts = factsAfter ?? factsBefore;
   }
 
   override loop(body: () => Value): void {
@@ -533,10 +497,6 @@ export class RegionBuilder extends ThreadedBuilder {
     this.leaveHere();
   }
 
-  protected override unitUnavailable(): void {
-    this.leaveHere();
-  }
-
   override callout(): Value {
     this.stay();
     return this.constant(0);
@@ -548,7 +508,7 @@ export class RegionBuilder extends ThreadedBuilder {
   }
 
   /** Threaded code does the instruction, and goes on from there. */
-  private stay(): void {
+  protected stay(): void {
     this.leaveHere();
     this.ended = true;
   }

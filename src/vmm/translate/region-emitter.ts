@@ -6,16 +6,18 @@
  * record of its root like any other handler. It leaves by tail-calling a record's handler, or the dispatcher.
  */
 import { counterAddress } from '../cpu/counters';
-import { BUDGET, EIP, EXIT_REASON, GPR, READ_TABLE, REGION_EXACT, REGION_STOPPED, WRITE_TABLE } from '../cpu/layout';
+import { BUDGET, EIP, EXIT_REASON, GPR, MXCSR, READ_TABLE, REGION_EXACT, REGION_STOPPED, WRITE_TABLE, XMM } from '../cpu/layout';
 import { FunctionBody } from '../wasm/module';
 import type { TranslationContext } from './context';
 import type { Form } from './forms';
 import type { HandlerImports } from './handlers';
 import { Exit, RECORD_SIZE, RecordField, SpecialHandler } from './record';
-import { RegionBuilder, RegionState } from './region-builder';
+import { RegionBuilder } from './region-builder';
+import { meetFacts, nothing, type Facts } from './region-facts';
 import { inMemory, meet, type FlagKind, type FlagState } from './region-flags';
 import { pageOf, type RecordReader, type RegionBlock, type RegionPage, type RegionPlan } from './region-former';
 import { isBackward } from './region-graph';
+import { RegionState } from './region-state';
 import type { Value } from '../isa/builder';
 import { node } from './threaded-values';
 
@@ -54,7 +56,11 @@ export class RegionRecorder {
 interface Knowledge {
   /** Flags at each block's entry. */
   readonly entry: FlagState[];
+  readonly facts: readonly (Facts | undefined)[];
+  /** General and XMM registers that take part, and whether MXCSR does. */
   readonly registers: readonly number[];
+  readonly vectors: readonly number[];
+  readonly mxcsr: boolean;
   readonly written: ReadonlySet<number>;
   readonly kinds: ReadonlySet<FlagKind>;
 }
@@ -105,23 +111,30 @@ export class RegionEmitter {
     const { plan, source } = this;
     const scratch = new RegionState(new FunctionBody(1), source.u8, source.u16, source.u32, this.context);
     const entry: FlagState[] = plan.blocks.map(() => []);
+    const facts: (Facts | undefined)[] = plan.blocks.map(() => undefined);
     const kinds = new Set<FlagKind>();
-    entry[plan.graph.order[0]] = [inMemory];
-    const waiting = [plan.graph.order[0]];
+    const root = plan.graph.order[0];
+    entry[root] = [inMemory];
+    facts[root] = nothing();
+    const waiting = [root];
     for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
       scratch.flags = entry[block];
+      scratch.facts = facts[block]!;
       const last = this.instructions(plan.blocks[block], scratch, (flags) => { for (const kind of flags) kinds.add(kind); });
       scratch.body.code.reset();
-      const root = plan.graph.order[0];
-      if (block === root && last?.end?.kind === 'left' && last.record === plan.blocks[root].unit.record) this.leavesAtOnce = true;
+      if (block === root && last?.end?.kind === 'left' && last.restart === plan.blocks[root].unit.record) this.leavesAtOnce = true;
       for (const to of this.successors(plan.blocks[block], last)) {
         const flags = meet(entry[to], scratch.flags);
-        if (flags === entry[to]) continue;
+        const known = facts[to];
+        const common = known ? meetFacts(known, scratch.facts) : scratch.facts;
+        if (flags === entry[to] && common === known) continue;
         entry[to] = flags;
+        facts[to] = common;
         waiting.push(to);
       }
     }
-    return { entry, kinds, written: scratch.written, registers: [...scratch.registers].flatMap((local, n) => (local >= 0 ? [n] : [])) };
+    const used = (locals: Int32Array): number[] => [...locals].flatMap((local, n) => (local >= 0 ? [n] : []));
+    return { entry, facts, kinds, written: scratch.written, registers: used(scratch.registers), vectors: used(scratch.vectors), mxcsr: scratch.mxcsr >= 0 };
   }
 
   private successors(block: RegionBlock, last: RegionBuilder | undefined): number[] {
@@ -135,6 +148,7 @@ export class RegionEmitter {
   /** Writes a block's instructions; the builder of the one that ended it, or undefined when the next unit follows. */
   private instructions(block: RegionBlock, state: RegionState, seen?: (flags: FlagState) => void): RegionBuilder | undefined {
     const { unit } = block;
+    let restart: number | undefined;
     for (let n = 0; n < unit.records; n++) {
       const record = unit.record + n * RECORD_SIZE;
       const handler = this.source.handler(record);
@@ -149,7 +163,8 @@ export class RegionEmitter {
         return builder;
       }
       const { form, load } = this.source.form(handler);
-      const builder = new RegionBuilder(form, this.imports, state, record);
+      const builder = new RegionBuilder(form, this.imports, state, record, restart);
+      restart = load ? record : undefined;
       if (load) builder.buildLoad(load);
       else builder.build();
       seen?.(state.flags);
@@ -187,6 +202,7 @@ export class RegionEmitter {
     const { state, body } = this;
     const block = this.plan.blocks[number];
     state.flags = this.knowledge.entry[number];
+    state.facts = this.knowledge.facts[number] ?? nothing();
     const builder = this.instructions(block, state);
     const { unit } = block;
     const last = unit.record + (unit.records - 1) * RECORD_SIZE;
@@ -327,6 +343,8 @@ export class RegionEmitter {
     for (const n of this.knowledge.registers) {
       body.i32(0).memory(state.wide ? 'i64.load' : 'i32.load', GPR + 8 * n).index('local.set', state.register(n));
     }
+    for (const n of this.knowledge.vectors) body.i32(0).memory('v128.load', XMM + 16 * n).index('local.set', state.vector(n));
+    if (this.knowledge.mxcsr) load(state.controlAndStatus(), MXCSR);
   }
 
   /** Whether a page is not mapped as it was when the region was formed. */
@@ -368,6 +386,8 @@ export class RegionEmitter {
       body.op('end');
     }
     for (const n of written) body.i32(0).index('local.get', state.register(n)).memory(state.wide ? 'i64.store' : 'i32.store', GPR + 8 * n);
+    for (const n of state.writtenVectors) body.i32(0).index('local.get', state.vector(n)).memory('v128.store', XMM + 16 * n);
+    if (state.mxcsrWritten) body.i32(0).index('local.get', state.controlAndStatus()).memory('i32.store', MXCSR);
     body.i32(0).index('local.get', state.budget).memory('i32.store', BUDGET);
     body.index('local.get', state.leaveRecord).op('i32.eqz').open('if');
     body.index('local.get', state.budget).i32(0).op('i32.lt_s').open('if');

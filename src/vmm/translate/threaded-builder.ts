@@ -51,6 +51,15 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     if (thenEnded && otherwiseEnded) this.body.op('unreachable');
   }
 
+  either(a: Value, b: () => Value): Value {
+    const result = this.body.local('i32');
+    this.truth(a).emit();
+    this.body.index('local.tee', result).op('i32.eqz').open('if');
+    this.truth(b()).emit();
+    this.body.index('local.set', result).op('end');
+    return this.localNode(result, 'i32');
+  }
+
   loop(body: () => Value): void {
     this.body.open('loop');
     const again = body();

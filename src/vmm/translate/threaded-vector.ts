@@ -4,12 +4,14 @@
  */
 import { FPU_ACCESS, FPU_TOP, FpuAccess, MXCSR, OPERAND, VECTOR_TABLES, XMM } from '../cpu/layout';
 import type { Value, Width } from '../isa/builder';
-import { resultType, type ExtractOperation, type FloatOperation, type FloatType, type ReplaceOperation, type VectorOperation } from '../isa/vector';
+import { resultType, type ExactCheck, type ExtractOperation, type FloatOperation, type FloatType, type ReplaceOperation, type VectorOperation } from '../isa/vector';
 import type { Load } from './forms';
 import { ThreadedX87 } from './threaded-x87';
 import { node } from './threaded-values';
 import { vectorTableOffset, type VectorTable } from './vector-tables';
 
+/** MXCSR's fields: rounding to nearest, and the precision exception masked. */
+const ROUNDING_AND_MASK = 0x7000, NEAREST_AND_MASKED = 0x1000;
 const accessBits = { x87: FpuAccess.X87, mmx: FpuAccess.Mmx, sse: FpuAccess.Sse } as const;
 /** Sign and exponent of an x87 register that an MMX instruction wrote (SDM Vol. 1, 9.2.1), and the distance of it from the significand. */
 const MMX_EXPONENT = 0xffff, EXPONENT = 8;
@@ -81,7 +83,21 @@ export abstract class ThreadedVector extends ThreadedX87 {
     this.body.i32(0).i64(0xff * 0x100000000).memory('i64.store', FPU_TOP);
   }
 
+  knownPlain(_value: Value, _type: FloatType): boolean { return false; }
+  markPlain(value: Value, _type: FloatType): Value { return value; }
+  markOperandPlain(_n: number, _type: FloatType, _all: boolean): void { /* nothing is known of the next instruction */ }
+
+  isExact(check: ExactCheck, x: Value, y: Value, result: Value): Value {
+    return this.effect('i32', () => {
+      for (const value of [x, y, result]) node(value).emit();
+      this.body.index('call', this.imports.exact(check));
+    });
+  }
+
   mxcsr(): Value { return this.state(MXCSR); }
+  roundsToNearest(): Value {
+    return this.op('eq', this.op('and', this.mxcsr(), this.constant(ROUNDING_AND_MASK)), this.constant(NEAREST_AND_MASKED));
+  }
   setMxcsr(value: Value): void { this.setState(MXCSR, value); }
 
   // ---- operands ----
@@ -188,11 +204,15 @@ export abstract class ThreadedVector extends ThreadedX87 {
   /** The handler of a record that loads a vector instruction's operand for the record behind it. */
   buildLoad({ unit, bytes, aligned }: Load): void {
     this.requireUnit(unit);
-    const value = this.loadVector(0, bytes, aligned);
+    this.keepLoaded(this.loadVector(0, bytes, aligned));
+    this.goNext();
+  }
+
+  /** For the record behind. */
+  protected keepLoaded(value: Value): void {
     this.body.i32(0);
     node(value).emit();
     this.body.memory('v128.store', OPERAND);
-    this.goNext();
   }
 
   /** The memory operand in the low bytes of a vector, the rest zero. */

@@ -175,7 +175,7 @@ export class ModuleWriter {
   private readonly imports: { module: string; name: string; type: number }[] = [];
   private readonly functions: { readonly type: number; start: number; end: number }[] = [];
   /** The bodies in the order in which they were finished; functions know where theirs is. */
-  private readonly bodies = new ByteWriter(1 << 20);
+  private readonly bodies = new ByteWriter(1 << 14);
   private readonly freeWriters: ByteWriter[] = [];
   private readonly exports: { name: string; index: number }[] = [];
   private readonly elements: { offset: number; functions: number[] }[] = [];
@@ -233,7 +233,7 @@ export class ModuleWriter {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    const out = new ByteWriter(1 << 16);
+    const out = new ByteWriter(1 << 12);
     out.append(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
     this.section(out, 1, this.types.length, (s) => {
       for (const { parameters, results } of this.types) {

@@ -2,7 +2,8 @@
 import type { Builder, Semantics, Value } from '../builder';
 import type { InstructionSpec } from '../types';
 import type { FloatType } from '../vector';
-import { elementsNotDenormal, every, floatRow, floatSplat, formats, goodElements, magnitude, notDenormal, runtime, safelyNormal, unlessExceptional } from './sse-float';
+import { elementsNotDenormal, every, floatRow, floatSplat, goodElements, notDenormal, runtime, safelyNormal, unlessExceptional } from './sse-float';
+import { formats, magnitude } from './sse-exact';
 import { elements, mmxRow, xmmRow } from './vector-support';
 
 const copies = { access: ['w', 'r'] } as const;
@@ -20,7 +21,7 @@ function exactInteger(b: Builder, type: FloatType, source: Value, result: Value)
 const fromInteger = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const source = b.read(1);
   const result = b.let(b.operate(`${type}.convert_${source.type as 'i32' | 'i64'}_s`, source));
-  const write = () => b.writeLow(0, result);
+  const write = () => b.writeLow(0, b.markPlain(result, type));
   if (type === 'f64' && source.type === 'i32') write();
   else unlessExceptional(b, b.constant(1), () => exactInteger(b, type, source, result), write, () => runtime(b, mnemonic));
 };
@@ -34,8 +35,8 @@ const toInteger = (mnemonic: string, type: FloatType, truncate: boolean): Semant
   const rounded = b.let(truncate ? y : b.operate(`${type}.nearest`, y));
   // To nearest, 2^31 - 0.5 as a double comes outside.
   // A denormal number is zero with DAZ.
-  const plain = notDenormal(b, type, magnitude(b, type, y));
-  const stays = and(b, plain, truncate ? inside : and(b, inside, b.operate(`${type}.lt`, rounded, limit)));
+  const fits = truncate ? inside : and(b, inside, b.operate(`${type}.lt`, rounded, limit));
+  const stays = b.knownPlain(y, type) ? fits : and(b, notDenormal(b, type, magnitude(b, type, y)), fits);
   unlessExceptional(b, stays, () => b.operate(`${type}.eq`, truncate ? b.operate(`${type}.trunc`, y) : rounded, y),
     () => b.write(0, b.let(b.operate(`${wide ? 'i64' : 'i32'}.trunc_sat_${type}_s`, rounded))), () => runtime(b, mnemonic), truncate);
 };
@@ -69,8 +70,9 @@ const toDouble: Semantics = (b) => {
   const y = b.readFloat(1, 'f32');
   const bits = magnitude(b, 'f32', y);
   // Infinities come over as they are; NaNs become quiet, and denormal numbers raise their exception.
-  b.if(and(b, notDenormal(b, 'f32', bits), b.op('leU', bits, b.constant(-(2 ** 24) | 0))),
-    () => b.writeLow(0, b.operate('f64.promote_f32', y)), () => runtime(b, 'cvtss2sd'));
+  const result = b.operate('f64.promote_f32', y);
+  if (b.knownPlain(y, 'f32')) b.writeLow(0, b.markPlain(result, 'f64'));
+  else b.if(and(b, notDenormal(b, 'f32', bits), b.op('leU', bits, b.constant(-(2 ** 24) | 0))), () => b.writeLow(0, result), () => runtime(b, 'cvtss2sd'));
 };
 const toSingle: Semantics = (b) => {
   const y = b.readFloat(1, 'f64');
@@ -78,7 +80,7 @@ const toSingle: Semantics = (b) => {
   const bits = magnitude(b, 'f32', result);
   const exact = b.isZero(magnitude(b, 'f64', y));
   unlessExceptional(b, b.op('or', safelyNormal(b, 'f32', bits), exact), () => b.operate('f64.eq', b.operate('f64.promote_f32', result), y),
-    () => b.writeLow(0, result), () => runtime(b, 'cvtsd2ss'));
+    () => b.writeLow(0, b.markPlain(result, 'f32')), () => runtime(b, 'cvtsd2ss'));
 };
 const toDoubles: Semantics = (b) => {
   const y = b.readVector(1);

@@ -9,6 +9,7 @@
 import type { Builder, Semantics, Value } from '../builder';
 import type { Feature, InstructionSpec } from '../types';
 import type { FloatType } from '../vector';
+import { formats, magnitude, type ExactOperation } from './sse-exact';
 import { combine, everyOther, xmmRow } from './vector-support';
 
 /** The operations that {@link runtime} may ask for: mnemonics. */
@@ -36,16 +37,7 @@ function runtime(b: Builder, mnemonic: string, immediate?: number): void {
 
 // ---- what WebAssembly's result is good for ----
 
-const formats = {
-  f32: { type: 'i32', shape: 'i32x4', floats: 'f32x4', width: 32, fraction: 24, exponents: 0xff, least: 2 ** -126, reinterpret: 'i32.reinterpret_f32' },
-  f64: { type: 'i64', shape: 'i64x2', floats: 'f64x2', width: 64, fraction: 53, exponents: 0x7ff, least: 2 ** -1022, reinterpret: 'i64.reinterpret_f64' },
-} as const;
-
-/** A number's bits without the sign, at the top: 0 for zero, from 2^fraction on for normal numbers. */
-function magnitude(b: Builder, type: FloatType, value: Value): Value {
-  const { width, reinterpret } = formats[type];
-  return b.let(b.op('shl', b.operate(reinterpret, value), b.constant(1, width)));
-}
+type Operation = Exclude<ExactOperation, 'sqrt'>;
 
 /** Zero, normal, infinite or NaN, from the {@link magnitude}. */
 function notDenormal(b: Builder, type: FloatType, bits: Value): Value {
@@ -61,8 +53,8 @@ function safelyNormal(b: Builder, type: FloatType, bits: Value): Value {
   return b.op('ltU', b.op('sub', bits, b.constant(2 ** (fraction + 1), width)), b.constant(exponents > 0xff ? range : range | 0, width));
 }
 
-/** MXCSR's fields: rounding to nearest, and the precision exception masked; its flag. */
-const ROUNDING_AND_MASK = 0x7000, NEAREST_AND_MASKED = 0x1000, MASK = 0x1000, PRECISION = 0x20;
+/** MXCSR: the precision exception's mask and flag. */
+const MASK = 0x1000, PRECISION = 0x20;
 
 /**
  * Where `condition` says that at most the precision exception can arise, and MXCSR masks it (and, unless `anyRounding`, rounds to nearest): notes
@@ -70,8 +62,8 @@ const ROUNDING_AND_MASK = 0x7000, NEAREST_AND_MASKED = 0x1000, MASK = 0x1000, PR
  */
 export function unlessExceptional(b: Builder, condition: Value, exact: () => Value, write: () => void, runtimeWay: () => void, anyRounding = false): void {
   const mxcsr = b.mxcsr();
-  const modes = anyRounding ? b.op('and', mxcsr, b.constant(MASK)) : b.op('eq', b.op('and', mxcsr, b.constant(ROUNDING_AND_MASK)), b.constant(NEAREST_AND_MASKED));
-  b.if(b.op('and', anyRounding ? b.op('ne', modes, b.constant(0)) : modes, condition), () => {
+  const modes = anyRounding ? b.op('ne', b.op('and', mxcsr, b.constant(MASK)), b.constant(0)) : b.roundsToNearest();
+  b.if(b.op('and', modes, condition), () => {
     b.if(b.isZero(b.op('and', mxcsr, b.constant(PRECISION))), () => {
       b.if(b.isZero(exact()), () => b.setMxcsr(b.op('or', mxcsr, b.constant(PRECISION))));
     });
@@ -95,67 +87,21 @@ function floatSplat(b: Builder, type: FloatType, value: number): Value {
 
 const LARGEST = { f32: 3.4028234663852886e38, f64: Number.MAX_VALUE } as const;
 
-// ---- whether a result is exact ----
-
-type Operation = 'add' | 'sub' | 'mul' | 'div';
-
-/** What rounding took from a sum (Knuth's TwoSum), in the given type of numbers. */
-function lostBySum(b: Builder, shape: 'f32' | 'f64' | 'f32x4' | 'f64x2', x: Value, y: Value, sum: Value): Value {
-  const minus = (p: Value, q: Value) => b.operate(`${shape}.sub`, p, q);
-  const share = b.let(minus(sum, x));
-  return b.operate(`${shape}.add`, minus(x, minus(sum, share)), minus(y, share));
-}
-
-/** Whether x · y is `product` without rounding, all three normal: the significands' trailing zeros tell how many bits it has. */
-function exactProduct(b: Builder, x: Value, y: Value, product: Value): Value {
-  const implicit = b.constant(2 ** 53, 64);
-  const zeros = (bits: Value) => b.ctz(b.op('or', bits, implicit));
-  const exponent = (bits: Value) => b.op('shr', bits, b.constant(53, 64));
-  const [xBits, yBits, bits] = [x, y, product].map((v) => magnitude(b, 'f64', v));
-  const carry = b.op('sub', b.op('add', exponent(bits), b.constant(1023, 64)), b.op('add', exponent(xBits), exponent(yBits)));
-  // The magnitudes are shifted by one, so that each has one zero more.
-  return b.op('geS', b.op('add', zeros(xBits), zeros(yBits)), b.op('add', carry, b.constant(54, 64)));
-}
-
-function exactScalar(b: Builder, operation: Operation | 'sqrt', type: FloatType, x: Value, y: Value, result: Value): Value {
-  const zero = b.floatConstant(0, type);
-  if (operation === 'add') return b.operate(`${type}.eq`, lostBySum(b, type, x, y, result), zero);
-  if (operation === 'sub') return b.operate(`${type}.eq`, lostBySum(b, type, x, b.let(b.operate(`${type}.neg`, y)), result), zero);
-  // A quotient and a root are exact if multiplying gives the operand back.
-  const [p, q, product] = operation === 'mul' ? [x, y, result] : operation === 'div' ? [result, y, x] : [result, result, y];
-  if (type === 'f32') {
-    const wide = (v: Value) => b.operate('f64.promote_f32', v);
-    return b.op('or', b.operate('f32.eq', result, zero), b.operate('f64.eq', b.operate('f64.mul', wide(p), wide(q)), wide(product)));
-  }
-  const back = b.operate('f64.eq', b.operate('f64.mul', p, q), product);
-  return b.op('or', b.operate('f64.eq', result, zero), b.op('and', back, exactProduct(b, p, q, product)));
-}
-
-function exactPacked(b: Builder, operation: Operation | 'sqrt', type: FloatType, x: Value, y: Value, result: Value): Value {
-  const { floats } = formats[type];
-  if (operation === 'add' || operation === 'sub') {
-    const other = operation === 'add' ? y : b.let(b.operate(`${floats}.neg`, y));
-    return every(b, type, b.operate(`${floats}.eq`, lostBySum(b, floats, x, other, result), floatSplat(b, type, 0)));
-  }
-  const extract = `${floats}.extract_lane` as const;
-  const lanes = Array.from({ length: type === 'f32' ? 4 : 2 }, (_, n) => {
-    const [p, q, r] = [x, y, result].map((v) => b.let(b.extractLane(extract, v, n)));
-    return exactScalar(b, operation, type, p, q, r);
-  });
-  return lanes.reduce((one, other) => b.op('and', one, other));
-}
-
 // ---- arithmetic ----
 
 const scalarArithmetic = (mnemonic: string, operation: Operation, type: FloatType): Semantics => (b) => {
   const x = b.readFloat(0, type), y = b.readFloat(1, type);
   const result = b.let(b.operate(`${type}.${operation}`, x, y));
   const xBits = magnitude(b, type, x), yBits = magnitude(b, type, y), bits = magnitude(b, type, result);
+  const operands = [[x, xBits], [y, yBits]].filter(([value]) => !b.knownPlain(value, type)).map(([, itsBits]) => notDenormal(b, type, itsBits));
   // A zero comes of operands that cancel, or of a zero; else it has underflowed.
-  const zeros = operation === 'mul' ? [any(b, b.isZero(xBits), b.isZero(yBits))] : operation === 'div' ? [b.isZero(xBits)] : [];
-  const good = any(b, safelyNormal(b, type, bits), all(b, b.isZero(bits), ...zeros));
-  unlessExceptional(b, all(b, notDenormal(b, type, xBits), notDenormal(b, type, yBits), good),
-    () => exactScalar(b, operation, type, x, y, result), () => b.writeLow(0, result), () => runtime(b, mnemonic));
+  const zeros = (): Value[] => (operation === 'mul' ? [any(b, b.isZero(xBits), b.isZero(yBits))] : operation === 'div' ? [b.isZero(xBits)] : []);
+  const good = b.either(safelyNormal(b, type, bits), () => all(b, b.isZero(bits), ...zeros()));
+  unlessExceptional(b, all(b, good, ...operands), () => b.isExact(`${operation}.${type}`, x, y, result), () => {
+    // An infinite divisor comes through.
+    if (operation !== 'div') b.markOperandPlain(1, type, false);
+    b.writeLow(0, b.markPlain(result, type));
+  }, () => runtime(b, mnemonic));
 };
 
 /** The elements of a result that are what the processor has, as a mask. */
@@ -168,8 +114,8 @@ function goodElements(b: Builder, operation: Operation, type: FloatType, x: Valu
   const zero = zeros ? b.operate('v128.and', isZero(ar), zeros) : isZero(ar);
   const normal = b.operate('v128.or', b.operate(`${floats}.ge`, ar, floatSplat(b, type, 2 * least)), zero);
   const finite = b.operate(`${floats}.le`, ar, floatSplat(b, type, LARGEST[type]));
-  const operands = b.operate('v128.and', elementsNotDenormal(b, type, ax), elementsNotDenormal(b, type, ay));
-  return b.operate('v128.and', b.operate('v128.and', normal, finite), operands);
+  const operands = [[x, ax], [y, ay]].filter(([v]) => !b.knownPlain(v, type)).map(([, absolute]) => elementsNotDenormal(b, type, absolute));
+  return operands.reduce((one, other) => b.operate('v128.and', one, other), b.operate('v128.and', normal, finite));
 }
 
 const every = (b: Builder, type: FloatType, mask: Value): Value => b.operate(`${formats[type].shape}.all_true`, mask);
@@ -177,8 +123,10 @@ const every = (b: Builder, type: FloatType, mask: Value): Value => b.operate(`${
 const packedArithmetic = (mnemonic: string, operation: Operation, type: FloatType): Semantics => (b) => {
   const x = b.readVector(0), y = b.readVector(1);
   const result = b.let(b.operate(`${formats[type].floats}.${operation}`, x, y));
-  unlessExceptional(b, every(b, type, goodElements(b, operation, type, x, y, result)),
-    () => exactPacked(b, operation, type, x, y, result), () => b.writeVector(0, result), () => runtime(b, mnemonic));
+  unlessExceptional(b, every(b, type, goodElements(b, operation, type, x, y, result)), () => b.isExact(`${operation}.${formats[type].floats}`, x, y, result), () => {
+    if (operation !== 'div') b.markOperandPlain(1, type, true);
+    b.writeVector(0, b.markPlain(result, type));
+  }, () => runtime(b, mnemonic));
 };
 
 /** HADD, HSUB: neighbours of both operands; ADDSUB: differences and sums in turn. */
@@ -189,7 +137,7 @@ const horizontal = (mnemonic: string, operation: 'add' | 'sub', type: FloatType)
   const second = b.let(b.shuffle(everyOther(bytes, false, true), x, y));
   const result = b.let(b.operate(`${formats[type].floats}.${operation}`, first, second));
   unlessExceptional(b, every(b, type, goodElements(b, operation, type, first, second, result)),
-    () => exactPacked(b, operation, type, first, second, result), () => b.writeVector(0, result), () => runtime(b, mnemonic));
+    () => b.isExact(`${operation}.${formats[type].floats}`, first, second, result), () => b.writeVector(0, b.markPlain(result, type)), () => runtime(b, mnemonic));
 };
 
 const alternating = (mnemonic: string, type: FloatType): Semantics => (b) => {
@@ -199,7 +147,7 @@ const alternating = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const turned = b.let(b.operate('v128.xor', y, signs));
   const result = b.let(b.operate(`${floats}.add`, x, turned));
   unlessExceptional(b, every(b, type, goodElements(b, 'add', type, x, turned, result)),
-    () => exactPacked(b, 'add', type, x, turned, result), () => b.writeVector(0, result), () => runtime(b, mnemonic));
+    () => b.isExact(`add.${floats}`, x, turned, result), () => b.writeVector(0, b.markPlain(result, type)), () => runtime(b, mnemonic));
 };
 
 const scalarRoot = (mnemonic: string, type: FloatType): Semantics => (b) => {
@@ -207,38 +155,46 @@ const scalarRoot = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const result = b.let(b.operate(`${type}.sqrt`, y));
   const bits = magnitude(b, type, result);
   unlessExceptional(b, all(b, notDenormal(b, type, magnitude(b, type, y)), any(b, safelyNormal(b, type, bits), b.isZero(bits))),
-    () => exactScalar(b, 'sqrt', type, y, y, result), () => b.writeLow(0, result), () => runtime(b, mnemonic));
+    () => b.isExact(`sqrt.${type}`, y, y, result), () => b.writeLow(0, b.markPlain(result, type)), () => runtime(b, mnemonic));
 };
 
 const packedRoot = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const y = b.readVector(1);
   const result = b.let(b.operate(`${formats[type].floats}.sqrt`, y));
   unlessExceptional(b, every(b, type, goodElements(b, 'add', type, y, y, result)),
-    () => exactPacked(b, 'sqrt', type, y, y, result), () => b.writeVector(0, result), () => runtime(b, mnemonic));
+    () => b.isExact(`sqrt.${formats[type].floats}`, y, y, result), () => b.writeVector(0, b.markPlain(result, type)), () => runtime(b, mnemonic));
 };
 
 /** No NaN (whose invalid exception, and result, are for the runtime) and no denormal number: infinities may be. */
 function comparable(b: Builder, type: FloatType, x: Value, y: Value): Value {
   const { floats } = formats[type];
-  const plain = (v: Value) => elementsNotDenormal(b, type, b.let(b.operate(`${floats}.abs`, v)));
-  return every(b, type, b.operate('v128.and', plain(x), plain(y)));
+  const unknown = [x, y].filter((v) => !b.knownPlain(v, type));
+  if (unknown.length === 0) return b.constant(1);
+  return every(b, type, unknown.map((v) => elementsNotDenormal(b, type, b.let(b.operate(`${floats}.abs`, v)))).reduce((one, other) => b.operate('v128.and', one, other)));
 }
 function comparableScalars(b: Builder, type: FloatType, x: Value, y: Value): Value {
   const { width, fraction } = formats[type];
   const numeric = (bits: Value) => b.op('leU', bits, b.constant(type === 'f32' ? -(2 ** 24) | 0 : -(2 ** fraction), width));
-  const xBits = magnitude(b, type, x), yBits = magnitude(b, type, y);
-  return all(b, notDenormal(b, type, xBits), notDenormal(b, type, yBits), numeric(xBits), numeric(yBits));
+  const conditions = [x, y].filter((v) => !b.knownPlain(v, type)).flatMap((v) => {
+    const bits = magnitude(b, type, v);
+    return [notDenormal(b, type, bits), numeric(bits)];
+  });
+  return conditions.length > 0 ? conditions.reduce((one, other) => b.op('and', one, other)) : b.constant(1);
 }
 
 /** The second operand where neither is less: also for two zeros. */
 const scalarExtreme = (mnemonic: string, operation: 'min' | 'max', type: FloatType): Semantics => (b) => {
   const x = b.readFloat(0, type), y = b.readFloat(1, type);
   const first = operation === 'min' ? b.operate(`${type}.lt`, x, y) : b.operate(`${type}.gt`, x, y);
-  b.if(comparableScalars(b, type, x, y), () => b.writeLow(0, b.select(first, x, y)), () => runtime(b, mnemonic));
+  const plain = b.knownPlain(x, type) && b.knownPlain(y, type);
+  const result = b.select(first, x, y);
+  b.if(comparableScalars(b, type, x, y), () => b.writeLow(0, plain ? b.markPlain(result, type) : result), () => runtime(b, mnemonic));
 };
 const packedExtreme = (mnemonic: string, operation: 'min' | 'max', type: FloatType): Semantics => (b) => {
   const x = b.readVector(0), y = b.readVector(1);
-  b.if(comparable(b, type, x, y), () => b.writeVector(0, b.operate(`${formats[type].floats}.p${operation}`, y, x)), () => runtime(b, mnemonic));
+  const plain = b.knownPlain(x, type) && b.knownPlain(y, type);
+  const result = b.operate(`${formats[type].floats}.p${operation}`, y, x);
+  b.if(comparable(b, type, x, y), () => b.writeVector(0, plain ? b.markPlain(result, type) : result), () => runtime(b, mnemonic));
 };
 
 /** Predicates without NaNs: equal, less, less or equal, never; with bit 2 the opposite. */
@@ -357,4 +313,4 @@ export const sseFloatRows: readonly InstructionSpec[] = [
   },
 ];
 
-export { comparable, elementsNotDenormal, every, floatRow, floatSplat, formats, goodElements, magnitude, notDenormal, runtime, safelyNormal };
+export { comparable, elementsNotDenormal, every, floatRow, floatSplat, goodElements, notDenormal, runtime, safelyNormal };

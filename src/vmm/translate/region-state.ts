@@ -1,0 +1,120 @@
+/** What the builders of one region's instructions share: the locals that hold the processor's registers, and what is known at the point being written. */
+import type { Width } from '../isa/builder';
+import type { FunctionBody } from '../wasm/module';
+import type { TranslationContext } from './context';
+import { nothing, type Facts } from './region-facts';
+import { inMemory, type FlagState } from './region-flags';
+import { generalRegisterName } from './state-names';
+
+export const REGISTERS = 16;
+
+export class RegionState {
+  /** Local of each general register, or -1 while nobody has used it. */
+  readonly registers = new Int32Array(REGISTERS).fill(-1);
+  readonly written = new Set<number>();
+  /** The same for XMM registers. */
+  readonly vectors = new Int32Array(REGISTERS).fill(-1);
+  readonly writtenVectors = new Set<number>();
+  /** Local of MXCSR, or -1 while nobody has used it. */
+  mxcsr = -1;
+  mxcsrWritten = false;
+  /** Local: what the record before has loaded for a vector instruction. */
+  private loadedVector = -1;
+  flags: FlagState = [inMemory];
+  facts: Facts = nothing();
+  /** Local: the record to leave to, 0 for the dispatcher. */
+  readonly leaveRecord: number;
+  /** Local: the kind of the flags where more than one is possible, and where the region is left. */
+  readonly flagKind: number;
+  readonly readTable: number;
+  readonly writeTable: number;
+  readonly budget: number;
+  readonly limit: number;
+  /** 64-bit code: registers are i64. */
+  readonly wide: boolean;
+  /** Bits 63–32 of RIP. */
+  readonly codeHigh: number;
+  /** Nesting level of the block behind which the region is left. */
+  leaveLevel = 0;
+  private readonly operands: Record<'i32' | 'i64', number[]> = { i32: [], i64: [] };
+
+  constructor(readonly body: FunctionBody, readonly u8: Uint8Array, readonly u16: Uint16Array, readonly u32: Uint32Array, { codeSize, codeHigh }: TranslationContext) {
+    this.wide = codeSize === 64;
+    this.codeHigh = codeHigh;
+    this.leaveRecord = body.ownLocal('i32');
+    this.flagKind = body.ownLocal('i32');
+    this.readTable = body.ownLocal('i32');
+    this.writeTable = body.ownLocal('i32');
+    this.budget = body.ownLocal('i32');
+    this.limit = body.ownLocal('i32');
+  }
+
+  get registerType(): 'i32' | 'i64' { return this.wide ? 'i64' : 'i32'; }
+
+  /** The local of a register. */
+  register(n: number): number {
+    if (this.registers[n] < 0) this.registers[n] = this.body.ownLocal(this.registerType);
+    return this.registers[n];
+  }
+
+  /** The local of an XMM register. */
+  vector(n: number): number {
+    if (this.vectors[n] < 0) this.vectors[n] = this.body.ownLocal('v128');
+    return this.vectors[n];
+  }
+
+  get loaded(): number {
+    if (this.loadedVector < 0) this.loadedVector = this.body.ownLocal('v128');
+    return this.loadedVector;
+  }
+
+  controlAndStatus(): number {
+    if (this.mxcsr < 0) this.mxcsr = this.body.ownLocal('i32');
+    return this.mxcsr;
+  }
+
+  /** An XMM register's numbers are these (see Plain). */
+  setPlain(n: number, bits: number): void {
+    if (this.facts.plain[n] === bits) return;
+    const plain = [...this.facts.plain];
+    plain[n] = bits;
+    this.facts = { ...this.facts, plain };
+  }
+
+  /** The n-th operand of the last operation. */
+  operand(n: number, width: Width): number {
+    const type = width === 64 ? 'i64' : 'i32';
+    const known = this.operands[type];
+    while (known.length <= n) known.push(this.body.ownLocal(type));
+    return known[n];
+  }
+
+  /** What the locals hold, by number. */
+  nameLocals(names: Map<number, string>): void {
+    const { leaveRecord, flagKind, readTable, writeTable, budget, limit, mxcsr, loadedVector } = this;
+    for (const [name, local] of Object.entries({ leaveRecord, flagKind, readTable, writeTable, budget, limit, mxcsr, loadedVector })) if (local >= 0) names.set(local, name);
+    this.registers.forEach((local, n) => {
+      if (local >= 0) names.set(local, generalRegisterName(n, this.wide ? 64 : 32).toLowerCase());
+    });
+    this.vectors.forEach((local, n) => {
+      if (local >= 0) names.set(local, `xmm${n}`);
+    });
+    for (const [type, locals] of Object.entries(this.operands)) locals.forEach((local, n) => names.set(local, `flags.${type}.${'abc'[n]}`));
+  }
+
+  /** Goes on in threaded code. The record is constant, or emitted by the caller. */
+  leave(record: number | (() => void)): void {
+    const { body } = this;
+    if (typeof record === 'number') body.i32(record);
+    else record();
+    body.index('local.set', this.leaveRecord);
+    this.noteKind();
+    body.branch('br', this.leaveLevel);
+  }
+
+  /** The kind local says what the flags are. */
+  noteKind(): void {
+    if (this.flags.length === 1) this.body.i32(this.flags[0].id).index('local.set', this.flagKind);
+  }
+}
+
