@@ -24,7 +24,7 @@ import { lar, loadSegment, lsl, verr, verw } from './segments';
 import { sseFloat } from './sse-float';
 import { unitUnavailable } from './vector-unit';
 import {
-  cpuid, hlt, invd, invlpg, invpcid, lgdt, lidt, lldt, ltr, rdmsr, rdpmc, rdtsc, rdtscp, wbinvd, wrmsr,
+  cpuid, hlt, invd, invlpg, invpcid, lgdt, lidt, lldt, ltr, pause, rdmsr, rdpmc, rdtsc, rdtscp, wbinvd, wrmsr,
 } from './system';
 import { divideWide } from './wide-division';
 
@@ -87,7 +87,7 @@ export const callouts = {
   // wide-division.ts
   divideWide,
   // system.ts
-  lgdt, lidt, lldt, ltr, invlpg, invpcid, wbinvd, invd, hlt, cpuid, rdmsr, wrmsr, rdpmc, rdtsc, rdtscp,
+  lgdt, lidt, lldt, ltr, invlpg, invpcid, wbinvd, invd, hlt, pause, cpuid, rdmsr, wrmsr, rdpmc, rdtsc, rdtscp,
   // control-registers.ts
   lmsw, clts, movToCr, movFromCr, movToDr, movFromDr,
   // fast-calls.ts

@@ -60,6 +60,8 @@ export interface CpuHooks {
   debugRegistersChanged(): void;
   /** HLT retired (EIP is behind it). */
   halt(): void;
+  /** PAUSE retires, and PAUSE_TOLD is set. */
+  pause(): void;
   /**
    * FERR#: an x87 exception is pending, and CR0.NE asks for the PC's way of reporting it. True when the board answers with IGNNE#, so that
    * the processor goes on.

@@ -112,6 +112,8 @@ export const STAR = 0x938, LSTAR = 0x940, CSTAR = 0x948, SFMASK = 0x950, KERNEL_
 export const REGION_EXACT = 0x9a0;
 /** u32: set by a region that stopped for the budget, so that whoever looks where execution stands knows that it was in one. */
 export const REGION_STOPPED = 0x9a4;
+/** u32: 1 when other processors could use the time of one that spins, so that PAUSE is told. */
+export const PAUSE_TOLD = 0x9a8;
 
 /** XMM0–XMM15, 16 bytes each, and MXCSR (u32). */
 export const XMM = 0xa00;

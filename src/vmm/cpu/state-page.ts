@@ -3,7 +3,7 @@
  * what belongs to a processor is copied out and in, word by word as this table says; the rest is the engine's and stays.
  */
 import {
-  BUDGET, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FPU_PENDING, OPERAND, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH,
+  BUDGET, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FPU_PENDING, OPERAND, PAUSE_TOLD, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH,
   STATE_END, WIDE_ARGUMENTS, WIDE_RESULT, WRITE_TABLE,
 } from './layout';
 
@@ -31,6 +31,7 @@ export const sharedWords: readonly SharedWords[] = [
   { first: WIDE_RESULT, bytes: 8, why: 'holds a value within an instruction' },
   { first: REGION_EXACT, bytes: 4, why: 'the run\'s' },
   { first: REGION_STOPPED, bytes: 4, why: 'the run\'s' },
+  { first: PAUSE_TOLD, bytes: 4, why: 'the machine\'s' },
   { first: FPU_PENDING, bytes: 4, why: 'holds a value within an instruction' },
   { first: OPERAND, bytes: 16, why: 'holds a value within an instruction' },
 ];

@@ -102,6 +102,12 @@ export function invd(cpu: Cpu): number {
   return 0;
 }
 
+/** A processor that spins leaves its time to the others. */
+export function pause(cpu: Cpu): number {
+  cpu.hooks.pause();
+  return 0;
+}
+
 export function hlt(cpu: Cpu): number {
   privileged(cpu, 'HLT');
   cpu.hooks.halt();

@@ -76,6 +76,7 @@ export class TestCpu {
       contextChanged: () => { this.events.push('context'); },
       debugRegistersChanged: () => { this.events.push('debug'); },
       halt: () => { this.events.push('halt'); },
+      pause: () => { this.events.push('pause'); },
       apic: () => this.apic,
       nmiUnblocked: () => { this.events.push('nmi unblocked'); },
       coprocessorError: () => { this.events.push('coprocessor error'); return false; },

@@ -187,6 +187,8 @@ export interface Builder extends X87Builder {
   controlRegister(n: 0 | 2 | 3 | 4): Value;
   /** 1 when CR0.PE = 1 and EFLAGS.VM = 0. */
   protectedMode(): Value;
+  /** 1 when the machine wants to know of processors that spin. */
+  pauseTold(): Value;
   /** GDTR or IDTR. */
   descriptorTable(register: 'gdtr' | 'idtr', field: 'base' | 'limit'): Value;
   wideState(name: WideState): Value;

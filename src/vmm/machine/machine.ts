@@ -101,6 +101,7 @@ export class Machine implements MachineApi {
         this.processors.current.activity = 'halted';
         this.engine.yield();
       },
+      pause: () => this.processors.spins(),
       coprocessorError: () => this.board.coprocessor.error(),
       coprocessorErrorCleared: () => this.board.coprocessor.errorCleared(),
       debugRegistersChanged: () => this.updateWatches(),

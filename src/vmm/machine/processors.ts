@@ -2,18 +2,19 @@
  * The virtual processors of a machine: whose turn it is, and how the turn passes. One of them at a time is in the state page and runs; the
  * machine's clock is the sum of what all of them retire, so their time stamps agree and the same input gives the same interleaving.
  *
- * A processor runs for a quantum, or until it halts, or until something arrives for another one (an interrupt that it can take, INIT,
+ * A processor runs for a quantum (a short one when it spins in a loop with PAUSE), or until it halts, or until something arrives for another one (an interrupt that it can take, INIT,
  * start-up): then that one is next. Otherwise the turns go around.
  */
 import { Flag } from '../cpu/bits';
 import type { Cpu } from '../cpu/cpu';
-import { STATE_END, TSC_OFFSET } from '../cpu/layout';
+import { PAUSE_TOLD, STATE_END, TSC_OFFSET } from '../cpu/layout';
 import { CpuState } from '../cpu/state';
 import { ProcessorPage } from '../cpu/state-page';
 import type { LocalApic } from '../devices/local-apic';
 
-/** Instructions of a turn while others wait. */
+/** Instructions of a turn while others wait; of one whose processor spins (PAUSE). */
 export const QUANTUM = 20_000;
+const SPINNING_QUANTUM = 400;
 
 export type Activity = 'running' | 'halted' | 'waitingForStartUp';
 
@@ -70,6 +71,7 @@ export class Processors {
     this.all = apics.map((apic, index) => new Processor(index, apic));
     this.current = this.all[0];
     this.live = new ProcessorPage(engine.cpu.state.u8);
+    engine.cpu.state.u32[PAUSE_TOLD >> 2] = apics.length > 1 ? 1 : 0;
   }
 
   /** After a reset of the processor in the page: all are as after RESET, and the first one runs. */
@@ -123,6 +125,15 @@ export class Processors {
   private attend(processor: Processor): void {
     if (processor !== this.current) this.next = processor;
     this.engine.yield();
+  }
+
+  /** The processor at work waits for another one (PAUSE in a loop): it has waited long enough when somebody else can run. */
+  spins(): void {
+    const { engine, current } = this;
+    if (engine.now < this.quantumEnd - QUANTUM + SPINNING_QUANTUM || engine.now >= this.quantumEnd) return;
+    if (!this.all.some((processor) => processor !== current && this.isRunnable(processor))) return;
+    this.quantumEnd = engine.now;
+    engine.yield();
   }
 
   // ---- turns ----

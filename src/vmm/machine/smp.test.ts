@@ -86,6 +86,37 @@ done: dd 0`);
     }
   });
 
+  it('leave their time to the others when they spin with PAUSE', () => {
+    /** A token that goes to and fro a thousand times, awaited in loops with or without PAUSE. */
+    const token = (hint: string): string => smpGuest(`
+  call start_others
+  mov ecx, 1000
+.next:
+  mov dword [0x4000], 1
+.mine:
+  ${hint}
+  cmp dword [0x4000], 0
+  jne .mine
+  dec ecx
+  jnz .next
+  exit 0`, `
+.other:
+  ${hint}
+  cmp dword [0x4000], 1
+  jne .other
+  mov dword [0x4000], 0
+  jmp .other`);
+    const run = (hint: string, translation: 'threaded' | 'eager') => {
+      const guest = machine(token(hint), { processors: 2, translation });
+      assert.equal(status(guest, 100_000_000), 0);
+      return guest;
+    };
+    const told = run('pause', 'threaded');
+    assert.ok(told.instructions < 1_500_000, `${told.instructions} instructions`);
+    assert.ok(run('nop', 'threaded').instructions > 20_000_000);
+    assert.equal(run('pause', 'eager').state(), told.state());
+  });
+
   it('stop at exactly any count', () => {
     const guest = machine(spinlocks, { processors: 4 });
     for (const count of [1, 12_345, 1, 50_001]) {

@@ -39,6 +39,8 @@ export interface EngineHooks {
   portRead(port: number, bytes: 1 | 2 | 4): number;
   portWrite(port: number, bytes: 1 | 2 | 4, value: number): void;
   halt(): void;
+  /** A processor spins while others could run; absent where there are none. */
+  pause?(): void;
   /** See CpuHooks.coprocessorError; absent: nobody answers. */
   coprocessorError?(): boolean;
   coprocessorErrorCleared?(): void;
@@ -667,6 +669,7 @@ export class Engine {
       contextChanged: () => { this.contextStale = true; },
       debugRegistersChanged: () => this.hooks.debugRegistersChanged(),
       halt: () => this.hooks.halt(),
+      pause: () => this.hooks.pause?.(),
       apic: () => this.hooks.apic?.(),
       nmiUnblocked: () => this.hooks.nmiUnblocked?.(),
       coprocessorError: () => this.hooks.coprocessorError?.() ?? false,

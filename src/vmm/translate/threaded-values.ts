@@ -2,7 +2,7 @@
  * The lowest part of threaded code's builder: expressions, the fields of the record, the words of the state page, and the registers.
  */
 import {
-  CODE_HIGH, CPL, CR0, CR2, CR3, CR4, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, KERNEL_GS_BASE, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
+  CODE_HIGH, CPL, PAUSE_TOLD, CR0, CR2, CR3, CR4, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT, KERNEL_GS_BASE, SCRATCH, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
   SYSTEM_FLAGS, WIDE_RESULT,
 } from '../cpu/layout';
 import type { BinaryOperation, SelectorRef, Value, WideState, Width } from '../isa/builder';
@@ -286,6 +286,7 @@ export abstract class ThreadedValues {
   // ---- processor state ----
 
   privilegeLevel(): Value { return this.state(CPL); }
+  pauseTold(): Value { return this.state(PAUSE_TOLD); }
   controlRegister(n: 0 | 2 | 3 | 4): Value { return this.state({ 0: CR0, 2: CR2, 3: CR3, 4: CR4 }[n]); }
 
   protectedMode(): Value {

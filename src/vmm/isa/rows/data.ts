@@ -112,7 +112,7 @@ export const dataRows: readonly InstructionSpec[] = [
     // 0F 0D and 0F 18 to 0F 1F are hints: what a processor does not know of them (ENDBR among it) does nothing (SDM Vol. 2, table A-3).
     encodings: ['0F 1F /0 : Ev', ...[0x0d, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f].map((opcode) => `0F ${hexByte(opcode)} /r : Ev ; asm-`)],
   },
-  { mnemonic: 'pause', title: 'Spin-loop hint', encodings: ['F3 90 :'], semantics: () => {} },
+  { mnemonic: 'pause', title: 'Spin-loop hint', encodings: ['F3 90 :'], semantics: (b) => b.if(b.pauseTold(), () => { b.callout('pause'); }) },
   { mnemonic: 'prefetchw', title: 'Prefetch for writing', encodings: ['0F 0D /1 : M'], feature: 'prefetchw', access: ['-'], semantics: () => {} },
   { mnemonic: 'lfence', title: 'Load fence', encodings: ['0F AE E8 : ; np', '0F AE /5 : ; np reg asm-'], feature: 'sse2', semantics: () => {} },
   { mnemonic: 'mfence', title: 'Memory fence', encodings: ['0F AE F0 : ; np', '0F AE /6 : ; np reg asm-'], feature: 'sse2', semantics: () => {} },
