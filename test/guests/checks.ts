@@ -7,7 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import { exitStatus } from '../../src/protocol/exit-status';
 import type { MachineConfiguration } from '../../src/protocol/messages';
 import { createMachine } from '../../src/vmm/machine/machine';
-import { compareAtRandomStops } from '../support/random-stops';
+import { compareAtRandomStops, compareKernels } from '../support/random-stops';
 import { SerialGuest } from '../support/serial-guest';
 
 export interface GuestCheck {
@@ -129,6 +129,10 @@ export const guestChecks: readonly GuestCheck[] = [
   {
     id: 'linux-686-all', title: 'the same 686 kernel with the crypto library\'s tests of itself', files: ['vmlinuz-686', 'initramfs-i386'],
     run: ([kernel, initrd]) => linux(kernel, initrd, /686/, { commandLine: 'console=ttyS0' }),
+  },
+  {
+    id: 'stops-kernels', title: 'the benchmark\'s kernels in every mode of translation: the same state at 200 random stops of each', files: [],
+    run: () => ({ seconds: 0, instructions: compareKernels({ seed: 10_007, stops: 200, longest: 300_000, wholeEvery: 50 }) }),
   },
   {
     id: 'stops-686', title: 'the 686 kernel in threaded code and with regions: the same state at 2,500 random stops', files: ['vmlinuz-686', 'initramfs-i386'],

@@ -6,6 +6,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { MachineApi } from '../../src/vmm/machine/api';
 import type { TranslationMode } from '../../src/vmm/translate/regions';
+import { BatchMarks, GO } from '../../src/cli/bench/batch';
+import { MEMORY_MIB, kernelImage, kernels } from '../../src/cli/bench/kernels';
+import { createMachine } from '../../src/vmm/machine/machine';
 import { randomSource } from './guest';
 
 export interface RandomStops {
@@ -42,6 +45,26 @@ export function compareAtRandomStops(name: string, start: (mode: TranslationMode
   } finally {
     for (const { machine } of machines) machine.dispose();
   }
+}
+
+/** Every kernel of the benchmark in every mode, from where it waits to be told to go. @returns the instructions of all kernels together, in one mode */
+export function compareKernels(options: Omit<RandomStops, 'modes'>): number {
+  return kernels.reduce((sum, kernel) => {
+    const image = kernelImage(kernel);
+    return sum + compareAtRandomStops(`kernel ${kernel.name}`, (mode) => startKernel(kernel.name, image, mode), { ...options, modes: ['threaded', 'adaptive', 'eager', 'random'] });
+  }, 0);
+}
+
+function startKernel(name: string, image: Uint8Array, translation: TranslationMode): MachineApi {
+  let ready = false;
+  const marks = new BatchMarks({ ready: () => { ready = true; }, started: () => undefined, ended: (wrong) => assert.equal(wrong, undefined, `${name}'s result`) });
+  const machine = createMachine({ name, image, boot: 'multiboot', memoryMiB: MEMORY_MIB, mmu: 'shadow', pace: 'max', translation }, {
+    serial: (port, bytes) => { if (port === 0) bytes.forEach((byte) => marks.byte(byte)); },
+    debugPort: () => undefined, log: () => undefined,
+  });
+  while (!ready) assert.equal(machine.run(100_000).kind, 'slice');
+  machine.serialInput(0, Uint8Array.of(GO));
+  return machine;
 }
 
 const text = (value: unknown): string => JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? `0x${part.toString(16)}` : part));
