@@ -16,9 +16,10 @@ import { MachinePanel, machineViewType } from './views/machine-panel';
 import { MachinesTree } from './views/machines-tree';
 import { memoryDocuments, pageTableDocuments } from './views/memory-documents';
 import { ScreenPanel, screenViewType } from './views/screen-panel';
+import { TranslationPanel, translationViewType } from './views/translation-panel';
 
 /** VS Code drops panels of a window that is reloaded unless somebody takes them over. */
-function restorePanels(machinePanel: MachinePanel, screenPanel: ScreenPanel): vscode.Disposable {
+function restorePanels(machinePanel: MachinePanel, screenPanel: ScreenPanel, translationPanel: TranslationPanel): vscode.Disposable {
   const into = (panel: { restore(panel: vscode.WebviewPanel): void }): vscode.WebviewPanelSerializer => ({
     deserializeWebviewPanel: (restored) => {
       panel.restore(restored);
@@ -28,6 +29,7 @@ function restorePanels(machinePanel: MachinePanel, screenPanel: ScreenPanel): vs
   return vscode.Disposable.from(
     vscode.window.registerWebviewPanelSerializer(machineViewType, into(machinePanel)),
     vscode.window.registerWebviewPanelSerializer(screenViewType, into(screenPanel)),
+    vscode.window.registerWebviewPanelSerializer(translationViewType, into(translationPanel)),
   );
 }
 
@@ -42,6 +44,7 @@ export function activateRingside(context: vscode.ExtensionContext, host: Extensi
   const factory = new AdapterFactory(host);
   const machinePanel = new MachinePanel(context.extensionUri, sessions);
   const screenPanel = new ScreenPanel(context.extensionUri, sessions);
+  const translationPanel = new TranslationPanel(context.extensionUri, sessions);
   const serialTerminals = new SerialTerminals(sessions);
   const inlineValues = new RegisterInlineValues(sessions);
   const memory = memoryDocuments(sessions);
@@ -51,15 +54,15 @@ export function activateRingside(context: vscode.ExtensionContext, host: Extensi
   const assemblies = new Assemblies(host);
 
   context.subscriptions.push(
-    machinePanel, screenPanel, serialTerminals, inlineValues, memory, pageTables, tree, devicesTree, assemblies, sessions,
+    machinePanel, screenPanel, translationPanel, serialTerminals, inlineValues, memory, pageTables, tree, devicesTree, assemblies, sessions,
     vscode.debug.registerDebugAdapterDescriptorFactory(debugType, factory),
     registerConfigurations(),
     registerLanguage(assemblies, sessions),
     vscode.languages.registerInlineValuesProvider(assemblyLanguage, inlineValues),
     vscode.window.registerTreeDataProvider('ringside.machines', tree),
     vscode.window.registerTreeDataProvider('ringside.devices', devicesTree),
-    registerCommands({ sessions, machinePanel, screenPanel, serialTerminals, memoryDocuments: memory, pageTableDocuments: pageTables, extensionId: context.extension.id }),
-    restorePanels(machinePanel, screenPanel),
+    registerCommands({ sessions, machinePanel, screenPanel, translationPanel, serialTerminals, memoryDocuments: memory, pageTableDocuments: pageTables, extensionId: context.extension.id }),
+    restorePanels(machinePanel, screenPanel, translationPanel),
     followState(sessions),
   );
 
@@ -68,6 +71,8 @@ export function activateRingside(context: vscode.ExtensionContext, host: Extensi
     counters: () => sessions.current?.sample?.values,
     machineViewText: () => machinePanel.snapshot(),
     screenViewText: () => screenPanel.snapshot(),
+    translation: () => ({ model: translationPanel.model, heat: translationPanel.heat }),
+    translationViewText: () => translationPanel.snapshot(),
     screen: () => sessions.current?.screen,
     serialText: () => serialTerminals.current?.transcript ?? '',
     inlineValues: () => inlineValues.last,

@@ -1,7 +1,7 @@
 /** What activate() returns: the views as they are now. The tests use it, and so may other extensions. */
 import type { MachineClient } from '../protocol/client';
 import type { Screen } from '../protocol/messages';
-import type { MachineViewModel } from '../protocol/views';
+import type { MachineViewModel, TranslationHeat, TranslationViewModel } from '../protocol/views';
 import type { LineValues } from './debug/stepped-lines';
 
 export interface RingsideApi {
@@ -13,6 +13,10 @@ export interface RingsideApi {
   machineViewText(): Promise<string | undefined>;
   /** What the screen webview shows, as text; undefined when it is not open. */
   screenViewText(): Promise<string | undefined>;
+  /** What the Translation view was last sent. */
+  translation(): { readonly model: TranslationViewModel; readonly heat: TranslationHeat };
+  /** What the Translation webview shows, as text; undefined when it is not open. */
+  translationViewText(): Promise<string | undefined>;
   screen(): Screen | undefined;
   /** Output of the serial terminal. */
   serialText(): string;

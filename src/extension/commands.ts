@@ -13,12 +13,14 @@ import { commandRows, type CommandId } from './manifest/commands';
 import { countersMarkdown, registersText } from './views/documents';
 import type { MachinePanel } from './views/machine-panel';
 import type { ScreenPanel } from './views/screen-panel';
+import type { TranslationPanel } from './views/translation-panel';
 import type { StopDocuments } from './views/stop-documents';
 
 export interface CommandContext {
   readonly sessions: MachineSessions;
   readonly machinePanel: MachinePanel;
   readonly screenPanel: ScreenPanel;
+  readonly translationPanel: TranslationPanel;
   readonly serialTerminals: SerialTerminals;
   readonly memoryDocuments: StopDocuments;
   readonly pageTableDocuments: StopDocuments;
@@ -90,6 +92,13 @@ export function registerCommands(context: CommandContext): vscode.Disposable {
     terminate: () => vscode.debug.stopDebugging(liveMachine().debugSession),
     showMachine: () => machinePanel.open(false),
     showScreen: () => screenPanel.open(false),
+    showTranslation: (given?: unknown) => context.translationPanel.open(false, typeof given === 'string' ? given : undefined),
+    followTranslation: () => context.translationPanel.follow(),
+    copyTranslation: async () => {
+      if (!context.translationPanel.isOpen) throw new Error('the Translation view is not open. Open it with "Ringside: Show Translation".');
+      await vscode.env.clipboard.writeText(context.translationPanel.text());
+      void vscode.window.setStatusBarMessage('Ringside: the translation is in the clipboard.', 3000);
+    },
     focusScreen: () => screenPanel.focus(),
     showSerial: () => serialTerminals.show(),
     typeText: async (given?: string) => {

@@ -1,5 +1,6 @@
 /** The typed messages between the extension and its webviews. Like messages.ts: plain data that survives structured cloning. */
 import type { CounterDefinition, CounterSample, MouseMovement, RunState, ScreenGraphics, ScreenText } from './messages';
+import type { InstructionTreatment } from './translated-code';
 
 /** A register as the Machine view shows it: texts only, so that the view has nothing to compute. */
 export interface RegisterRow {
@@ -95,4 +96,92 @@ export type FromScreenView =
   | { readonly type: 'acknowledge'; readonly sequence: number }
   | { readonly type: 'keyboard'; readonly scancodes: readonly number[] }
   | { readonly type: 'mouse'; readonly movement: MouseMovement }
+  | { readonly type: 'snapshot'; readonly id: number; readonly text: string };
+
+/** A guest instruction in the Translation view. Texts only. */
+export interface TranslationRow {
+  /** Linear address, to tell rows apart and to ask for. */
+  readonly linear: number;
+  readonly address: string;
+  /** The label that stands there. */
+  readonly label?: string;
+  readonly bytes: string;
+  readonly text: string;
+  readonly treatment: InstructionTreatment | 'untranslated';
+  readonly reason: string;
+  /** Names of the records' handlers; the records themselves are tooltips. */
+  readonly records: readonly { readonly text: string; readonly title: string }[];
+  /** The region's code for the instruction, else its handlers'. */
+  readonly wasm: readonly string[];
+  /** The instruction pointer is here, or the place that was asked for. */
+  readonly here?: 'instruction pointer' | 'asked for';
+  readonly source?: { readonly path: string; readonly line: number };
+}
+
+export interface TranslationExit {
+  readonly state: 'open' | 'chained' | 'elided' | 'dispatched' | 'inside';
+  /** "taken: chained to nexti". */
+  readonly text: string;
+  readonly target?: string;
+}
+
+/** A translation unit. */
+export interface TranslationBlock {
+  readonly title: string;
+  readonly note: string;
+  readonly loop: boolean;
+  readonly rows: readonly TranslationRow[];
+  readonly exits: readonly TranslationExit[];
+}
+
+/** What leads where among the blocks, by their positions. */
+export interface TranslationEdge {
+  readonly from: number;
+  readonly to: number;
+  readonly kind: 'taken' | 'next' | 'indirect' | 'return';
+}
+
+/** What changes when the translator has done something, not with every instruction. */
+export interface TranslationViewModel {
+  readonly state: 'none' | 'region' | 'threaded' | 'untranslated' | 'unmapped' | 'failed';
+  readonly program: string;
+  readonly title: string;
+  /** What it is, in a sentence; why there is nothing, and what to do. */
+  readonly summary: string;
+  /** What the view follows. */
+  readonly follows: string;
+  readonly pinned: boolean;
+  readonly blocks: readonly TranslationBlock[];
+  readonly edges: readonly TranslationEdge[];
+  /** The block that was asked for, or -1. */
+  readonly block: number;
+  /** The beginning and end of a region's function. */
+  readonly frame: readonly string[];
+}
+
+/** What changes all the time. */
+export interface TranslationHeat {
+  /** What the counts are, in a sentence. */
+  readonly counting: string;
+  /** Executions by block and row; null where nobody counts (messages to webviews are JSON). */
+  readonly executions: readonly (readonly (number | null)[])[];
+  /** How often each block was found at work lately. */
+  readonly samples: readonly number[];
+  /** Where the guest is at work, most first. */
+  readonly hot: readonly { readonly title: string; readonly expression: string; readonly note: string; readonly share: number }[];
+}
+
+export type ToTranslationView =
+  | { readonly type: 'update'; readonly sequence: number; readonly heat: TranslationHeat; /** Absent when it is as it was. */ readonly model?: TranslationViewModel }
+  | { readonly type: 'snapshot'; readonly id: number };
+
+export type FromTranslationView =
+  | { readonly type: 'ready' }
+  /** The update is drawn: the next one may come. */
+  | { readonly type: 'acknowledge'; readonly sequence: number }
+  /** Stay at an address, a label, a register's value. */
+  | { readonly type: 'show'; readonly expression: string }
+  | { readonly type: 'follow' }
+  | { readonly type: 'copy' }
+  | { readonly type: 'openSource'; readonly path: string; readonly line: number }
   | { readonly type: 'snapshot'; readonly id: number; readonly text: string };

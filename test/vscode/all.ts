@@ -5,6 +5,7 @@ import './language.test';
 import './debugging.test';
 import './views.test';
 import './disks.test';
+import './translation.test';
 import './guests.test';
 import './linux.test';
 import './samples.test';

@@ -205,3 +205,47 @@ text:   db 13, 10, 'mouse', 0
         times 510 - ($ - $$) db 0
         dw 0xaa55
 `;
+
+/** A loop of a few blocks in flat 32-bit code that runs for ever. */
+export const hotLoopProgram = `; hot: a loop that becomes a region
+bits 16
+org 0x7c00
+
+start:
+  cli
+  xor ax, ax
+  mov ds, ax
+  lgdt [table]
+  mov eax, cr0
+  or al, 1
+  mov cr0, eax
+  jmp 8:flat
+table: dw 23
+  dd descriptors
+align 8
+descriptors: dq 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
+
+bits 32
+flat:
+  mov ax, 16
+  mov ds, ax
+  mov es, ax
+  mov ss, ax
+  mov esp, 0x7000
+again:
+  mov ecx, 100000
+hot:
+  add eax, ecx
+  test al, 3
+  jnz odd
+  inc ebx
+  mov [0x6000], ebx
+odd:
+  dec ecx
+  jnz hot
+  in al, 0x61
+  jmp again
+
+times 510-($-$$) db 0
+dw 0xaa55
+`;

@@ -3,6 +3,7 @@
  * Talks to the machine only through the session's custom requests and events (protocol/dap.ts), so it also works when the adapter runs elsewhere.
  */
 import * as vscode from 'vscode';
+import { pathKey } from '../../adapter/source-map';
 import {
   fromBase64, registersFromJson, screenFromJson, toBase64,
   type CustomEventName, type CustomEvents, type CustomRequestName, type CustomRequests, type InstructionJson,
@@ -33,6 +34,7 @@ export class MachineSession implements vscode.Disposable {
   private registers: RegisterSnapshot | undefined;
   private postMortem: MachineState['postMortem'];
   private definitionList: readonly CounterDefinition[] = [];
+  private sourceList: readonly string[] = [];
   private asked = false;
   /** The machine stands still, but the debugger may go on: a step of a line can take many stops. */
   private halt: Stop | undefined;
@@ -67,6 +69,12 @@ export class MachineSession implements vscode.Disposable {
   }
   get live(): boolean {
     return this.state === 'running' || this.state === 'paused';
+  }
+
+  /** Whether the program has code from a file, by its path. */
+  hasSource(path: string): boolean {
+    const key = pathKey(path);
+    return this.sourceList.some((source) => pathKey(source) === key);
   }
 
   /** The Machine view's texts. */
@@ -189,6 +197,7 @@ export class MachineSession implements vscode.Disposable {
     const attempt = async (): Promise<void> => {
       const machine = await this.request('ringside/machine', {});
       this.definitionList = machine.counters;
+      this.sourceList = machine.sources;
       if (this.state === 'created' && machine.state !== 'created') {
         this.state = machine.state;
         this.status = machine.state === 'running' ? 'Running' : machine.state === 'paused' ? 'Paused' : this.status;

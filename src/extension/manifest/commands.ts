@@ -33,6 +33,16 @@ const rows = [
   { id: 'terminate', title: 'Stop the Machine', icon: '$(debug-stop)', when: live },
   { id: 'showMachine', title: 'Show the Machine View', icon: '$(chip)', menus: [{ menu: 'view/title', group: 'navigation@1', when: 'view == ringside.machines' }] },
   { id: 'showScreen', title: 'Show the Screen', icon: '$(device-desktop)', menus: [{ menu: 'view/title', group: 'navigation@2', when: 'view == ringside.machines' }] },
+  {
+    id: 'showTranslation', title: 'Show Translation', icon: '$(arrow-swap)',
+    menus: [
+      { menu: 'view/title', group: 'navigation@4', when: 'view == ringside.machines' },
+      { menu: 'editor/title', group: 'navigation@9', when: `(${live}) && ${assembly}` },
+      { menu: 'debug/toolBar', group: '9_ringside@1', when: 'debugType == ringside' },
+    ],
+  },
+  { id: 'followTranslation', title: 'Follow the Cursor in the Translation View', when: known },
+  { id: 'copyTranslation', title: 'Copy Translation as Text', when: known },
   { id: 'focusScreen', title: 'Give the Keyboard to the Guest', when: live },
   { id: 'showSerial', title: 'Show the Serial Terminal', icon: '$(plug)', when: known, menus: [{ menu: 'view/title', group: 'navigation@3', when: 'view == ringside.machines' }] },
   { id: 'typeText', title: 'Type Text on the Guest\'s Keyboard…', when: live },

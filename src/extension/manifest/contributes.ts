@@ -113,7 +113,7 @@ export function contributes(): Record<string, unknown> {
 }
 
 export const activationEvents: readonly string[] = [
-  'onDebug', `onDebugResolve:${debugType}`, `onDebugDynamicConfigurations:${debugType}`, 'onWebviewPanel:ringside.machine', 'onWebviewPanel:ringside.screen',
+  'onDebug', `onDebugResolve:${debugType}`, `onDebugDynamicConfigurations:${debugType}`, 'onWebviewPanel:ringside.machine', 'onWebviewPanel:ringside.screen', 'onWebviewPanel:ringside.translation',
 ];
 
 export const capabilities: object = {

@@ -86,6 +86,7 @@ export abstract class WebviewPanelView<Sent, Received extends { readonly type: s
         this.receive(message);
       }
     });
+    panel.onDidChangeViewState(() => this.visibilityChanged());
     panel.onDidDispose(() => {
       if (this.panel !== panel) return;
       this.panel = undefined;
@@ -122,6 +123,9 @@ export abstract class WebviewPanelView<Sent, Received extends { readonly type: s
   /** The webview is new or came back: send everything. */
   protected abstract refresh(): void;
   protected abstract receive(message: Received): void;
+  protected visibilityChanged(): void {
+    // Most views are told of everything, seen or not.
+  }
   protected closed(): void {
     // Most views keep nothing for a panel that is gone.
   }

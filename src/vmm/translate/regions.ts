@@ -134,7 +134,8 @@ export class Regions {
   /** Execution stands at the unit of a linear address. */
   sample(linear: number, context: TranslationContext): void {
     const found = this.translator.find(linear, context);
-    if (found) this.recent[this.looked++ % LOOKS_KEPT] = found;
+    // Where a run ends exactly it looks after every instruction: that tells nothing.
+    if (found && context.cut === 'full') this.recent[this.looked++ % LOOKS_KEPT] = found;
     if (!canHold(context) || this.policy.hot === 0) return;
     if (this.policy.random) this.takeOneBack();
     const inRegion = this.u32[REGION_STOPPED >> 2] !== 0;
