@@ -10,7 +10,7 @@ const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-silicon-'));
 try {
   const outfile = path.join(scratch, 'generate.cjs');
   await build({ entryPoints: [inProject('tools/silicon/generate.ts')], bundle: true, platform: 'node', format: 'cjs', target: 'node20', outfile, logLevel: 'warning' });
-  execFileSync(process.execPath, [outfile, inProject('tools/silicon/harness.c'), inProject('test/data/silicon')], { stdio: 'inherit' });
+  execFileSync(process.execPath, [outfile, inProject('tools/silicon/harness.c'), inProject('test/data/silicon'), ...process.argv.slice(2)], { stdio: 'inherit' });
 } finally {
   fs.rmSync(scratch, { recursive: true, force: true });
 }

@@ -1,17 +1,21 @@
 /**
- * npm run silicon:generate: runs generated instructions on this machine's processor and writes what they did to test/data/silicon/.
+ * npm run silicon:generate: runs generated instructions on this machine's processor and writes what they did to test/data/silicon/ (with names behind
+ * `--`: to these files only).
  * Needs Linux on x86 and gcc with 32-bit libraries (Debian: gcc-multilib).
  */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expand, makeInput } from '../../test/conformance/support/silicon/cases';
+import { ownRegistersOf } from '../../test/conformance/support/silicon/coverage';
 import { DATA_VERSION, packData, writeShape } from '../../test/conformance/support/silicon/data-file';
 import { Writer, writeOutcome } from '../../test/conformance/support/silicon/outcome';
 import { modeNames, type ModeName } from '../../test/conformance/support/silicon/world';
 import { generateSequences, generateSingles, generateUndefined, type GeneratedShape } from './generator';
 import { compileHarness, runNatively } from './native';
-import { compileLong, generalShapes, generateLong, vectorShapes } from './long';
+import { compileLong, generateLong, vectorShapes } from './long';
+import { generalShapes } from './long-general';
+import { stateShapes } from './long-states';
 import { compileX87, generateX87 } from './x87';
 
 const SHAPES_AT_ONCE = 1000;
@@ -32,6 +36,8 @@ function generate(harness: string, mode: ModeName, folder: string): void {
   for (let start = 0; start < shapes.length; start += SHAPES_AT_ONCE) {
     const batch = shapes.slice(start, start + SHAPES_AT_ONCE);
     runNatively(harness, batch, (shape, index, outcome) => {
+      const { encoding } = shape as GeneratedShape;
+      if (encoding) for (const register of ownRegistersOf(encoding)) outcome.general[register] = 0;
       if (index === 0) writeShape(writer, shape);
       writeOutcome(writer, shape, expand(shape, index, input), outcome);
       cases++;
@@ -42,20 +48,22 @@ function generate(harness: string, mode: ModeName, folder: string): void {
   console.log(`${mode}: ${shapes.length} shapes, ${cases} cases, ${(file.length / 1024).toFixed(0)} KiB`);
 }
 
-const [harnessSource, folder] = process.argv.slice(2);
+const [harnessSource, folder, ...wanted] = process.argv.slice(2);
+const wants = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'ringside-silicon-'));
 try {
   const harness = path.join(scratch, 'harness');
   compileHarness(harnessSource, harness);
   fs.mkdirSync(folder, { recursive: true });
-  for (const mode of modeNames) generate(harness, mode, folder);
+  for (const mode of modeNames.filter(wants)) generate(harness, mode, folder);
   const x87 = path.join(scratch, 'x87');
   compileX87(path.join(path.dirname(harnessSource), 'x87.c'), x87);
-  generateX87(x87, folder, processorName());
+  if (wants('x87')) generateX87(x87, folder, processorName());
   const long = path.join(scratch, 'long');
   compileLong(path.join(path.dirname(harnessSource), 'long.c'), long);
-  generateLong(long, path.join(folder, 'vectors.bin.gz'), vectorShapes(), processorName());
-  generateLong(long, path.join(folder, 'general64.bin.gz'), generalShapes(), processorName());
+  if (wants('vectors')) generateLong(long, path.join(folder, 'vectors.bin.gz'), vectorShapes(), processorName(), { narrow: true });
+  if (wants('states')) generateLong(long, path.join(folder, 'states.bin.gz'), stateShapes(), processorName());
+  if (wants('general64')) generateLong(long, path.join(folder, 'general64.bin.gz'), generalShapes(), processorName());
 } finally {
   fs.rmSync(scratch, { recursive: true, force: true });
 }

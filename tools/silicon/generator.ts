@@ -4,7 +4,7 @@ import { DecodeStatus, Instruction, type DecodeMode } from '../../src/vmm/decode
 import { table } from '../../src/vmm/isa/table';
 import type { Encoding } from '../../src/vmm/isa/types';
 import { Random, type Shape } from '../../test/conformance/support/silicon/cases';
-import { registerFormDiffers, skipReason } from '../../test/conformance/support/silicon/coverage';
+import { existsIn, kindOf, ownRegistersOf, registerFormDiffers, whyUncovered } from '../../test/conformance/support/silicon/coverage';
 import { definedFlags, readFlags, undefinedFlags, undefinedResult } from '../../test/conformance/support/silicon/undefined';
 import { modes, type ModeName } from '../../test/conformance/support/silicon/world';
 import { encode, type Encoded, type Wanted } from './encode';
@@ -23,8 +23,8 @@ interface Effort {
 
 function effortFor(encoding: Encoding): Effort {
   const { mnemonic, privilege, control } = encoding.instruction;
-  if (privilege === 'cpl0' || privilege === 'iopl') return { cases: 6, shapes: 2 };
-  if (mnemonic === 'nop' || mnemonic.startsWith('prefetch')) return { cases: 2, shapes: 1 };
+  if (privilege === 'cpl0' || privilege === 'iopl' || /^(s[gil]dt|str|smsw|rdpmc|rdtscp?|cpuid)$/.test(mnemonic)) return { cases: 6, shapes: 2 };
+  if (/^(nop|prefetch\w+|[lms]fence|clflush)$/.test(mnemonic)) return { cases: 2, shapes: 1 };
   if (/^set|^cmov/.test(mnemonic)) return { cases: 40, shapes: 1 };
   if (control === 'condition') return { cases: 48, shapes: 2 };
   if (control || mnemonic === 'push') return { cases: 28, shapes: 4 };
@@ -52,12 +52,15 @@ const usesAddresses = (encoding: Encoding): boolean => encoding.operands.some((o
 export interface GeneratedShape extends Shape {
   /** For messages. */
   readonly name: string;
+  /** Of a single instruction. */
+  readonly encoding?: Encoding;
 }
 
 export function generateSingles(mode: ModeName): GeneratedShape[] {
   const shapes: GeneratedShape[] = [];
   for (const encoding of table.encodings) {
-    if (encoding.only64 || encoding.operandSize === 64 || skipReason(encoding.instruction)) continue;
+    const { codeSize } = modes[mode];
+    if (!existsIn(encoding, codeSize) || kindOf(encoding.instruction) !== 'general' || whyUncovered(encoding.instruction, codeSize)) continue;
     const effort = effortFor(encoding);
     let seed = 0x5eed0000 + encoding.id * 4096 + Object.keys(modes).indexOf(mode) * 1024;
     for (const { operandSize, addressSizes } of wantedSizes(encoding, modes[mode])) {
@@ -76,7 +79,7 @@ export function generateSingles(mode: ModeName): GeneratedShape[] {
               const made = encodeChecked(random, encoding, { mode, operandSize, addressSize, memory, at, lock, repeat });
               shapes.push({
                 mode, code: Uint8Array.from(made.bytes), at, cases: effort.cases, seed, rules: made.rules,
-                name: `${encoding.instruction.mnemonic} ${encoding.text}`,
+                name: `${encoding.instruction.mnemonic} ${encoding.text}`, encoding,
               });
             }
           }
@@ -110,9 +113,9 @@ export function generateUndefined(mode: ModeName): GeneratedShape[] {
 
 const inSequences = (encoding: Encoding): boolean => {
   const { mnemonic, control, privilege, ends, repeat } = encoding.instruction;
-  if (control || privilege || ends || repeat || encoding.only64 || encoding.operandSize === 64 || skipReason(encoding.instruction)) return false;
+  if (control || privilege || ends || repeat || !existsIn(encoding, 32) || kindOf(encoding.instruction) !== 'general' || ownRegistersOf(encoding).length) return false;
   if (encoding.operands.some((o) => ['CL', 'Ob', 'Ov', 'ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'Sw', 'Mp', 'Ma'].includes(o))) return false;
-  return !/^(div|idiv|enter|leave|pop|pusha|popa|bound|xlatb|aam|bsf|bsr|bt|bts|btr|btc|bswap|nop|wait|int|prefetch|ud|rsm|push)/.test(mnemonic);
+  return !/^(div|idiv|enter|leave|pop|pusha|popa|bound|xlatb|aam|bsf|bsr|bt|bts|btr|btc|bswap|nop|wait|int|prefetch|ud|rsm|push|s[gil]dt|str|smsw|rdpmc|[lms]fence|clflush)/.test(mnemonic);
 };
 const isConditionalJump = (encoding: Encoding): boolean => encoding.instruction.control === 'condition' && /^j/.test(encoding.instruction.mnemonic);
 

@@ -147,7 +147,8 @@ static void map_pages(void) {
       code_alias = mmap(NULL, area->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
       if (code_alias == MAP_FAILED) fail("mmap");
       memset(code_alias, FILLER, area->bytes);
-      if (mmap(at, area->bytes, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, file, 0) != at) fail("mmap");
+      /* Not to be read, so that the kernel cannot read and emulate what CR4.UMIP refuses: its #GP comes here. */
+      if (mmap(at, area->bytes, PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, file, 0) != at) fail("mmap");
       continue;
     }
     if (mmap(at, area->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0) != at) fail("mmap");

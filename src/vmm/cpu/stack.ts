@@ -127,9 +127,13 @@ function aboveTop(cpu: Cpu, skip: number, bytes: number): number {
   return state.linear(Segment.SS, offset);
 }
 
-/** Value `skip` bytes above the top of the current stack; #SS(0) outside the segment. Of 8 bytes the low half. */
+/** Value `skip` bytes above the top of the current stack; #SS(0) outside the segment. Of 8 bytes the low half, though all of them must be there. */
 export function peek(cpu: Cpu, skip: number, bytes: SlotBytes): number {
-  return cpu.memory.read(aboveTop(cpu, skip, bytes), bytes === 8 ? 4 : bytes, cpu.state.cpl === 3);
+  const user = cpu.state.cpl === 3;
+  const at = aboveTop(cpu, skip, bytes);
+  const value = cpu.memory.read(at, bytes === 8 ? 4 : bytes, user);
+  if (bytes === 8) cpu.memory.read(cpu.state.wrap(at + 4), 4, user);
+  return value;
 }
 
 /** The same as an address: a number of 48 bits, or -1 when it is not canonical. */

@@ -13,6 +13,8 @@ const suites = {
   long: { title: 'Silicon: 64 bits', silicon: true },
   x87: { title: 'Silicon: x87', silicon: true },
   vectors: { title: 'Silicon: MMX and SSE', silicon: true },
+  states: { title: 'Silicon: x87 and SSE state', silicon: true },
+  coverage: { title: 'Silicon: every encoding', silicon: false },
   faults: { title: 'Exceptions: 32 bits', silicon: false },
   longFaults: { title: 'Exceptions: 64 bits', silicon: false },
   decoder: { title: 'Decoder', silicon: false },
@@ -37,15 +39,15 @@ export interface SuiteReport {
   /** Why something may differ; the number of cases where it is told apart. */
   readonly differences?: readonly { readonly why: string; readonly cases?: number }[];
   readonly notCompared?: readonly { readonly what: string; readonly why: string }[];
-  /** Cases by mnemonic. */
-  readonly instructions?: ReadonlyMap<string, number>;
+  /** Cases by mnemonic, in 16-, 32- and 64-bit code; undefined where the instruction does not exist. */
+  readonly instructions?: ReadonlyMap<string, readonly (number | undefined)[]>;
   /** Paragraphs at the end. */
   readonly more?: readonly string[];
 }
 
 const file = path.join(process.cwd(), 'docs', 'conformance.md');
 const UPDATE = 'RINGSIDE_UPDATE=1 npm run test:suite -- conformance';
-const TABLE_COLUMNS = 6;
+const TABLE_COLUMNS = 4;
 const AGAIN = ', the same cases again';
 const compareHead = '| compared | cases | the same | known differences |\n|---|--:|--:|--:|';
 
@@ -54,13 +56,13 @@ const ungrouped = (text: string): number => Number(text.replaceAll(',', ''));
 /** Text that stands in a table or a list: no line breaks. */
 const inLine = (text: string): string => text.replace(/\s+/g, ' ');
 
-function instructionTable(instructions: ReadonlyMap<string, number>): string {
-  const cells = [...instructions].sort(([a], [b]) => (a < b ? -1 : 1)).map(([mnemonic, cases]) => `${mnemonic} | ${grouped(cases)}`);
+function instructionTable(instructions: ReadonlyMap<string, readonly (number | undefined)[]>): string {
+  const cells = [...instructions].sort(([a], [b]) => (a < b ? -1 : 1)).map(([mnemonic, cases]) => [mnemonic, ...cases.map((n) => (n === undefined ? '' : grouped(n)))].join(' | '));
   const rows = Array.from({ length: Math.ceil(cells.length / TABLE_COLUMNS) }, (_, row) => {
     const part = cells.slice(row * TABLE_COLUMNS, (row + 1) * TABLE_COLUMNS);
-    return `| ${[...part, ...Array<string>(TABLE_COLUMNS - part.length).fill(' | ')].join(' | ')} |`;
+    return `| ${[...part, ...Array<string>(TABLE_COLUMNS - part.length).fill(' |  |  | ')].join(' | ')} |`;
   });
-  return [`|${' instruction | cases |'.repeat(TABLE_COLUMNS)}`, `|${'---|--:|'.repeat(TABLE_COLUMNS)}`, ...rows].join('\n');
+  return [`|${' instruction | 16 | 32 | 64 |'.repeat(TABLE_COLUMNS)}`, `|${'---|--:|--:|--:|'.repeat(TABLE_COLUMNS)}`, ...rows].join('\n');
 }
 
 function sectionText({ about, compared, differences = [], notCompared = [], instructions, more = [] }: SuiteReport): string {
@@ -69,7 +71,7 @@ function sectionText({ about, compared, differences = [], notCompared = [], inst
   if (differences.length) parts.push('Known differences:', differences.map(({ why, cases }) => `* ${inLine(why)}${cases === undefined ? '' : ` (${grouped(cases)} cases)`}`).join('\n'));
   if (notCompared.length) parts.push('Not compared:', notCompared.map(({ what, why }) => `* ${inLine(what)}: ${inLine(why)}`).join('\n'));
   parts.push(...more);
-  if (instructions) parts.push(`Cases of each of ${instructions.size} instructions:`, instructionTable(instructions));
+  if (instructions) parts.push(`Cases of each of ${instructions.size} instructions in 16-, 32- and 64-bit code:`, instructionTable(instructions));
   return parts.join('\n\n');
 }
 

@@ -1,4 +1,5 @@
 /** The world of world.ts on our processor: ring 3, paging on, the same descriptors, HLT around the code. */
+import { Cr4 } from '../../../../src/vmm/cpu/bits';
 import { Segment } from '../../../../src/vmm/cpu/layout';
 import { PageFault } from '../../../../src/vmm/mmu/types';
 import type { TranslationMode } from '../../../../src/vmm/translate/regions';
@@ -35,6 +36,7 @@ export class EngineWorld {
     for (const { linear, bytes, access } of pages) machine.map(linear, bytes, access === 'readWrite' ? 7 : 5);
     machine.ram.fill(HLT, CODE, CODE + CODE_BYTES);
     machine.pageTables({ writeProtect: true });
+    machine.state.cr4 |= Cr4.UMIP;
   }
 
   /** How often a region was entered. */

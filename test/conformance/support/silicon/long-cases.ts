@@ -1,18 +1,14 @@
 /**
  * Shapes and cases for general, vector and MMX registers in 64-bit code: one instruction each. Case n of a shape follows from the shape's seed, so
- * that the data file holds outcomes only. Shapes without REX mean the same in 32-bit code, and are run there as well.
+ * that the data file holds outcomes only. Vector shapes without REX mean the same in 16- and 32-bit code, and are run there as well.
  */
 import { Random } from './cases';
-
-/** Offsets in the image of a processor's state, as long.c has it. */
-export const Layout = { general: 0, flags: 128, mxcsr: 132, status: 136, valid: 138, xmm: 144, stack: 400, memory: 528, bytes: 656 } as const;
-export const MEMORY_BYTES = 128;
-export const CODE = 0x440000, DATA = 0x410000, DATA_BYTES = 0x2000;
-/** Where the window of memory begins: across a page boundary, or at the end of what is mapped. */
-export const windows = [DATA + 0xfc0, DATA + DATA_BYTES - MEMORY_BYTES] as const;
+import { FLAT_CODE, FLAT_DATA, ldt, LONG_CODE } from './long-segments';
+import { AT, CODE, DATA, Layout, MEMORY_BYTES, windows, type LongState } from './long-layout';
+import { applyRules, FRAME_BYTES, frames, stackTop, type LongRuleRow } from './long-rules';
 
 /** What the operands are made of. */
-export const profiles = ['integer', 'single', 'double', 'count', 'string', 'general', 'strings'] as const;
+export const profiles = ['integer', 'single', 'double', 'count', 'string', 'general', 'strings', 'state'] as const;
 export type Profile = (typeof profiles)[number];
 
 /** Registers of a memory operand (-1: none), so that it can be placed in the window. */
@@ -22,6 +18,21 @@ export interface Place {
   readonly scale: number;
   readonly displacement: number;
   readonly bytes: number;
+  /** In the stack's frame, not in the window of memory. */
+  readonly inFrame?: boolean;
+  /** Number of the segment register that an override names (4 or 5: FS, GS). */
+  readonly segment?: number;
+}
+
+/**
+ * What shapes have that go beyond straight code on registers and a window of memory: a stack of their own, rules for their inputs, where control goes,
+ * segment registers.
+ */
+export interface System {
+  readonly codeSize: 16 | 32 | 64;
+  /** Index in {@link frames}. */
+  readonly frame: number;
+  readonly rules: readonly LongRuleRow[];
 }
 
 export interface LongShape {
@@ -34,29 +45,13 @@ export interface LongShape {
   readonly place: Place | undefined;
   /** MXCSR varies, with masked and unmasked exceptions. */
   readonly floats: boolean;
-}
-
-/** Registers, flags and memory; and how the instruction ended. */
-export interface LongState {
-  readonly image: Uint8Array;
-  readonly view: DataView;
-  /** -1: no exception. */
-  vector: number;
-  errorCode: number;
-  cr2: number;
-  /** Counted from the shape's first byte. */
-  rip: number;
-}
-
-export function makeLongState(): LongState {
-  const image = new Uint8Array(Layout.bytes);
-  return { image, view: new DataView(image.buffer), vector: -1, errorCode: 0, cr2: 0, rip: 0 };
+  readonly system?: System;
 }
 
 const RCX = 1, RDX = 2, RSP = 4, RSI = 6, RDI = 7;
 const DF = 0x400;
 const integerEdges = [0, 1, 2, 0xffffffff, 0x80000000, 0x7fffffff, 0x80, 0x7f, 0x8000, 0x7fff, 0xffff, 0xff, 0x80808080, 0x80008000, 0x7fff7fff, 0x7f7f7f7f, 0xfffffffe];
-const MXCSR_DEFAULT = 0x1f80;
+const MXCSR_DEFAULT = 0x1f80, CONTROL_DEFAULT = 0x37f;
 const FLAGS = 0x202, FREE_FLAGS = 0x8d5;
 
 const randomWide = (random: Random): bigint => (BigInt(random.next()) << 32n) | BigInt(random.next());
@@ -126,14 +121,14 @@ function chooseMxcsr(random: Random): number {
   return modes | masks | sticky;
 }
 
-export function expandLong(shape: LongShape, index: number, out: LongState): void {
+/** Computes case `index` of a shape. Vector shapes are also run in other code than that of 64 bits. */
+export function expandLong(shape: LongShape, index: number, out: LongState, code: 16 | 32 | 64 = 64): void {
   const random = new Random((shape.seed + Math.imul(index, 0x3c6ef372)) | 0);
   const { view } = out;
   out.image.fill(0);
   out.vector = -1;
   out.errorCode = 0;
   out.cr2 = 0;
-  out.rip = 0;
   for (let n = 0; n < 16; n++) {
     view.setBigUint64(8 * n, shape.profile === 'string' && random.chance(220) ? BigInt.asUintN(64, BigInt(random.below(40) - 20)) : integer64(random), true);
   }
@@ -156,7 +151,28 @@ export function expandLong(shape: LongShape, index: number, out: LongState): voi
     view.setBigUint64(8 * RCX, BigInt(random.below(5)), true);
     if (random.chance(60)) view.setUint32(Layout.flags, view.getUint32(Layout.flags, true) | DF, true);
   }
-  if (shape.place) choosePlace(random, shape, shape.place, view);
+  view.setUint16(Layout.control, CONTROL_DEFAULT, true);
+  const { system } = shape;
+  const codeSize = system?.codeSize ?? code;
+  selectorsOf(codeSize).forEach((selector, n) => view.setUint16(Layout.selectors + 2 * n, selector, true));
+  view.setBigUint64(Layout.rip, BigInt(codeSize === 16 ? AT : CODE + AT), true);
+  if (system) expandSystem(random, shape, system, out);
+  else if (shape.place) choosePlace(random, shape, shape.place, view);
+}
+
+function expandSystem(random: Random, shape: LongShape, { frame, rules }: System, out: LongState): void {
+  const { view } = out;
+  fill(random, view, Layout.frame, FRAME_BYTES, shape.profile);
+  const wide = [0n, BigInt(DATA), 0x10000n, 0xfffffffffff00000n, 0x7ffffffff000n, 0xffff900000000000n];
+  for (const n of [0, 8]) view.setBigUint64(Layout.bases + n, random.pick(wide), true);
+  view.setBigUint64(8 * RSP, BigInt(stackTop(random, frame)), true);
+  const operand = shape.place ? choosePlace(random, shape, shape.place, view) : 0;
+  applyRules(random, rules, out, frame, operand, windows[shape.window]);
+}
+
+/** ES CS SS DS FS GS of Linux's processes; the last two are null in a 64-bit one, which has their bases only. */
+export function selectorsOf(codeSize: 16 | 32 | 64): readonly number[] {
+  return [FLAT_DATA, codeSize === 64 ? LONG_CODE : codeSize === 32 ? FLAT_CODE : ldt(1), FLAT_DATA, FLAT_DATA, 0, 0];
 }
 
 /** Dividends that divide, operands that are equal. */
@@ -166,19 +182,25 @@ function relateRegisters(random: Random, { view, image }: LongState): void {
   if (random.chance(60)) for (let n = 0; n < MEMORY_BYTES; n += 8) image.copyWithin(Layout.memory + n, 0, 8);
 }
 
-function choosePlace(random: Random, shape: LongShape, place: Place, view: DataView): void {
+/** Returns the operand's linear address. */
+function choosePlace(random: Random, shape: LongShape, place: Place, view: DataView): number {
+  // RIP-relative: where it is, it stays.
+  if (place.base < 0 && place.index < 0) return place.displacement;
   const atEnd = shape.window === 1;
   let offset = 16 * random.below(7);
   if (random.chance(shape.profile === 'general' ? 128 : 32)) offset += 1 + random.below(15);
   // Over the end of what is mapped.
   if (atEnd) offset = MEMORY_BYTES - 16 + random.below(16) * (random.below(2));
   if (!atEnd) offset = Math.min(offset, MEMORY_BYTES - 16);
-  const target = windows[shape.window] + offset;
+  let target = windows[shape.window] + offset;
+  if (place.inFrame) target = frames[shape.system?.frame ?? 0] + (random.chance(230) ? 0 : random.below(16));
   let rest = BigInt(target - place.displacement);
+  if (place.segment) rest -= view.getBigUint64(Layout.bases + 8 * (place.segment - 4), true);
   if (place.index >= 0 && place.index !== place.base) {
     const index = BigInt(random.below(64) - 32);
     view.setBigUint64(8 * place.index, BigInt.asUintN(64, index), true);
     rest -= index << BigInt(place.scale);
   }
   if (place.base >= 0) view.setBigUint64(8 * place.base, BigInt.asUintN(64, rest), true);
+  return target;
 }

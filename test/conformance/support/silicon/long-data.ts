@@ -1,6 +1,7 @@
 /** The compact form of what silicon answered to long-cases.ts: for each case what differs from its input, in units of eight bytes. */
 import zlib from 'node:zlib';
-import { expandLong, Layout, profiles, type LongShape, type LongState } from './long-cases';
+import { expandLong, profiles, type LongShape, type System } from './long-cases';
+import { Layout, type LongState } from './long-layout';
 import type { Writer } from './outcome';
 import { Reader } from './outcome';
 
@@ -19,12 +20,23 @@ export function writeLongShape(w: Writer, shape: LongShape): void {
   w.number(shape.code.length);
   shape.code.forEach((byte) => w.byte(byte));
   w.byte(profiles.indexOf(shape.profile));
-  w.byte(shape.window | (shape.floats ? 2 : 0) | (shape.place ? 4 : 0));
+  const { system, place } = shape;
+  w.byte(shape.window | (shape.floats ? 2 : 0) | (place ? 4 : 0) | (system ? 8 : 0));
   w.number(shape.cases);
   w.word(shape.seed);
-  if (!shape.place) return;
-  const { base, index, scale, displacement, bytes } = shape.place;
-  for (const value of [base, index, scale, displacement, bytes]) w.signed(value);
+  if (place) {
+    const { base, index, scale, displacement, bytes } = place;
+    for (const value of [base, index, scale, displacement, bytes]) w.signed(value);
+  }
+  if (!system) return;
+  if (place) w.byte((place.segment ?? 0) << 1 | (place.inFrame ? 1 : 0));
+  w.byte(system.codeSize);
+  w.byte(system.frame);
+  w.byte(system.rules.length);
+  for (const rule of system.rules) {
+    w.byte(rule.length);
+    for (const value of rule) w.signed(value | 0);
+  }
 }
 
 function readLongShape(r: Reader): LongShape {
@@ -34,7 +46,13 @@ function readLongShape(r: Reader): LongShape {
   const cases = r.number();
   const seed = r.word();
   const place = bits & 4 ? { base: r.signed(), index: r.signed(), scale: r.signed(), displacement: r.signed(), bytes: r.signed() } : undefined;
-  return { code, profile, window: bits & 1, floats: (bits & 2) !== 0, cases, seed, place };
+  const shape = { code, profile, window: bits & 1, floats: (bits & 2) !== 0, cases, seed, place };
+  if (!(bits & 8)) return shape;
+  const more = place ? r.byte() : 0;
+  const system: System = {
+    codeSize: r.byte() as System['codeSize'], frame: r.byte(), rules: Array.from({ length: r.byte() }, () => Array.from({ length: r.byte() }, () => r.signed())),
+  };
+  return { ...shape, system, place: place && { ...place, inFrame: (more & 1) !== 0, segment: more >> 1 } };
 }
 
 export function writeLongOutcome(w: Writer, before: LongState, after: LongState): void {
@@ -63,8 +81,8 @@ export function packLong(header: LongHeader, body: Writer): Uint8Array {
   return zlib.gzipSync(Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body.result()]), { level: 9 });
 }
 
-/** Reads a file; `visit` gets every case with its input and outcome. */
-export function readLongData(file: Uint8Array, begin: (shape: LongShape) => void, visit: (shape: LongShape, index: number) => void, before: LongState, after: LongState): LongHeader {
+/** Reads a file; `visit` gets every case with its input and outcome. Without it only the shapes are of interest. */
+export function readLongData(file: Uint8Array, begin: (shape: LongShape) => void, visit: ((shape: LongShape, index: number) => void) | undefined, before: LongState, after: LongState): LongHeader {
   const bytes = zlib.gunzipSync(file);
   const lineEnd = bytes.indexOf(10);
   const header = JSON.parse(bytes.subarray(0, lineEnd).toString()) as LongHeader;
@@ -74,9 +92,9 @@ export function readLongData(file: Uint8Array, begin: (shape: LongShape) => void
     const shape = readLongShape(reader);
     begin(shape);
     for (let index = 0; index < shape.cases; index++) {
-      expandLong(shape, index, before);
+      if (visit) expandLong(shape, index, before);
       readLongOutcome(reader, before, after);
-      visit(shape, index);
+      visit?.(shape, index);
     }
   }
   if (!reader.ended) throw new Error('the data goes on behind its last shape');

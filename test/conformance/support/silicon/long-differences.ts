@@ -1,6 +1,7 @@
 /** Where the processor that made the data and this machine may differ in vector and 64-bit instructions, each with its reason. */
 import type { Encoding } from '../../../../src/vmm/isa/types';
-import { Layout, type LongState } from './long-cases';
+import { FRAME_BYTES, frames } from './long-rules';
+import { Layout, type LongState } from './long-layout';
 
 export interface LongDifference {
   readonly mnemonics: RegExp;
@@ -9,16 +10,42 @@ export interface LongDifference {
   readonly allow: (before: LongState, silicon: LongState, ours: LongState) => void;
 }
 
+const PAGE_FAULT = 14, GENERAL_PROTECTION = 13;
+const STACK_END = frames[1] + FRAME_BYTES;
 const SINGLES = 64;
 /** 2 · 1.5 · 2^-12: two approximations of one number. */
 const APPROXIMATION = 3 * 2 ** -12;
 
 export const longDifferences: readonly LongDifference[] = [
   {
-    mnemonics: /^nop$/,
-    why: '0F 0D with a register is undefined to AMD\'s processors, a reserved NOP to Intel\'s (SDM Vol. 2, table A-3) and here',
+    mnemonics: /^(enter|call)$/,
+    why: 'when it faults half-way, what it has already pushed may stand in memory below the stack pointer; here nothing does',
     allow: (_before, silicon, ours) => {
-      if (silicon.vector === 6 && ours.vector < 0) ours.vector = 6;
+      if (silicon.vector >= 0 && silicon.vector === ours.vector) ours.image.set(silicon.image.subarray(Layout.frame), Layout.frame);
+    },
+  },
+  {
+    mnemonics: /^(call|retf|iret[wdq])$/,
+    why: 'of two faults, the stack\'s page and the target, this processor finds the stack first',
+    allow: (_before, silicon, ours) => {
+      if (silicon.vector !== PAGE_FAULT || ours.vector !== GENERAL_PROTECTION || silicon.cr2 - STACK_END > 40) return;
+      ours.vector = PAGE_FAULT;
+      ours.errorCode = silicon.errorCode;
+      ours.cr2 = silicon.cr2;
+    },
+  },
+  {
+    mnemonics: /^(ins|outs)[bwd]$/,
+    why: 'with a repeat count of 0 this processor still asks for I/O permission',
+    allow: (_before, silicon, ours) => {
+      if (silicon.vector === GENERAL_PROTECTION && ours.vector < 0) ours.vector = GENERAL_PROTECTION;
+    },
+  },
+  {
+    mnemonics: /^iret[wdq]$/,
+    why: 'of two faults, the new stack\'s selector and a target beyond the limit of its segment, this processor finds the target first',
+    allow: (_before, silicon, ours) => {
+      if (silicon.vector === GENERAL_PROTECTION && silicon.errorCode === 0 && ours.vector === GENERAL_PROTECTION) ours.errorCode = 0;
     },
   },
   {
@@ -40,9 +67,9 @@ export function allowLong(encoding: Encoding, before: LongState, silicon: LongSt
   for (const difference of longDifferences) {
     if (!difference.mnemonics.test(encoding.instruction.mnemonic)) continue;
     const image = ours.image.slice();
-    const { vector } = ours;
+    const { vector, errorCode } = ours;
     difference.allow(before, silicon, ours);
-    if (vector !== ours.vector || Buffer.compare(image, ours.image) !== 0) used = difference;
+    if (vector !== ours.vector || errorCode !== ours.errorCode || Buffer.compare(image, ours.image) !== 0) used = difference;
   }
   return used;
 }

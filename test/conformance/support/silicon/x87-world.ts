@@ -1,31 +1,38 @@
-/** The world of x87-cases.ts on our processor: flat 32-bit code, one instruction and HLT, the memory operand at [EDI]. */
-import { RAM } from '../../../../src/vmm/cpu/layout';
+/** The world of x87-cases.ts on our processor: flat code, one instruction and HLT, the memory operand at [rDI]. */
+import { Cr0 } from '../../../../src/vmm/cpu/bits';
+import { RAM, Segment } from '../../../../src/vmm/cpu/layout';
 import type { GuestFault } from '../../../../src/vmm/cpu/exceptions';
 import type { TranslationMode } from '../../../../src/vmm/translate/regions';
 import type { PageFault } from '../../../../src/vmm/mmu/types';
 import { BareEngine, type Program } from '../../../support/guest';
+import { narrowCode } from './narrow';
 import { FLAGS, MEMORY_BYTES, type X87Shape, type X87State } from './x87-cases';
 
 const CODE = 0x4000, OPERAND = 0x8000;
 const HLT = 0xf4;
+/** Attributes of 16-bit code. */
+const CODE16 = 0x009b;
 const EDI = 7;
 
 export class X87World {
   private readonly bare: BareEngine;
   private readonly ram: Uint8Array;
 
-  constructor(translation: TranslationMode) {
+  constructor(translation: TranslationMode, private readonly codeSize: 16 | 32 | 64) {
     this.bare = new BareEngine(undefined, translation);
     const { memory } = this.bare;
     this.ram = new Uint8Array(memory.buffer, RAM);
     const program: Program = { bytes: Uint8Array.of(HLT), origin: CODE, label: () => 0 };
-    this.bare.load(program);
+    this.bare.load(program, codeSize === 64 ? 'long' : 'flat');
+    if (codeSize === 16) this.bare.engine.cpu.setSegment(Segment.CS, 0x08, 0, 0xffff, CODE16);
+    this.bare.engine.stateChanged();
     // CR0.NE: a pending exception is #MF.
-    this.bare.state.cr0 = 0x31;
+    this.bare.state.cr0 |= Cr0.NE;
   }
 
   begin(shape: X87Shape): void {
-    this.bare.mmu.physical.writeBytes(CODE, Uint8Array.from([...shape.code, HLT]));
+    const code = this.codeSize === 64 ? shape.code : narrowCode(shape.code, this.codeSize)!;
+    this.bare.mmu.physical.writeBytes(CODE, Uint8Array.from([...code, HLT]));
   }
 
   /** How often a region was entered. */
