@@ -47,6 +47,10 @@ describe('Linux\'s virtio drivers', () => {
     assert.match(answer('dd if=/dev/vda bs=512 skip=100 count=400 2>/dev/null | md5sum'), new RegExp(md5(text.subarray(0, 512 * 400))));
     assert.equal(md5(guest.machine.changedDrive('virtioDisks[0]')!.subarray(51200, 51200 + 512 * 400)), md5(text.subarray(0, 512 * 400)));
     assert.match(answer('cat /sys/block/vda/serial'), /disk0/);
+    // A vector for each queue, by messages.
+    assert.match(answer('cat /proc/interrupts'), /PCI-MSI.*virtio0-config[^]*PCI-MSI.*virtio0-req\.0/);
+    const [, taken] = /(\d+) +PCI-MSI.*virtio0-req\.0/.exec(answer('cat /proc/interrupts'))!;
+    assert.ok(Number(taken) > 10, taken);
     // The console.
     answer('echo out of the console > /dev/hvc0');
     assert.match(guest.virtioText, /out of the console\r?\n/);

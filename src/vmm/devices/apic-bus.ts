@@ -84,7 +84,8 @@ export class ApicBus {
       delivery: hint && delivery === Delivery.Fixed ? Delivery.LowestPriority : delivery,
       level: (data & 0x8000) !== 0,
       destination: wideDestination((address >>> 12) & 0xff),
-      logical: hint && (address & 4) !== 0,
+      // The SDM has the destination mode count with the hint alone; processors go by it always, and systems rely on that.
+      logical: (address & 4) !== 0,
     });
   }
 

@@ -37,6 +37,8 @@ export class TestDriver {
   readonly memory = new TestMemory();
   readonly pci: VirtioPci;
   interrupt = false;
+  /** Message-signalled interrupts: address and data. */
+  readonly messages: (readonly [number, number])[] = [];
   mastering = true;
   private nextBuffer = BUFFERS;
   private readonly nextDescriptor = [0, 0];
@@ -53,13 +55,25 @@ export class TestDriver {
       command: () => (this.mastering ? 6 : 2),
       read: (offset, size) => (size === 1 ? view.getUint8(offset) : size === 2 ? view.getUint16(offset, true) : view.getUint32(offset, true)),
       put: (offset, value, size) => { for (let n = 0; n < size; n++) this.configuration[offset + n] = value >>> (8 * n); },
-      message: () => undefined,
+      message: (address, data) => { this.messages.push([address, data]); },
     };
     this.pci.connect(link);
   }
 
   get(offset: number, size: AccessSize): number { return this.pci.bars[4]!.read(offset, size); }
   put(offset: number, value: number, size: AccessSize): void { this.pci.bars[4]!.write(offset, value, size); }
+
+  /** A table entry of MSI-X. */
+  vector(n: number, address: number, data: number, control = 0): void {
+    [address, 0, data, control].forEach((word, at) => this.pci.bars[1]!.write(16 * n + 4 * at, word, 4));
+  }
+
+  /** Message control of MSI-X, as software writes it. */
+  set messageControl(value: number) {
+    const { offset } = this.pci.extra.find(({ bytes }) => bytes[0] === 0x11)!;
+    this.configuration[offset + 3] = value >> 8;
+    this.pci.configured(offset + 2, 2);
+  }
 
   get status(): number { return this.get(COMMON + 0x14, 1); }
   set status(value: number) { this.put(COMMON + 0x14, value, 1); }

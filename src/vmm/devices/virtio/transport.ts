@@ -3,6 +3,7 @@
  * features, sets its queues up and rings their bells. What the device does is a VirtioModel.
  */
 import type { AccessSize, Device, DeviceRegister, PciBar, PciFunction, PciLink, PhysicalBytes } from '../device';
+import { MsiX } from '../pci/msi-x';
 import { QueueError, VirtQueue, QUEUE_SIZE_MAX, type Chain, type QueueState } from './queue';
 
 /** What a device does with its queues. */
@@ -46,6 +47,8 @@ const REGION = 0x1000;
 const NOTIFY_MULTIPLIER = 4;
 /** The capability through which firmware reaches the BAR from configuration space (4.1.4.9): its place, and its fields. */
 const WINDOW = 0x84, WINDOW_BAR = WINDOW + 4, WINDOW_OFFSET = WINDOW + 8, WINDOW_LENGTH = WINDOW + 12, WINDOW_DATA = WINDOW + 16;
+/** The capability behind it, the window of its table, and the number that means no vector. */
+const MSI_X = 0x98, MSI_X_BAR = 1, NO_VECTOR = 0xffff;
 const MASTER = 4;
 
 const enum Status { Driver = 2, DriverOk = 4, FeaturesOk = 8, NeedsReset = 0x40, Failed = 0x80 }
@@ -57,7 +60,7 @@ const rows: readonly (DeviceRegister & { readonly bytes: number })[] = [
   { address: 0x04, bytes: 4, name: 'device_feature', description: 'What the device offers' },
   { address: 0x08, bytes: 4, name: 'driver_feature_select', description: 'Which 32 feature bits driver_feature shows' },
   { address: 0x0c, bytes: 4, name: 'driver_feature', description: 'What the driver accepts' },
-  { address: 0x10, bytes: 2, name: 'config_msix_vector', description: 'No MSI-X: always FFFFh' },
+  { address: 0x10, bytes: 2, name: 'config_msix_vector', description: 'Vector for changes of the configuration; FFFFh: none' },
   { address: 0x12, bytes: 2, name: 'num_queues', description: 'How many queues there are' },
   {
     address: 0x14, bytes: 1, name: 'device_status', description: 'How far the driver has come',
@@ -69,7 +72,7 @@ const rows: readonly (DeviceRegister & { readonly bytes: number })[] = [
   { address: 0x15, bytes: 1, name: 'config_generation', description: 'Changes with the device\'s configuration' },
   { address: 0x16, bytes: 2, name: 'queue_select', description: 'Which queue the registers below are about' },
   { address: 0x18, bytes: 2, name: 'queue_size', description: 'Descriptors in the queue' },
-  { address: 0x1a, bytes: 2, name: 'queue_msix_vector', description: 'No MSI-X: always FFFFh' },
+  { address: 0x1a, bytes: 2, name: 'queue_msix_vector', description: 'Vector for the queue\'s answers; FFFFh: none' },
   { address: 0x1c, bytes: 2, name: 'queue_enable', description: '1: the queue is in use' },
   { address: 0x1e, bytes: 2, name: 'queue_notify_off', description: 'Which bell is the queue\'s' },
   { address: 0x20, bytes: 8, name: 'queue_desc', description: 'Address of the descriptor table' },
@@ -96,6 +99,8 @@ interface TransportState {
   isr: number;
   selected: number;
   queues: QueueState[];
+  configurationVector: number;
+  queueVectors: number[];
 }
 
 /** A PCI capability of structure `type`: where in the BAR it lies. */
@@ -103,6 +108,12 @@ function capability(at: number, next: number, type: number, offset: number, leng
   const word = (value: number) => [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
   return { offset: at, bytes: [0x09, next, 16 + more.length, type, BAR, 0, 0, 0, ...word(offset), ...word(length), ...more] };
 }
+
+const structures: NonNullable<PciFunction['extra']> = [
+  capability(0x40, 0x50, 1, COMMON, REGION), capability(0x50, 0x60, 3, ISR, REGION), capability(0x60, 0x70, 4, DEVICE, REGION),
+  capability(0x70, WINDOW, 2, NOTIFY, REGION, [NOTIFY_MULTIPLIER, 0, 0, 0]),
+  { ...capability(WINDOW, MSI_X, 5, 0, 0, [0, 0, 0, 0]), writable: [0, 0, 0, 0, 0xff, 0, 0, 0, ...new Array<number>(12).fill(0xff)] },
+];
 
 export class VirtioPci implements PciFunction, Device, VirtioPort {
   readonly device = this;
@@ -112,11 +123,7 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
   readonly subsystemVendorId = VENDOR;
   readonly interruptPin = 1;
   readonly capabilities = 0x40;
-  readonly extra = [
-    capability(0x40, 0x50, 1, COMMON, REGION), capability(0x50, 0x60, 3, ISR, REGION), capability(0x60, 0x70, 4, DEVICE, REGION),
-    capability(0x70, WINDOW, 2, NOTIFY, REGION, [NOTIFY_MULTIPLIER, 0, 0, 0]),
-    { ...capability(WINDOW, 0, 5, 0, 0, [0, 0, 0, 0]), writable: [0, 0, 0, 0, 0xff, 0, 0, 0, ...new Array<number>(12).fill(0xff)] },
-  ];
+  readonly extra: NonNullable<PciFunction['extra']>;
   readonly registers: readonly DeviceRegister[];
   readonly bars: readonly (PciBar | undefined)[];
   private readonly virtQueues: readonly VirtQueue[];
@@ -126,17 +133,24 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
   private status = 0;
   private isr = 0;
   private selected = 0;
+  private configurationVector = NO_VECTOR;
+  private readonly queueVectors: number[];
+  private readonly messages: MsiX;
   private link: PciLink | undefined;
   /** The model is at work: bells that its own answers ring, through a register in their way, are not heard. */
   private attending = false;
 
   constructor(private readonly model: VirtioModel, readonly slot: number, memory: PhysicalBytes) {
     this.virtQueues = Array.from({ length: model.queues }, () => new VirtQueue(memory));
-    this.bars = [undefined, undefined, undefined, undefined, {
+    this.queueVectors = new Array<number>(model.queues).fill(NO_VECTOR);
+    this.messages = new MsiX(model.queues + 1, MSI_X, 0, MSI_X_BAR);
+    this.extra = [...structures, this.messages.capability];
+    this.bars = [undefined, this.messages.bar, undefined, undefined, {
       kind: 'memory', bytes: BAR_BYTES, read: (offset, size) => this.read(offset, size), write: (offset, value, size) => this.write(offset, value, size),
     }];
     this.registers = [
       ...registers, ...this.virtQueues.flatMap((_, n) => queueRegisters.map(({ name, description }) => ({ address: 0x16, index: n, bits: 16, name: `queue ${n}: ${name}`, description }))),
+      ...this.messages.registers,
     ];
     model.connect(this);
   }
@@ -150,10 +164,11 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
 
   connect(link: PciLink): void {
     this.link = link;
+    this.messages.connect(link);
   }
 
   registerValues(): readonly number[] {
-    return [...rows.map(({ address }) => this.register(address)), this.isr, ...this.virtQueues.flatMap(({ state }) => queueRegisters.map(({ value }) => value(state)))];
+    return [...rows.map(({ address }) => this.register(address)), this.isr, ...this.virtQueues.flatMap(({ state }) => queueRegisters.map(({ value }) => value(state))), ...this.messages.registerValues()];
   }
 
   // ---- the window in configuration space ----
@@ -166,6 +181,10 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
   configured(offset: number, size: AccessSize): void {
     const access = this.window(offset, size);
     if (access) this.write(access.at, this.link!.read(WINDOW_DATA, access.length), access.length);
+    if (offset >= MSI_X) {
+      this.messages.configured();
+      this.drivePin();
+    }
   }
 
   /** What an access of the window's data means; undefined for one of another register, or a window that is set to no access. */
@@ -184,7 +203,7 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
     this.guarded(() => {
       const queue = this.virtQueues[n];
       queue.finish(chain, written);
-      if (queue.interruptWanted) this.raise(Isr.Queue);
+      if (queue.interruptWanted) this.raise(Isr.Queue, this.queueVectors[n]);
     });
   }
 
@@ -196,13 +215,21 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
       if (!(error instanceof QueueError)) throw error;
       this.status |= Status.NeedsReset;
       for (const queue of this.virtQueues) queue.state.enabled = false;
-      this.raise(Isr.Configuration);
+      this.raise(Isr.Configuration, this.configurationVector);
     }
   }
 
-  private raise(cause: Isr): void {
+  private raise(cause: Isr, vector: number): void {
+    if (this.link && this.messages.enabled(this.link)) {
+      if (vector !== NO_VECTOR) this.messages.signal(vector);
+      return;
+    }
     this.isr |= cause;
-    this.link?.interrupt(true);
+    this.drivePin();
+  }
+
+  private drivePin(): void {
+    this.link?.interrupt(this.isr !== 0 && !this.messages.enabled(this.link));
   }
 
   /** Something arrived from outside: the model looks for requests that wait for it. */
@@ -226,7 +253,7 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
       if (at !== 0) return 0;
       const { isr } = this;
       this.isr = 0;
-      this.link?.interrupt(false);
+      this.drivePin();
       return isr;
     }
     if (region === DEVICE) return littleEndian(this.model.configuration(), at, size);
@@ -252,7 +279,8 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
       case 0x04: return this.offered(this.deviceFeatureSelect);
       case 0x08: return this.driverFeatureSelect;
       case 0x0c: return this.driverFeatureSelect < 2 ? this.driverFeatures[this.driverFeatureSelect] : 0;
-      case 0x10: case 0x1a: return 0xffff;
+      case 0x10: return this.configurationVector;
+      case 0x1a: return this.queueVectors[this.selected] ?? NO_VECTOR;
       case 0x12: return this.virtQueues.length;
       case 0x14: return this.status;
       case 0x16: return this.selected;
@@ -290,8 +318,10 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
       case 0x00: this.deviceFeatureSelect = value >>> 0; return;
       case 0x08: this.driverFeatureSelect = value >>> 0; return;
       case 0x0c: if (this.driverFeatureSelect < 2 && !(this.status & Status.FeaturesOk)) this.driverFeatures[this.driverFeatureSelect] = value >>> 0; return;
+      case 0x10: this.configurationVector = this.vector(value); return;
       case 0x14: this.setStatus(value & 0xff); return;
       case 0x16: this.selected = value & 0xffff; return;
+      case 0x1a: if (queue) this.queueVectors[this.selected] = this.vector(value); return;
       default:
     }
     // A queue in use keeps its place.
@@ -306,9 +336,14 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
     }
   }
 
+  /** A vector that does not exist reads back as none: the driver learns that it cannot have it. */
+  private vector(value: number): number {
+    return (value & 0xffff) <= this.virtQueues.length ? value & 0xffff : NO_VECTOR;
+  }
+
   private setStatus(value: number): void {
     if (value === 0) {
-      this.reset();
+      this.resetDevice();
       return;
     }
     const rejected = value & Status.FeaturesOk && [0, 1].some((n) => (this.driverFeatures[n] & ~this.offered(n)) !== 0);
@@ -320,6 +355,12 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
   // ---- device ----
 
   reset(): void {
+    this.resetDevice();
+    this.messages.reset();
+  }
+
+  /** As the driver resets it: what PCI knows of it stays. */
+  private resetDevice(): void {
     this.deviceFeatureSelect = 0;
     this.driverFeatureSelect = 0;
     this.driverFeatures = [0, 0];
@@ -327,21 +368,27 @@ export class VirtioPci implements PciFunction, Device, VirtioPort {
     this.isr = 0;
     this.selected = 0;
     for (const queue of this.virtQueues) queue.reset();
-    this.link?.interrupt(false);
+    this.configurationVector = NO_VECTOR;
+    this.queueVectors.fill(NO_VECTOR);
+    this.drivePin();
     this.model.reset();
   }
 
   save(): unknown {
-    const { deviceFeatureSelect, driverFeatureSelect, driverFeatures, status, isr, selected } = this;
-    const own: TransportState = { deviceFeatureSelect, driverFeatureSelect, driverFeatures, status, isr, selected, queues: this.virtQueues.map(({ state }) => state) };
-    return { ...own, model: this.model.save() };
+    const { deviceFeatureSelect, driverFeatureSelect, driverFeatures, status, isr, selected, configurationVector, queueVectors } = this;
+    const own: TransportState = {
+      deviceFeatureSelect, driverFeatureSelect, driverFeatures, status, isr, selected, queues: this.virtQueues.map(({ state }) => state), configurationVector, queueVectors: [...queueVectors],
+    };
+    return { ...own, messages: this.messages.save(), model: this.model.save() };
   }
 
   restore(state: unknown): void {
-    const { deviceFeatureSelect, driverFeatureSelect, driverFeatures, status, isr, selected, queues, model } = state as TransportState & { model: unknown };
-    Object.assign(this, { deviceFeatureSelect, driverFeatureSelect, driverFeatures: [...driverFeatures], status, isr, selected });
+    const { queues, queueVectors, messages, model, driverFeatures, ...plain } = state as TransportState & { model: unknown; messages: unknown };
+    Object.assign(this, { ...plain, driverFeatures: [...driverFeatures] });
+    queueVectors.forEach((vector, n) => { this.queueVectors[n] = vector; });
+    this.messages.restore(messages);
     queues.forEach((queue, n) => { this.virtQueues[n].state = { ...queue }; });
-    this.link?.interrupt(isr !== 0);
+    this.drivePin();
     this.model.restore(model);
   }
 }
