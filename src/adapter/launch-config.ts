@@ -75,7 +75,7 @@ export const launchAttributes: Readonly<Record<Field, LaunchAttribute>> = {
   writeBack: { type: 'boolean', description: 'When the session ends or restarts, write what the guest has changed to the disk images (raw and VDI). Without it they stay as they are.', default: false },
   bios: { type: 'string', description: 'BIOS image that boots the disks instead of the built-in BIOS, such as SeaBIOS\'s bios.bin.' },
   vgaBios: { type: 'string', description: 'VGA BIOS for that BIOS, such as SeaBIOS\'s vgabios-stdvga.bin.' },
-  virtioDisks: { type: 'array', description: 'Images of disks on the virtio bus, for guests with drivers of their own.', items: { type: 'string' }, default: [] },
+  virtioDisks: { type: 'array', description: 'Images of disks on the virtio bus: hard disks behind the others to the BIOS, and faster ones for guests with drivers for them.', items: { type: 'string' }, default: [] },
   virtioConsole: { type: 'boolean', description: 'A virtio console, in a terminal of its own.', default: false },
   network: {
     type: 'string', description: 'Network card, and what the guest may connect to. In a browser connections are refused.', default: 'none', enum: ['none', 'loopback', 'internet'],

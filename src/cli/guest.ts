@@ -45,8 +45,8 @@ export const MEMORY_MIB = 32, LINUX_MEMORY_MIB = 256;
 
 /** @throws CliError, MachineError */
 export function guestConfiguration(file: string | undefined, options: GuestOptions): MachineConfiguration {
-  const named = options.hda ?? options.fda ?? options.cdrom;
-  if (file === undefined && named === undefined && options.bios === undefined) throw new CliError('There is nothing to run', 'Name a file, or give --hda, --fda or --cdrom an image to boot from.');
+  const named = options.hda ?? options.fda ?? options.cdrom ?? options.virtioDisk?.[0];
+  if (file === undefined && named === undefined && options.bios === undefined) throw new CliError('There is nothing to run', 'Name a file, or give --hda, --fda, --cdrom or --virtio-disk an image to boot from.');
   const boot = file === undefined ? { image: new Uint8Array(), boot: 'auto' as const } : program(file, options.loadAddress);
   const kernel = kernelKinds.find((kind) => kind === boot.boot);
   if (!kernel) {

@@ -20,8 +20,8 @@ const runHelp = `
 What FILE is gets detected: assembly source (.asm, .nasm, .s, .inc), a Linux
 kernel (bzImage), a multiboot kernel (ELF), a disk image (boot sector
 signature, VDI, qcow2, VMDK), a CD (ISO 9660), else a flat binary, loaded at
-0x7C00 in real mode. Without FILE the machine boots from --fda, --hda or
---cdrom.
+0x7C00 in real mode. Without FILE the machine boots from --fda, --hda, --cdrom or
+--virtio-disk.
 
 Standard output gets what the guest writes to its serial port and to the debug
 port 0xE9, then what --screen, --registers and --counters ask for. How the run
@@ -72,7 +72,7 @@ export function createProgram(version: string, finished: (status: number) => voi
     .option('--hda-backing <image>', 'the image that --hda, or FILE, holds the differences to, when it is not beside it')
     .option('--hdb <image>', 'second hard disk')
     .option('--cdrom <image>', 'disc in the CD drive')
-    .addOption(new Option('--virtio-disk <image>', 'disk on the virtio bus, for guests with drivers of their own; several are possible').argParser(collect))
+    .addOption(new Option('--virtio-disk <image>', 'disk on the virtio bus, a hard disk behind the others to the BIOS; several are possible').argParser(collect))
     .option('--virtio-console', 'virtio console: its output goes to standard output, and input to it when --serial is not stdio')
     .addOption(new Option('--network <reach>', 'network card: what the guest may connect to, the computer itself (as 10.0.2.2) or everything').choices(['none', 'loopback', 'internet']).default('none'))
     .option('--share <folder[=tag]>', 'snapshot of a folder that the guest mounts (9p); its tag is "share" unless given')

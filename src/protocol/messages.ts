@@ -34,7 +34,7 @@ export interface MachineConfiguration {
   readonly imageParts?: Readonly<Partial<Record<ImageField, readonly NamedFile[]>>>;
   /** Second hard disk, as the first. */
   readonly secondDisk?: Uint8Array;
-  /** Disks of the virtio bus, formats as for hard disks; at most 8. The BIOS does not boot from them. */
+  /** Disks of the virtio bus, formats as for hard disks; at most 8. To the BIOS they are hard disks behind the others. */
   readonly virtioDisks?: readonly Uint8Array[];
   /** A virtio console: serial port 4. */
   readonly virtioConsole?: boolean;

@@ -36,6 +36,17 @@ describe('ringside run: disks', () => {
     });
   }
 
+  it('boots from a virtio disk, which is a hard disk behind the others', async () => {
+    await inFolder({ 'disk.vdi': vdi, 'data.img': new Uint8Array(8 * 512) }, async (folder) => {
+      const file = (name: string): string => path.join(folder, name);
+      const { stdout, stderr } = await ringside(['run', '--virtio-disk', file('disk.vdi'), '--screen', 'none', '--write-back']);
+      assert.equal(stdout, 'AW', stderr);
+      assert.equal(ninth(file('disk.vdi')), 0x42);
+      const second = await ringside(['run', '--hda', file('data.img'), '--virtio-disk', file('disk.vdi')]);
+      assert.match(second.stdout, /not a bootable disk \(no 55AA signature\)/);
+    });
+  });
+
   it('writes back through a link, with the file\'s rights, and not over another file', async () => {
     await inFolder({ 'disk.img': raw, 'disk.img.new': 'mine' }, async (folder) => {
       const file = (name: string): string => path.join(folder, name);

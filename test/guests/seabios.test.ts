@@ -38,4 +38,11 @@ describe('SeaBIOS as the user\'s BIOS', () => {
     const guest = new PlayedGuest('hello.img', disk, { bios: readGuest(this, 'bios.bin'), vgaBios: readGuest(this, 'vgabios-stdvga.bin'), memoryMiB: 64 });
     guest.untilText('Hello from the first sector!', 5);
   });
+
+  it('boots a virtio disk, by its own driver', function () {
+    const disk = new Uint8Array(0x400000);
+    disk.set(assembleSample('hello.asm').bytes);
+    const guest = new PlayedGuest('SeaBIOS', new Uint8Array(), { bios: readGuest(this, 'bios-256k.bin'), vgaBios: readGuest(this, 'vgabios-stdvga.bin'), memoryMiB: 64, virtioDisks: [disk] });
+    guest.untilText('Hello from the first sector!', 5);
+  });
 });

@@ -113,6 +113,7 @@ function useImage(bytes: Uint8Array, random: Random): boolean {
     }
     const open = openDisk({ file: 'x.img', bytes, parts: next.value });
     useDisk(open.disk, random);
+    hardDiskGeometry(open.disk);
     if (random(8) !== 0 || (open.format !== 'vdi' && open.format !== 'raw')) return;
     const sector = Math.min(open.disk.sectors - 1, random(40));
     open.disk.write(sector, new Uint8Array(512).fill(0x5a));

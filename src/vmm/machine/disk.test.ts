@@ -1,5 +1,14 @@
 import { strict as assert } from 'node:assert';
+import { vdiImage } from '../../../test/support/disk-images';
+import { openDisk } from './images/open';
 import { MemoryDisk, floppyDisk, hardDiskGeometry } from './disk';
+
+/** The map leads out of the file. */
+function damagedVdi(): Uint8Array {
+  const image = vdiImage([0x41]);
+  new DataView(image.buffer).setUint32(512, 7, true);
+  return image;
+}
 
 describe('disk images', () => {
   it('are copy-on-write', () => {
@@ -40,6 +49,8 @@ describe('disk images', () => {
     assert.deepEqual(hardDiskGeometry(new MemoryDisk(mbr, 2560)), { cylinders: 10, heads: 8, sectorsPerTrack: 32 });
     assert.equal(hardDiskGeometry(new MemoryDisk(new Uint8Array(0), 40_000_000)).heads, 255);
     assert.equal(hardDiskGeometry(new MemoryDisk(new Uint8Array(1))).cylinders, 1);
+    const damaged = openDisk({ file: 'x', bytes: damagedVdi() }).disk;
+    assert.equal(hardDiskGeometry(damaged).heads, 16, 'the first sector cannot be read');
     assert.deepEqual(hardDiskGeometry(new MemoryDisk(new Uint8Array(512), 1009)), { cylinders: 1, heads: 16, sectorsPerTrack: 63 });
   });
 });

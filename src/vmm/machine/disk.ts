@@ -1,7 +1,7 @@
 /** Raw disks, diskettes, and the geometry that a BIOS gives to an image of some size and content. */
 import type { DiskImage } from '../devices/device';
 import { CopyOnWriteDisk } from './images/copy-on-write';
-import { SECTOR_BYTES } from './images/disk-file';
+import { DamagedSector, SECTOR_BYTES } from './images/disk-file';
 import { RawImage } from './images/raw';
 
 export interface Geometry {
@@ -49,7 +49,7 @@ export function floppyDisk(bytes: Uint8Array): { disk: MemoryDisk; geometry: Geo
  * Whole cylinders only, but one at least: a boot sector may be the whole disk.
  */
 export function hardDiskGeometry(disk: DiskImage): Geometry {
-  const fromTable = disk.sectors > 0 ? partitionGeometry(disk.read(0, 1)) : undefined;
+  const fromTable = disk.sectors > 0 ? partitionGeometry(disk) : undefined;
   const { heads, sectorsPerTrack } = fromTable ?? { heads: assistedHeads(disk.sectors), sectorsPerTrack: 63 };
   const cylinders = Math.max(1, Math.min(1024, Math.floor(disk.sectors / (heads * sectorsPerTrack))));
   return { cylinders, heads, sectorsPerTrack };
@@ -61,7 +61,14 @@ function assistedHeads(sectors: number): number {
 }
 
 /** The end of a partition tells heads and sectors per track, since partitions end with a cylinder. */
-function partitionGeometry(mbr: Uint8Array): { heads: number; sectorsPerTrack: number } | undefined {
+function partitionGeometry(disk: DiskImage): { heads: number; sectorsPerTrack: number } | undefined {
+  let mbr: Uint8Array;
+  try {
+    mbr = disk.read(0, 1);
+  } catch (error) {
+    if (error instanceof DamagedSector) return undefined;
+    throw error;
+  }
   if (mbr[510] !== 0x55 || mbr[511] !== 0xaa) return undefined;
   for (let n = 0; n < 4; n++) {
     const at = 446 + 16 * n;

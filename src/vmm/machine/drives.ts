@@ -44,11 +44,11 @@ export class Drives {
     return [disk(this.hardDisk), disk(this.secondDisk), { cdrom: this.disc }];
   }
 
-  /** Drives by BIOS number. */
+  /** Drives by BIOS number; the virtio disks are the hard disks behind those on the cable. */
   biosDrives(): Map<number, BiosDrive> {
     const drives = new Map<number, BiosDrive>();
     if (this.floppy) drives.set(0x00, this.floppy);
-    [this.hardDisk, this.secondDisk].flatMap((open) => (open ? [open.disk] : [])).forEach((disk, n) => drives.set(0x80 + n, { disk, geometry: hardDiskGeometry(disk) }));
+    [this.hardDisk, this.secondDisk, ...this.virtio].flatMap((open) => (open ? [open.disk] : [])).forEach((disk, n) => drives.set(0x80 + n, { disk, geometry: hardDiskGeometry(disk) }));
     return drives;
   }
 

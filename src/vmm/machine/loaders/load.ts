@@ -22,7 +22,7 @@ export function prepareBoot(configuration: Configuration, ramBytes: number): Boo
   const { name, image } = configuration;
   const drives = drivesOf(configuration);
   // A machine with drives and no program boots from them.
-  if (image.length === 0 && (configuration.boot === 'auto' || configuration.boot === 'disk') && (drives.floppy ?? drives.hardDisk ?? drives.cdrom) !== undefined) return { kind: 'disk', chunks: [], drives };
+  if (image.length === 0 && (configuration.boot === 'auto' || configuration.boot === 'disk') && (drives.floppy ?? drives.hardDisk ?? drives.cdrom ?? drives.virtioDisks?.[0]) !== undefined) return { kind: 'disk', chunks: [], drives };
   if (image.length === 0 && configuration.bios) return { kind: 'disk', chunks: [], drives };
   if (image.length === 0) throw new MachineError('empty', `${name}: is empty`, 'Assemble or build it first.');
   // An explicit address means that the bytes are to be put there.
