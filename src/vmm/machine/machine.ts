@@ -276,7 +276,7 @@ export class Machine implements MachineApi {
         continue;
       }
       const limit = Math.min(Math.min(target, this.clock.nextEvent() ?? Infinity) - engine.now, alone ? Infinity : processors.left);
-      const single = pass || (state.systemFlags & (Flag.TF | Flag.RF)) !== 0 || state.interruptShadow;
+      const single = pass || (state.systemFlags & (Flag.TF | Flag.RF)) !== 0 || state.interruptShadow || (this.engine.repeating && this.isMarked(this.engine.instructionLinear()));
       const stop = single ? this.oneInstruction(pass) : this.manyInstructions(limit);
       if (stop) return stop;
       pass = false;
@@ -325,7 +325,8 @@ export class Machine implements MachineApi {
     const { state } = cpu;
     const linear = this.engine.instructionLinear();
     const flags = state.systemFlags;
-    if (!(flags & Flag.RF)) {
+    // A repeated string instruction is marked once, not at each iteration.
+    if (!(flags & Flag.RF) && !this.engine.repeating) {
       if (!passBreakpoint && this.breakpoints.has(linear)) return { kind: 'breakpoint', linear };
       const bits = state.stackShadow ? 0 : matchingBreakpoints(state, linear, 1, 'execute');
       if (bits) return this.fault(debugFault(cpu, bits, 'instruction breakpoint'));
@@ -338,6 +339,11 @@ export class Machine implements MachineApi {
     if (flags & Flag.RF && !this.engine.interruptTaken && !this.engine.flagsReturned) state.systemFlags &= ~Flag.RF;
     const stepped = (flags & Flag.TF) !== 0 && !this.engine.interruptTaken && !state.stackShadow;
     return stepped || (cpu.pendingDebug && !state.stackShadow) ? this.debugTrap(stepped ? SINGLE_STEP : 0) : undefined;
+  }
+
+  /** Whether a breakpoint of the guest or of the debugger is at the instruction. */
+  private isMarked(linear: number): boolean {
+    return this.breakpoints.has(linear) || matchingBreakpoints(this.engine.cpu.state, linear, 1, 'execute') !== 0;
   }
 
   /** A unit stopped in front of an instruction that DR0–DR3 or the debugger marks. */
@@ -378,6 +384,7 @@ export class Machine implements MachineApi {
    * first instruction of its handler.
    */
   private delivered(outcome: DeliveryOutcome, asked: number): RunOutcome | undefined {
+    this.engine.repeating = false;
     if (outcome.kind === 'delivered') {
       // A handler runs: a trap behind HLT has woken the processor.
       this.processors.current.activity = 'running';

@@ -197,10 +197,10 @@ export class Processors {
     current.page.copyFrom(this.live);
     current.kept = { pendingDebug: cpu.pendingDebug, nmiBlocked: cpu.nmiBlocked, repeating: engine.repeating };
     this.live.copyFrom(processor.page);
-    ({ pendingDebug: cpu.pendingDebug, nmiBlocked: cpu.nmiBlocked, repeating: engine.repeating } = processor.kept);
     this.current = processor;
     cpu.pagingChanged('processor');
     engine.stateChanged();
+    ({ pendingDebug: cpu.pendingDebug, nmiBlocked: cpu.nmiBlocked, repeating: engine.repeating } = processor.kept);
     this.switched(debugged !== 0 || (cpu.state.dr(7) & 0xff) !== 0);
   }
 

@@ -310,9 +310,10 @@ export class Engine {
     this.u32[BRANCH_RING_NEXT >> 2] = (this.u32[BRANCH_RING_NEXT >> 2] + 16) % (16 * BRANCH_RING_ENTRIES);
   }
 
-  /** Registers were changed from outside: contexts are looked at again. */
+  /** Registers were changed from outside: contexts are looked at again, and a repeated instruction may not be the next one. */
   stateChanged(): void {
     this.contextStale = true;
+    this.repeating = false;
   }
 
   flush(): void {
