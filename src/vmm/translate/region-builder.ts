@@ -6,16 +6,14 @@
  *
  * What must hold: an instruction changes no register and no flag before the last operation of it that may leave (see isa/builder.ts).
  */
-import { GPR, LONG_TABLE_ENTRIES, READ_TABLE, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE } from '../cpu/layout';
-import type { ArithmeticFlag, BinaryOperation, Condition, SegmentRef, StringRun, Value, Width } from '../isa/builder';
+import { GPR } from '../cpu/layout';
+import type { ArithmeticFlag, BinaryOperation, Condition, StringRun, Value, Width } from '../isa/builder';
 import type { FloatOperation, VectorOperation } from '../isa/vector';
-import type { Form, FormOperand, OperandWidth } from './forms';
-import type { HandlerImports } from './handlers';
-import type { PendingWrite } from './threaded-memory';
+import type { FormOperand } from './forms';
 import { RecordField } from './record';
 import { meetFacts, type Facts } from './region-facts';
 import { flagKind, inMemory, meet, type FlagKind, type FlagState } from './region-flags';
-import { REGISTERS, type RegionState } from './region-state';
+import { REGISTERS } from './region-state';
 import { RegionVector } from './region-vector';
 import { node, type Node } from './threaded-values';
 
@@ -46,20 +44,11 @@ export class RegionBuilder extends RegionVector {
   /** How many arms of {@link if} are being written around this point. */
   private arms = 0;
 
-  /** `restart`: where threaded code begins the instruction, which may have a loading record in front. */
-  constructor(form: Form, imports: HandlerImports, region: RegionState, readonly record: number, readonly restart = record) {
-    super(form, imports, region);
-  }
 
   /** Writes the instruction; how it goes on is in {@link end}, undefined for "with the next one". */
   override build(): void {
     this.form.encoding.instruction.semantics(this);
     if (this.ended && !this.end) this.end = { kind: 'left' };
-  }
-
-  /** Leaves to this very instruction's handler. */
-  leaveHere(): void {
-    this.region.leave(this.restart);
   }
 
   // ---- values ----
@@ -173,6 +162,8 @@ export class RegionBuilder extends RegionVector {
 
   override register(n: number, width: Width): Value {
     if (width === 64) return this.effect('i64', () => { this.whole(n).emit(); });
+    const { region } = this;
+    if (width === 8 && region.knownBytes >> n & 1) return this.effect('i32', () => { this.body.index('local.get', region.lowByte(n)); });
     return this.effect('i32', () => { node(this.truncate(this.low32(n), width)).emit(); });
   }
 
@@ -180,12 +171,18 @@ export class RegionBuilder extends RegionVector {
     const { region } = this;
     const local = region.register(n);
     region.written.add(n);
-    const kept = width === 8 ? ~0xff : ~0xffff;
+    region.knownBytes &= ~(1 << n);
+    let low = value;
+    if (width < 32) low = this.let(this.truncate(this.narrow(value), width));
     const result = width >= 32
       ? this.inType(region.wide && width === 32 && value.type === 'i32' ? this.extend64(value, false) : value, region.wide ? 64 : 32)
-      : this.merged(this.op('and', this.low32(n), this.constant(kept)), this.truncate(this.narrow(value), width), n);
+      : this.merged(this.op('and', this.low32(n), this.constant(width === 8 ? ~0xff : ~0xffff)), low, n);
     node(result).emit();
     this.body.index('local.set', local);
+    if (width !== 8) return;
+    node(low).emit();
+    this.body.index('local.set', region.lowByte(n));
+    region.knownBytes |= 1 << n;
   }
 
   override highByte(n: number): Value {
@@ -217,61 +214,13 @@ export class RegionBuilder extends RegionVector {
     return type === 'i64' ? this.whole(named.n) : this.low32(named.n);
   }
 
-  protected override segmentField(segment: SegmentRef, field: keyof typeof SEGMENT_FIELDS): Node {
-    const entry = segment === 'record' ? node(this.field('segment', 'i32.load16_u')).constant! : SEGMENTS + SEGMENT_SIZE * segment;
-    return this.loadState(entry + SEGMENT_FIELDS[field]);
-  }
-
-  protected override checkSegment(offset: number, segment: SegmentRef, _width: OperandWidth, write: boolean): void {
-    this.body.index('local.get', offset);
-    this.segmentField(segment, 'low').emit();
-    this.body.op('i32.sub');
-    this.segmentField(segment, write ? 'writeQuick' : 'readQuick').emit();
-    this.body.op('i32.ge_u').open('if');
-    this.leaveHere();
-    this.body.op('end');
-  }
-
-  protected override lookup(linear: number, width: OperandWidth, table: number, host: number, _slow: () => void, fast: () => void): void {
-    const body = this.body;
-    const entry = body.local('i32');
-    const tableLocal = table === READ_TABLE ? this.region.readTable : this.region.writeTable;
-    if (this.form.long) {
-      const slot = body.local('i32');
-      body.index('local.get', linear).op('i32.wrap_i64').i32(8).op('i32.shr_u').i32((LONG_TABLE_ENTRIES - 1) << 4).op('i32.and');
-      body.index('local.get', tableLocal).op('i32.add').index('local.tee', slot);
-      body.memory('i64.load', 0).index('local.get', linear).op('i64.xor');
-      if (table === READ_TABLE) body.index('local.get', slot).memory('i32.load', 8).index('local.set', entry);
-      else body.index('local.get', slot).memory('i32.load', 8).index('local.tee', entry).i32(1).op('i32.and').i32(12).op('i32.shl').op('i64.extend_i32_u').op('i64.or');
-      body.i64(0x1000 - width / 8).op('i64.gt_u').open('if');
-      this.leaveHere();
-      body.op('end');
-      body.index('local.get', entry).index('local.get', linear).op('i32.wrap_i64').op('i32.xor').index('local.set', host);
-      fast();
-      return;
-    }
-    body.index('local.get', tableLocal);
-    body.index('local.get', linear).i32(10).op('i32.shr_u').i32(0x3ffffc).op('i32.and').op('i32.add').memory('i32.load', 0).index('local.tee', entry);
-    if (width === 8) body.i32(1).op('i32.and');
-    else body.index('local.get', linear).op('i32.or').i32(0xfff).op('i32.and').i32(0x1000 - width / 8).op('i32.gt_u');
-    body.open('if');
-    this.leaveHere();
-    body.op('end');
-    body.index('local.get', entry).index('local.get', linear).op('i32.xor').index('local.set', host);
-    fast();
-  }
-
-  protected override writePending({ host }: PendingWrite, width: Width, value: Node): void {
-    this.body.index('local.get', host);
-    value.emit();
-    this.body.memory(this.storeWidth(width), 0);
-  }
-
   // ---- flags ----
 
   /** The operation that defines the flags now, in its locals. */
   private define(kind: FlagKind, ...operands: Value[]): void {
     const { region, body } = this;
+    if (region.flagsDead) return;
+    if (this.arms === 0) region.flagUse.defines = true;
     // All are computed before the first is stored: they may be read from the same locals.
     operands.forEach((value) => this.inType(value, kind.width).emit());
     for (let n = operands.length - 1; n >= 0; n--) body.index('local.set', region.operand(n, kind.width));
@@ -282,9 +231,23 @@ export class RegionBuilder extends RegionVector {
     return this.localNode(this.region.operand(n, width), width === 64 ? 'i64' : 'i32');
   }
 
+  /**
+   * Of a sum its result and second operand are kept, of a difference its operands: what is most often in a register anyway, and what comparisons ask for.
+   * The rest follows.
+   */
+  private firstOf({ operation, width }: FlagKind): Value {
+    const kept = this.held(0, width);
+    return operation === 'add' ? this.truncate(this.op('sub', kept, this.held(1, width)), width) : kept;
+  }
+  private thirdOf({ operation, width }: FlagKind): Value {
+    if (operation === 'add') return this.held(0, width);
+    return operation === 'sub' ? this.truncate(this.op('sub', this.held(0, width), this.held(1, width)), width) : this.held(2, width);
+  }
+
   /** The one kind that defines the flags; where several might, they are written to the state page first. */
   private settled(): FlagKind {
     const { region } = this;
+    region.flagUse.needs = true;
     if (region.flags.length > 1) {
       const { body } = this;
       for (const kind of region.flags) {
@@ -304,7 +267,7 @@ export class RegionBuilder extends RegionVector {
     const { region } = this;
     const before = region.flags;
     region.flags = [kind];
-    const a = () => this.held(0, width), b = () => this.held(1, width), c = () => this.held(2, width);
+    const a = () => this.firstOf(kind), b = () => this.held(1, width), c = () => this.thirdOf(kind);
     switch (kind.operation) {
       case 'memory': break;
       case 'add': case 'addCarry': super.flagsAdd(a(), b(), c(), width); break;
@@ -324,19 +287,21 @@ export class RegionBuilder extends RegionVector {
   }
 
   override flagsAdd(a: Value, b: Value, result: Value, width: Width): void {
-    this.define(flagKind(this.form.encoding.instruction.mnemonic === 'adc' ? 'addCarry' : 'add', width), a, b, result);
+    if (this.form.encoding.instruction.mnemonic === 'adc') this.define(flagKind('addCarry', width), a, b, result);
+    else this.define(flagKind('add', width), result, b);
   }
 
   override flagsSub(a: Value, b: Value, result: Value, width: Width): void {
-    this.define(flagKind(this.form.encoding.instruction.mnemonic === 'sbb' ? 'subBorrow' : 'sub', width), a, b, result);
+    if (this.form.encoding.instruction.mnemonic === 'sbb') this.define(flagKind('subBorrow', width), a, b, result);
+    else this.define(flagKind('sub', width), a, b);
   }
 
   override flagsInc(result: Value, width: Width): void {
-    this.define(flagKind('inc', width), result, this.flag('C'));
+    this.keeping(() => this.define(flagKind('inc', width), result, this.flag('C')));
   }
 
   override flagsDec(result: Value, width: Width): void {
-    this.define(flagKind('dec', width), result, this.flag('C'));
+    this.keeping(() => this.define(flagKind('dec', width), result, this.flag('C')));
   }
 
   override flagsLogic(result: Value, width: Width): void {
@@ -348,14 +313,26 @@ export class RegionBuilder extends RegionVector {
   }
 
   override setFlags(values: Partial<Record<ArithmeticFlag, Value>>): void {
-    const kind = this.settled();
-    this.spillFlags(kind);
-    this.region.flags = [inMemory];
-    super.setFlags(values);
+    this.keeping(() => {
+      this.spillFlags(this.settled());
+      this.region.flags = [inMemory];
+      super.setFlags(values);
+    });
+  }
+
+  /** Flags are read only because some of them stay as they are. */
+  private keeping(define: () => void): void {
+    const { region } = this;
+    if (region.flagsDead) return;
+    const { needs, defines } = region.flagUse;
+    define();
+    region.flagUse = { needs, defines, keeps: true };
   }
 
   override setArithmeticFlags(eflags: Value): void {
+    if (this.region.flagsDead) return;
     const kept = this.let(eflags);
+    if (this.arms === 0) this.region.flagUse.defines = true;
     this.region.flags = [inMemory];
     super.setArithmeticFlags(kept);
   }
@@ -371,11 +348,12 @@ export class RegionBuilder extends RegionVector {
   }
 
   protected override flagNode(flag: ArithmeticFlag): Value {
-    const { operation, width } = this.region.flags[0];
+    const [kind] = this.region.flags;
+    const { operation, width } = kind;
     if (operation === 'memory') return super.flagNode(flag);
-    const a = this.held(0, width), b = this.held(1, width);
+    const a = this.firstOf(kind), b = this.held(1, width);
     const binary = operation === 'add' || operation === 'addCarry' || operation === 'sub' || operation === 'subBorrow';
-    const result = binary ? this.held(2, width) : a;
+    const result = binary ? this.thirdOf(kind) : a;
     const type = result.type;
     const top = (value: Value) => this.bitOf(value, width - 1);
     const xor = (x: Value, y: Value) => this.op('xor', x, y);
@@ -388,7 +366,7 @@ export class RegionBuilder extends RegionVector {
       }
       case 'C':
         switch (operation) {
-          case 'add': return this.op('ltU', result, a);
+          case 'add': return this.op('ltU', result, b);
           case 'sub': return this.op('ltU', a, b);
           case 'addCarry': return top(this.additionCarries(a, b, result));
           case 'subBorrow': return top(this.subtractionBorrows(a, b, result));
@@ -463,11 +441,14 @@ export class RegionBuilder extends RegionVector {
     region.noteKind();
     const before = region.flags;
     const factsBefore = region.facts;
+    const bytesBefore = region.knownBytes;
+    let bytesAfter = -1;
     let after: FlagState | undefined;
     let factsAfter: Facts | undefined;
     const arm = (body?: () => void) => () => {
       region.flags = before;
       region.facts = factsBefore;
+      region.knownBytes = bytesBefore;
       const ended = this.ended;
       this.arms++;
       body?.();
@@ -475,11 +456,13 @@ export class RegionBuilder extends RegionVector {
       if (this.ended && !ended) return;
       region.noteKind();
       after = after ? meet(after, region.flags) : region.flags;
+      bytesAfter &= region.knownBytes;
       factsAfter = factsAfter ? meetFacts(factsAfter, region.facts) : region.facts;
     };
     super.if(kept, arm(then), arm(otherwise));
     region.flags = after ?? before;
     region.facts = factsAfter ?? factsBefore;
+    region.knownBytes = factsAfter ? bytesAfter : bytesBefore;
   }
 
   override loop(body: () => Value): void {

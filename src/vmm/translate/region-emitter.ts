@@ -12,12 +12,12 @@ import type { TranslationContext } from './context';
 import type { Form } from './forms';
 import type { HandlerImports } from './handlers';
 import { Exit, RECORD_SIZE, RecordField, SpecialHandler } from './record';
-import { RegionBuilder } from './region-builder';
+import { RegionBuilder, type BlockEnd } from './region-builder';
 import { meetFacts, nothing, type Facts } from './region-facts';
 import { inMemory, meet, type FlagKind, type FlagState } from './region-flags';
 import { pageOf, type RecordReader, type RegionBlock, type RegionPage, type RegionPlan } from './region-former';
 import { isBackward } from './region-graph';
-import { RegionState } from './region-state';
+import { RegionState, type FlagUse } from './region-state';
 import type { Value } from '../isa/builder';
 import { node } from './threaded-values';
 
@@ -52,6 +52,9 @@ export class RegionRecorder {
   }
 }
 
+/** How many pages are kept in locals; that an access in a loop matters so many times as much as one outside, up to some depth. */
+const PAGES_MAX = 12, DEPTH_WEIGHT = 8, DEEPEST = 4;
+
 /** What is known after the dry run. */
 interface Knowledge {
   /** Flags at each block's entry. */
@@ -61,6 +64,10 @@ interface Knowledge {
   readonly registers: readonly number[];
   readonly vectors: readonly number[];
   readonly mxcsr: boolean;
+  /** Of each block: the records whose flags nobody sees. */
+  readonly deadFlags: readonly ReadonlySet<number>[];
+  /** Accesses whose last page is worth a few locals. */
+  readonly pages: ReadonlySet<string>;
   readonly written: ReadonlySet<number>;
   readonly kinds: ReadonlySet<FlagKind>;
 }
@@ -88,6 +95,7 @@ export class RegionEmitter {
     const { body, state, plan } = this;
     this.knowledge = this.rehearse();
     if (this.leavesAtOnce) return false;
+    state.kept = this.knowledge.pages;
     this.mark(0);
     this.enter();
     body.open('block');
@@ -116,11 +124,16 @@ export class RegionEmitter {
     const root = plan.graph.order[0];
     entry[root] = [inMemory];
     facts[root] = nothing();
+    const uses: FlagUse[][] = plan.blocks.map(() => []);
+    const ends: (BlockEnd['kind'] | undefined)[] = [];
     const waiting = [root];
     for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
+      scratch.weight = plan.graph.depth[block] > 0 ? DEPTH_WEIGHT ** Math.min(plan.graph.depth[block], DEEPEST) : 0;
       scratch.flags = entry[block];
       scratch.facts = facts[block]!;
-      const last = this.instructions(plan.blocks[block], scratch, (flags) => { for (const kind of flags) kinds.add(kind); });
+      uses[block] = [];
+      const last = this.instructions(plan.blocks[block], scratch, (flags) => { for (const kind of flags) kinds.add(kind); }, uses[block]);
+      ends[block] = last?.end?.kind;
       scratch.body.code.reset();
       if (block === root && last?.end?.kind === 'left' && last.restart === plan.blocks[root].unit.record) this.leavesAtOnce = true;
       for (const to of this.successors(plan.blocks[block], last)) {
@@ -134,7 +147,42 @@ export class RegionEmitter {
       }
     }
     const used = (locals: Int32Array): number[] => [...locals].flatMap((local, n) => (local >= 0 ? [n] : []));
-    return { entry, facts, kinds, written: scratch.written, registers: used(scratch.registers), vectors: used(scratch.vectors), mxcsr: scratch.mxcsr >= 0 };
+    const pages = new Set([...scratch.uses].filter(([, weight]) => weight > 0).sort(([, a], [, b]) => b - a).slice(0, PAGES_MAX).map(([name]) => name));
+    return { deadFlags: this.deadFlags(uses, ends), pages, entry, facts, kinds, written: scratch.written, registers: used(scratch.registers), vectors: used(scratch.vectors), mxcsr: scratch.mxcsr >= 0 };
+  }
+
+  /** By the flags that each instruction needs, from the last one to the first, until nothing changes. */
+  private deadFlags(uses: readonly (readonly FlagUse[])[], ends: readonly (BlockEnd['kind'] | undefined)[]): Set<number>[] {
+    const { blocks, graph } = this.plan;
+    const needed = new Array<boolean>(blocks.length).fill(false);
+    const neededBehind = (block: number): boolean => {
+      const { taken, next } = blocks[block];
+      const end = ends[block];
+      const exits = end === undefined ? [next] : end === 'jump' ? [taken] : end === 'condition' ? [taken, next] : [-1];
+      return exits.some((to) => to < 0 || isBackward(graph, block, to) || (this.checksLate && !this.samePage(block, to)) || needed[to]);
+    };
+    const dead = blocks.map(() => new Set<number>());
+    for (let changed = true; changed;) {
+      changed = false;
+      for (const block of [...graph.order].reverse()) {
+        let behind = neededBehind(block);
+        dead[block].clear();
+        for (let n = uses[block].length - 1; n >= 0; n--) {
+          const { needs, keeps, defines } = uses[block][n];
+          if (!behind) dead[block].add(n);
+          behind = needs || (behind && (keeps || !defines));
+        }
+        if (behind === needed[block]) continue;
+        needed[block] = behind;
+        changed = true;
+      }
+    }
+    return dead;
+  }
+
+  private samePage(a: number, b: number): boolean {
+    const { blocks } = this.plan;
+    return pageOf(blocks[a].unit.linear) === pageOf(blocks[b].unit.linear);
   }
 
   private successors(block: RegionBlock, last: RegionBuilder | undefined): number[] {
@@ -146,19 +194,24 @@ export class RegionEmitter {
   // ---- blocks ----
 
   /** Writes a block's instructions; the builder of the one that ended it, or undefined when the next unit follows. */
-  private instructions(block: RegionBlock, state: RegionState, seen?: (flags: FlagState) => void): RegionBuilder | undefined {
+  private instructions(block: RegionBlock, state: RegionState, seen?: (flags: FlagState) => void, uses?: FlagUse[]): RegionBuilder | undefined {
     const { unit } = block;
+    state.knownBytes = 0;
+    const dead = uses ? undefined : this.knowledge.deadFlags[this.plan.blocks.indexOf(block)];
     let restart: number | undefined;
     for (let n = 0; n < unit.records; n++) {
       const record = unit.record + n * RECORD_SIZE;
       const handler = this.source.handler(record);
       if (state === this.state) this.mark(record);
       seen?.(state.flags);
+      state.flagsDead = dead?.has(n) ?? false;
+      state.flagUse = { needs: false, keeps: false, defines: false };
       if (handler < SpecialHandler.Count) {
         this.recorder?.left.add(record);
         // Threaded code was told to stop here once: it knows how to go on.
         const builder = new RegionBuilder(anyForm(this.source), this.imports, state, record);
         state.leave(record);
+        uses?.push(state.flagUse);
         builder.end = { kind: 'left' };
         return builder;
       }
@@ -167,6 +220,7 @@ export class RegionEmitter {
       restart = load ? record : undefined;
       if (load) builder.buildLoad(load);
       else builder.build();
+      uses?.push(state.flagUse);
       seen?.(state.flags);
       if (builder.end?.kind === 'left') this.recorder?.left.add(record);
       if (builder.end) return builder;
@@ -292,12 +346,12 @@ export class RegionEmitter {
     const { body, state, plan: { graph, blocks } } = this;
     const backward = isBackward(graph, from, to);
     if (backward) {
-      body.index('local.get', state.budget).index('local.get', state.limit).op('i32.lt_s').open('if');
+      body.index('local.get', state.budget).i32(0).op('i32.lt_s').open('if');
       this.noteStop();
       state.leave(blocks[to].unit.record);
       body.op('end');
     }
-    if (this.checksLate && pageOf(blocks[from].unit.linear) !== pageOf(blocks[to].unit.linear)) this.checkPage(to);
+    if (this.checksLate && !this.samePage(from, to)) this.checkPage(to);
     if (this.knowledge.entry[to].length > 1) state.noteKind();
     if (!backward && !graph.merge[to]) {
       this.tree(to);
@@ -326,7 +380,8 @@ export class RegionEmitter {
     body.i32(longest).i32(0).i32(0).memory('i32.load', REGION_EXACT).op('select').index('local.set', state.limit);
     load(state.readTable, READ_TABLE);
     load(state.writeTable, WRITE_TABLE);
-    body.index('local.get', state.budget).index('local.get', state.limit).op('i32.lt_s').open('if');
+    // What has to be left counts as spent: going backward then asks for the sign alone.
+    body.index('local.get', state.budget).index('local.get', state.limit).op('i32.sub').index('local.tee', state.budget).i32(0).op('i32.lt_s').open('if');
     this.noteStop();
     original();
     body.op('end');
@@ -344,6 +399,7 @@ export class RegionEmitter {
       body.i32(0).memory(state.wide ? 'i64.load' : 'i32.load', GPR + 8 * n).index('local.set', state.register(n));
     }
     for (const n of this.knowledge.vectors) body.i32(0).memory('v128.load', XMM + 16 * n).index('local.set', state.vector(n));
+    if (!state.wide) for (const name of this.knowledge.pages) body.i64(2 ** 40).index('local.set', state.page(name, false)!.address);
     if (this.knowledge.mxcsr) load(state.controlAndStatus(), MXCSR);
   }
 
@@ -388,6 +444,7 @@ export class RegionEmitter {
     for (const n of written) body.i32(0).index('local.get', state.register(n)).memory(state.wide ? 'i64.store' : 'i32.store', GPR + 8 * n);
     for (const n of state.writtenVectors) body.i32(0).index('local.get', state.vector(n)).memory('v128.store', XMM + 16 * n);
     if (state.mxcsrWritten) body.i32(0).index('local.get', state.controlAndStatus()).memory('i32.store', MXCSR);
+    body.index('local.get', state.budget).index('local.get', state.limit).op('i32.add').index('local.set', state.budget);
     body.i32(0).index('local.get', state.budget).memory('i32.store', BUDGET);
     body.index('local.get', state.leaveRecord).op('i32.eqz').open('if');
     body.index('local.get', state.budget).i32(0).op('i32.lt_s').open('if');

@@ -15,6 +15,8 @@ export interface RegionGraph {
   /** Blocks that a block immediately dominates, in reverse postorder. */
   readonly dominated: readonly (readonly number[])[];
   readonly loopHeader: readonly boolean[];
+  /** How many loops a block is in. */
+  readonly depth: readonly number[];
   /** Reached by two or more forward edges (an edge that stands twice counts twice). */
   readonly merge: readonly boolean[];
   /** Edges into the middle of a loop: the graph is reducible when there are none. */
@@ -52,7 +54,19 @@ export function analyze(successors: readonly (readonly number[])[]): RegionGraph
       else irreducible.push({ from, to });
     }
   }
-  return { order, position, dominator: parent, dominated, loopHeader, merge: forward.map((n) => n > 1), irreducible };
+  const depth = new Array<number>(count).fill(0);
+  for (const header of order) {
+    if (!loopHeader[header]) continue;
+    const body = new Set([header]);
+    const waiting = predecessors[header].filter((from) => position[from] >= position[header] && dominates(header, from));
+    for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
+      if (body.has(block)) continue;
+      body.add(block);
+      waiting.push(...predecessors[block]);
+    }
+    for (const block of body) depth[block]++;
+  }
+  return { order, position, depth, dominator: parent, dominated, loopHeader, merge: forward.map((n) => n > 1), irreducible };
 }
 
 function reversePostorder(successors: readonly (readonly number[])[]): number[] {

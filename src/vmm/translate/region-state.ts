@@ -8,10 +8,38 @@ import { generalRegisterName } from './state-names';
 
 export const REGISTERS = 16;
 
+/** Locals of a page: its linear address; how far into it accesses may begin, 0 while none is known; its lookup entry. */
+export interface PageLocals {
+  readonly address: number;
+  readonly bound: number;
+  readonly entry: number;
+}
+
+/** What an instruction has to do with the flags that it finds. */
+export interface FlagUse {
+  /** It may leave the region, or reads flags. */
+  needs: boolean;
+  /** It reads flags only to give them on. */
+  keeps: boolean;
+  /** It defines all of them, whatever happens. */
+  defines: boolean;
+}
+
 export class RegionState {
+  flagUse: FlagUse = { needs: false, keeps: false, defines: false };
+  /** Nobody will see the flags that the instruction being written defines. */
+  flagsDead = false;
+  /** How much the accesses of a name matter, what one at the present point adds to that, and the names whose page is kept. */
+  readonly uses = new Map<string, number>();
+  weight = 0;
+  kept: ReadonlySet<string> = new Set();
+  readonly pages = new Map<string, PageLocals>();
   /** Local of each general register, or -1 while nobody has used it. */
   readonly registers = new Int32Array(REGISTERS).fill(-1);
   readonly written = new Set<number>();
+  /** Of registers whose low byte was written last, in this block: a local with that byte, so that who reads it need not wait for the whole register. */
+  private readonly lowBytes = new Int32Array(REGISTERS).fill(-1);
+  knownBytes = 0;
   /** The same for XMM registers. */
   readonly vectors = new Int32Array(REGISTERS).fill(-1);
   readonly writtenVectors = new Set<number>();
@@ -55,6 +83,23 @@ export class RegionState {
   register(n: number): number {
     if (this.registers[n] < 0) this.registers[n] = this.body.ownLocal(this.registerType);
     return this.registers[n];
+  }
+
+  lowByte(n: number): number {
+    if (this.lowBytes[n] < 0) this.lowBytes[n] = this.body.ownLocal('i32');
+    return this.lowBytes[n];
+  }
+
+  /** Of the accesses of a name: the page of the last one, or undefined when each looks its page up. */
+  page(name: string, wide: boolean): PageLocals | undefined {
+    this.uses.set(name, (this.uses.get(name) ?? 0) + this.weight);
+    if (!this.kept.has(name)) return undefined;
+    let locals = this.pages.get(name);
+    if (!locals) {
+      locals = { address: this.body.ownLocal('i64'), bound: wide ? this.body.ownLocal('i64') : -1, entry: this.body.ownLocal('i32') };
+      this.pages.set(name, locals);
+    }
+    return locals;
   }
 
   /** The local of an XMM register. */
@@ -105,6 +150,7 @@ export class RegionState {
   /** Goes on in threaded code. The record is constant, or emitted by the caller. */
   leave(record: number | (() => void)): void {
     const { body } = this;
+    this.flagUse.needs = true;
     if (typeof record === 'number') body.i32(record);
     else record();
     body.index('local.set', this.leaveRecord);

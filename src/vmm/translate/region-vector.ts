@@ -5,11 +5,9 @@
 import { FPU_ACCESS, FpuAccess, OPERAND, VECTOR_TABLES, XMM } from '../cpu/layout';
 import type { Value, Width } from '../isa/builder';
 import type { ExtractOperation, FloatOperation, FloatType, ReplaceOperation, VectorOperation } from '../isa/vector';
-import type { Form } from './forms';
-import type { HandlerImports } from './handlers';
 import { ALL_PLAIN, Plain, plainBits } from './region-facts';
-import { REGISTERS, type RegionState } from './region-state';
-import { ThreadedBuilder } from './threaded-builder';
+import { RegionMemory } from './region-memory';
+import { REGISTERS } from './region-state';
 import { node, type Node } from './threaded-values';
 import { vectorTableOffset, type VectorTable } from './vector-tables';
 
@@ -31,13 +29,8 @@ const lanes: Readonly<Record<Width, { readonly get: ExtractOperation; readonly s
 };
 const lowest = { i32: 'i32x4.replace_lane', i64: 'i64x2.replace_lane', f32: 'f32x4.replace_lane', f64: 'f64x2.replace_lane' } as const;
 
-export abstract class RegionVector extends ThreadedBuilder {
-  constructor(form: Form, imports: HandlerImports, readonly region: RegionState) {
-    super(form, region.body, imports);
-  }
-
+export abstract class RegionVector extends RegionMemory {
   /** Threaded code does this instruction. */
-  abstract leaveHere(): void;
   protected abstract stay(): void;
 
   // ---- constants ----
