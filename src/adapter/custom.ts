@@ -88,6 +88,10 @@ export function customRequests(debuggee: () => Debuggee, describe: () => Promise
     },
     'ringside/pageTables': async ({ expression }) => ({ text: await pageTablesText(debuggee(), expression) }),
     'ringside/translation': (args) => translationOf(debuggee(), args),
+    'ringside/stopCounting': async () => {
+      await debuggee().client.request('stopCounting');
+      return done;
+    },
     'ringside/hotCode': ({ most }) => hotCodeOf(debuggee(), most),
     'ringside/symbol': (args) => {
       const { sourceMap } = debuggee();

@@ -64,7 +64,7 @@ function addressesIn({ linear, units, memory = [] }: TranslatedCode): { linear: 
 export async function translationOf(debuggee: Debuggee, place: Place): Promise<CustomRequests['ringside/translation'][1]> {
   const linear = await linearOf(debuggee, place);
   await findNames(debuggee, linear);
-  const code = await debuggee.client.request('translatedCode', { linear });
+  const code = await debuggee.client.request('translatedCode', { linear, count: place.count === true });
   const names = new Map<number, string>();
   for (const { linear: at, always } of addressesIn(code)) {
     const symbol = debuggee.sourceMap.symbolAt(at);

@@ -73,9 +73,10 @@ export interface CustomRequests {
   'ringside/pageTables': [{ readonly expression?: string }, { readonly text: string }];
   /**
    * What the translator has made of the code at a source line, at an expression's address, or (when nothing is given) at the instruction pointer.
+   * With `count` its executions are counted from then on, until other code is or `ringside/stopCounting`.
    */
   'ringside/translation': [
-    { readonly path: string; readonly line: number } | { readonly expression?: string },
+    ({ readonly path: string; readonly line: number } | { readonly expression?: string }) & { readonly count?: boolean },
     {
       readonly code: TranslatedCode;
       /** Names of the addresses in it, `name+0x12` for those that have none of their own. */
@@ -83,6 +84,7 @@ export interface CustomRequests {
       readonly sources: readonly { readonly linear: number; readonly path: string; readonly line: number }[];
     },
   ];
+  'ringside/stopCounting': [Record<string, never>, Record<string, never>];
   /** Where the guest was found at work lately, most first. */
   'ringside/hotCode': [{ readonly most: number }, { readonly looks: number; readonly code: readonly (HotCode & { readonly name?: string })[] }];
   /** The disks that a guest can write to. */

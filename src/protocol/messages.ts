@@ -369,8 +369,12 @@ export interface Requests {
   /** Hidden page faults by guest instruction address (linear), most first. */
   hiddenPageFaults: [{ most: number }, readonly { linear: number; count: number }[]];
   postMortem: [Record<string, never>, PostMortem | undefined];
-  /** What the translator has made of the code at an address. */
-  translatedCode: [{ linear: number }, TranslatedCode];
+  /**
+   * What the translator has made of the code at an address. With `count`, executions of what it shows are counted exactly from then on, until
+   * other code is to be counted or `stopCounting`. The guest cannot tell; only the code that is counted is somewhat slower.
+   */
+  translatedCode: [{ linear: number; count?: boolean }, TranslatedCode];
+  stopCounting: [Record<string, never>, void];
   /** Where the guest was found at work lately. */
   hotCode: [{ most: number }, HotCodeSample];
   /** The drives whose contents a guest can change. */

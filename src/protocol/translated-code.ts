@@ -58,6 +58,8 @@ export interface TranslatedUnit {
   /** A loop of the region, or of the units shown, begins here. */
   readonly loop?: true;
   readonly instructions: readonly TranslatedInstruction[];
+  /** When it came to be counted, if later than the others. */
+  readonly countingSince?: number;
   readonly exits: readonly TranslatedExit[];
 }
 

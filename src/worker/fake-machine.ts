@@ -139,6 +139,9 @@ export class FakeMachine implements MachineApi {
   translatedCode(linear: number): TranslatedCode {
     return { linear, codeSize: 16, state: 'untranslated', units: [], unit: -1, handlers: [], memory: [], instructions: this.instructions };
   }
+  stopCounting(): void {
+    this.received.push('stop counting');
+  }
   hotCode(): HotCodeSample {
     return { code: [], looks: 0 };
   }

@@ -185,10 +185,11 @@ export class MachineHost {
     counters: () => this.counterSample(),
     screen: () => this.require().screen(),
     devices: () => this.require().devices(),
-    translatedCode: ({ linear }) => {
+    translatedCode: ({ linear, count }) => {
       checkRange('linear', linear, 0, Number.MAX_SAFE_INTEGER);
-      return this.require().translatedCode(linear);
+      return this.require().translatedCode(linear, count === true);
     },
+    stopCounting: () => this.require().stopCounting(),
     hotCode: ({ most }) => {
       checkRange('most', most, 0, maximumFound);
       return this.require().hotCode(most);

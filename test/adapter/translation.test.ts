@@ -42,7 +42,7 @@ describe('the translation of code', () => {
     assert.deepEqual([code.state, code.codeSize, code.units.length, code.unit], ['threaded', 16, 4, 0]);
     const continuations = code.units.flatMap(({ exits }) => exits).filter(({ kind }) => kind === 'taken' || kind === 'next');
     assert.deepEqual([continuations.length, continuations.filter(({ state }) => state === 'open').length], [6, 2]);
-    assert.deepEqual(names.filter(({ name }) => !name.includes('+')).map(({ name }) => name).sort(), ['isPrime', 'nexti', 'notPrime', 'prime']);
+    assert.deepEqual(names.filter(({ name }) => !name.includes('+')).map(({ name }) => name).sort(), ['isPrime', 'nexti', 'notPrime', 'prime', 'spin']);
     assert.equal(sources.find(({ linear }) => linear === code.units[1]!.linear)?.line, lineOf(source, 'nexti: '));
     for (const expression of ['isPrime', '0x' + code.units[0]!.linear.toString(16)]) {
       assert.deepEqual((await ask(session, 'ringside/translation', { expression })).code.units, code.units);
@@ -56,6 +56,20 @@ describe('the translation of code', () => {
     const { code } = await ask(session, 'ringside/translation', { expression: 'prime' });
     assert.equal(code.state, 'untranslated');
     assert.deepEqual(code.memory?.map(({ text }) => text), ['mov eax, 0x1', 'ret']);
+  }));
+
+  it('counts executions from when it is asked to, until it is told to stop', withSession(source, async (session) => {
+    await session.launch({ stopOnEntry: true });
+    await session.run();
+    await session.stopped();
+    await ask(session, 'ringside/translation', { expression: 'isPrime', count: true });
+    await session.dap.setFunctionBreakpointsRequest({ breakpoints: [{ name: 'spin' }] });
+    await session.proceed();
+    const counts = async (count: boolean): Promise<(number | undefined)[]> =>
+      (await ask(session, 'ringside/translation', { expression: 'isPrime', count })).code.units.flatMap(({ instructions }) => instructions.map(({ executions }) => executions));
+    assert.deepEqual(await counts(true), [1, 1, 1, 1, 6, 6, 6, 6, 6, 5, 5, 5, 1, 1]);
+    await ask(session, 'ringside/stopCounting', {});
+    assert.ok((await counts(false)).every((executions) => executions === undefined));
   }));
 
   it('says what is wrong with a place', ran(async (session) => {

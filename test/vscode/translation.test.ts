@@ -79,6 +79,7 @@ describe('the Translation view', () => {
     await stops.next();
     const { model } = await shown('the next instruction', ({ model: now }) => now.blocks.some(({ rows }) => rows.some(({ here, text }) => here === 'instruction pointer' && text.startsWith('cmp'))));
     match(model.summary, /bit|translated/);
+    await shown('the count of the step', ({ heat: { executions } }) => executions.flat().includes(1));
     await picture('translation-step');
   });
 
@@ -90,6 +91,12 @@ describe('the Translation view', () => {
     const { model } = await shown('the region', ({ model: now }) => now.state === 'region');
     match(model.summary, /Region \d+: \d+ units of 32-bit code in one WebAssembly function of [\d,]+ bytes, with \d loop/);
     ok(model.edges.some(({ from, to }) => to <= from), 'an edge leads back');
+    const { heat: { executions, counting } } = await shown('counts', ({ heat }) => heat.executions.flat().every((count) => count !== null && count > 1000));
+    match(counting, /exact counts of the last [\d,]+ instructions, since this view shows them/);
+    const later = await shown('more of them', ({ heat }) => (heat.executions[0]?.[0] ?? 0) > (executions[0][0] ?? 0));
+    const [block, row] = [model.blocks.findIndex(({ rows }) => rows.some(({ text }) => text.startsWith('inc ebx'))), 0];
+    const [loop, rare] = [Math.max(...later.heat.executions.flat().map(Number)), Number(later.heat.executions[block]?.[row])];
+    ok(Math.abs(loop / rare - 4) < 0.1, `every fourth iteration increments: ${loop} and ${rare}`);
     await hook.waitText({ selector: '#code td.wasm', webview: true }, /local\.get \$ecx/);
     await hook.waitText({ selector: '#hot button', webview: true }, /hot/);
     equal(ringside.machineModel().state, 'running');

@@ -81,6 +81,7 @@ function rowOf(instruction: TranslatedInstruction, code: TranslatedCode, names: 
 function blockOf(unit: TranslatedUnit, n: number, rows: readonly TranslationRow[], names: Names): TranslationBlock {
   const notes = [
     `block ${n}`, plural(unit.instructions.length, 'instruction'), ...(unit.loop ? ['a loop begins here'] : []), ...(unit.single ? ['made for a step'] : []),
+    ...(unit.countingSince === undefined ? [] : [`counted since instruction ${unit.countingSince.toLocaleString('en')}`]),
   ];
   const conditional = unit.exits.some(({ kind }) => kind === 'taken');
   return { title: names.of(unit.linear), note: notes.join(', '), loop: unit.loop ?? false, rows, exits: unit.exits.map((exit) => exitOf(exit, names, !conditional)) };

@@ -40,6 +40,8 @@ export class TranslationPanel extends WebviewPanelView<ToTranslationView, FromTr
   /** An update is being made, or is on its way. */
   private busy = false;
   private wanted = false;
+  /** The machine that counts for this view. */
+  private counting: MachineSession | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   /** What the webview was last sent. */
   model: TranslationViewModel = emptyModel('none', noMachine);
@@ -108,6 +110,7 @@ export class TranslationPanel extends WebviewPanelView<ToTranslationView, FromTr
   protected refresh(): void {
     this.subscription?.dispose();
     const machine = this.sessions.current;
+    if (this.counting !== machine) this.stopCounting();
     this.shown = machine;
     this.sent = undefined;
     this.busy = false;
@@ -155,7 +158,9 @@ export class TranslationPanel extends WebviewPanelView<ToTranslationView, FromTr
     const hottest = hot.code[0];
     const place: Place | undefined = this.pinned !== undefined ? { expression: this.pinned } : this.pointed?.place ?? (hottest && { expression: `0x${hottest.linear.toString(16)}` });
     if (!place) return { model: emptyModel('none', nothingYet, this.place(machine)), heat: noHeat };
-    const answer = await machine.request('ringside/translation', place);
+    const answer = await machine.request('ringside/translation', { ...place, count: true });
+    this.counting = machine;
+    if (!this.isVisible) this.stopCounting();
     return { model: translationModel(answer, this.place(machine)), heat: translationHeat(answer, hot) };
   }
 
@@ -189,12 +194,23 @@ export class TranslationPanel extends WebviewPanelView<ToTranslationView, FromTr
     }
   }
 
+  /** The machine counts for nobody: its code shall run at full speed. */
+  private stopCounting(): void {
+    const { counting } = this;
+    this.counting = undefined;
+    if (counting?.live) counting.request('ringside/stopCounting', {}).then(undefined, () => undefined); // The session ended meanwhile.
+  }
+
   protected override visibilityChanged(): void {
     if (this.isVisible) this.update();
-    else clearTimeout(this.timer);
+    else {
+      clearTimeout(this.timer);
+      this.stopCounting();
+    }
   }
 
   protected override closed(): void {
+    this.stopCounting();
     clearTimeout(this.timer);
     this.sent = undefined;
     this.busy = false;

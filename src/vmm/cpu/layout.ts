@@ -156,6 +156,10 @@ export const STATE_END = 0x1000;
 /** Constants of vector instructions (translate/vector-tables.ts). */
 export const VECTOR_TABLES = 0x1000;
 
+/** How often units were begun, where somebody counts (translate/tallies.ts): u64 each. */
+export const TALLIES = 0x7f000;
+export const TALLIES_MAX = 512;
+
 /**
  * Indirect-branch cache: sets of two entries of 16 bytes {linear u32, context u32, record u32, expected lookup entry u32}. A Linux kernel that
  * forks and executes programs goes to some ten thousand places.

@@ -82,7 +82,8 @@ export interface MachineApi {
   /** What the translator has made of the guest so far, as text. */
   translation(stage: DumpStage): string;
   /** What it has made of the code at an address, beside the guest's instructions. */
-  translatedCode(linear: number): TranslatedCode;
+  translatedCode(linear: number, count?: boolean): TranslatedCode;
+  stopCounting(): void;
   hotCode(most: number): HotCodeSample;
   /** Drives whose contents the guest can change. */
   driveSummaries(): DriveSummary[];

@@ -604,10 +604,14 @@ export class Machine implements MachineApi {
     return new TranslationDump(this.engine).text(stage);
   }
 
-  translatedCode(linear: number): TranslatedCode {
+  translatedCode(linear: number, count = false): TranslatedCode {
     const { state } = this.engine.cpu;
-    return this.translatedCodeReader.at(this.linear(linear), state.code64 ? 64 : state.bigCode ? 32 : 16, (from, count) =>
-      this.disassemble(from, 0, count).map(({ linear: at, bytes, text, control, valid }) => ({ linear: at, bytes, text, ends: control !== undefined || !valid })));
+    return this.translatedCodeReader.at(this.linear(linear), state.code64 ? 64 : state.bigCode ? 32 : 16, count, (from, instructions) =>
+      this.disassemble(from, 0, instructions).map(({ linear: at, bytes, text, control, valid }) => ({ linear: at, bytes, text, ends: control !== undefined || !valid })));
+  }
+
+  stopCounting(): void {
+    this.translatedCodeReader.stopCounting();
   }
 
   hotCode(most: number): HotCodeSample {

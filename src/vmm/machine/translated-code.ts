@@ -1,6 +1,7 @@
 /**
  * What the translator has made of the code at an address, for the Translation view: the region that has it, or the units of threaded code that
- * are linked with it, each guest instruction beside its records and its WebAssembly. Looks only: translations stay as they are.
+ * are linked with it, each guest instruction beside its records and its WebAssembly. When it is asked to count, executions of what it shows are
+ * counted from then on, until it shows something else.
  */
 import type {
   HotCodeSample, InstructionTreatment, TranslatedCode, TranslatedExit, TranslatedInstruction, TranslatedRecord, TranslatedUnit,
@@ -33,6 +34,17 @@ interface Shown {
   readonly region?: Region;
 }
 
+/** What the units that are shown together have in common. */
+interface Description {
+  readonly handlers: Map<HandlerForm, number>;
+  /** A region's code by record. */
+  readonly parts: ReadonlyMap<number, readonly string[]> | undefined;
+  readonly recorder: RegionRecorder | undefined;
+  readonly executions: ReadonlyMap<number, number>;
+  /** Since when the first of them is counted. */
+  readonly since?: number;
+}
+
 /** How the translator treats an instruction, and why. */
 function treatmentOf(handler: HandlerForm, engine: Engine, codeSize: number): { treatment: InstructionTreatment; reason: string } {
   const { always, sometimes } = handlerText(handler, engine.threadedModule(codeSize));
@@ -51,7 +63,6 @@ function treatmentOf(handler: HandlerForm, engine: Engine, codeSize: number): { 
 export class TranslatedCodeReader {
   private readonly dump: TranslationDump;
   private readonly u32: Uint32Array;
-  private readonly recorded = new WeakMap<Region, RegionRecorder>();
 
   constructor(private readonly engine: Engine) {
     this.dump = new TranslationDump(engine);
@@ -59,12 +70,18 @@ export class TranslatedCodeReader {
   }
 
   /** `memory` lists what stands there when nothing was translated. */
-  at(linear: number, codeSize: 16 | 32 | 64, memory: (linear: number, count: number) => { linear: number; bytes: Uint8Array; text: string; ends: boolean }[]): TranslatedCode {
+  at(linear: number, codeSize: 16 | 32 | 64, count: boolean, memory: (linear: number, count: number) => { linear: number; bytes: Uint8Array; text: string; ends: boolean }[]): TranslatedCode {
     const base = { linear, codeSize, instructions: this.engine.now, handlers: [] };
+    const { tallies } = this.engine.regions;
     const { gpa } = this.engine.mmu.translateForDebugger(linear);
-    if (gpa === undefined) return { ...base, state: 'unmapped', units: [], unit: -1 };
+    if (gpa === undefined) {
+      if (count) tallies.watch([], base.instructions);
+      return { ...base, state: 'unmapped', units: [], unit: -1 };
+    }
     const unit = this.unitAt(linear, gpa);
     if (!unit) {
+      // The first execution counts, too.
+      if (count) tallies.watch([{ first: linear, last: linear + UNIT_BYTES }], base.instructions);
       const lines = memory(linear, UNIT_CAP);
       const end = lines.findIndex(({ ends }) => ends);
       return {
@@ -73,14 +90,17 @@ export class TranslatedCodeReader {
       };
     }
     const shown = this.around(unit);
+    if (count) tallies.watch(shown.units.map((one) => ({ first: one.linear, last: one.linear + one.bytes - 1 })), base.instructions);
+    const starts = shown.units.flatMap((one) => one.tally?.since ?? []);
+    const counts = { executions: tallies.executions(), ...(starts.length && { since: Math.min(...starts) }) };
     const handlers = new Map<HandlerForm, number>();
     const { region } = shown;
-    const recorder = region && this.recorderOf(region);
+    const recorder = region && this.engine.regions.record(region);
     const parts = recorder && this.partsOf(region, recorder);
-    const units = shown.units.map((one) => this.describe(one, shown, handlers, parts, recorder));
+    const units = shown.units.map((one) => this.describe(one, shown, { handlers, parts, recorder, ...counts }));
     return {
       ...base, codeSize: unit.context.codeSize, state: region ? 'region' : 'threaded', units: region ? units : markLoops(units), unit: shown.units.indexOf(unit),
-      ...(shown.more && { more: true as const }),
+      ...(shown.more && { more: true as const }), ...(counts.since !== undefined && { countingSince: counts.since }),
       handlers: [...handlers.keys()].map((handler) => {
         const { lines } = handlerText(handler, this.engine.threadedModule(unit.context.codeSize));
         const { form: { encoding: { instruction } }, load } = handler;
@@ -88,6 +108,11 @@ export class TranslatedCodeReader {
       }),
       ...(region && parts && recorder && { region: { slot: region.slot, root: region.root.linear, wasmBytes: recorder.code.length, frame: parts.get(0) ?? [] } }),
     };
+  }
+
+  /** Nobody looks any more: everything runs at full speed. */
+  stopCounting(): void {
+    this.engine.regions.tallies.watch([], this.engine.now);
   }
 
   /** Where the guest was found at work lately. */
@@ -196,15 +221,6 @@ export class TranslatedCodeReader {
 
   // ---- what they look like ----
 
-  private recorderOf(region: Region): RegionRecorder {
-    let recorder = this.recorded.get(region);
-    if (!recorder) {
-      recorder = this.engine.regions.record(region);
-      this.recorded.set(region, recorder);
-    }
-    return recorder;
-  }
-
   /** The region's code by the record that it was written for. */
   private partsOf(region: Region, recorder: RegionRecorder): Map<number, string[]> {
     const parts = new Map<number, string[]>();
@@ -216,8 +232,8 @@ export class TranslatedCodeReader {
     return parts;
   }
 
-  private describe(unit: Unit, shown: Shown, handlers: Map<HandlerForm, number>, parts: Map<number, string[]> | undefined, recorder: RegionRecorder | undefined): TranslatedUnit {
-    const { context } = unit;
+  /** A unit's records by the EIP of their instructions. */
+  private recordsOf(unit: Unit): Map<number, number[]> {
     const byEip = new Map<number, number[]>();
     for (let n = 0; n < unit.records; n++) {
       const record = unit.record + n * RECORD_SIZE;
@@ -226,6 +242,12 @@ export class TranslatedCodeReader {
       if (known) known.push(record);
       else byEip.set(eip, [record]);
     }
+    return byEip;
+  }
+
+  private describe(unit: Unit, shown: Shown, { handlers, parts, recorder, executions, since }: Description): TranslatedUnit {
+    const { context } = unit;
+    const byEip = this.recordsOf(unit);
     const instructions = this.dump.instructions(unit).map(({ linear, bytes, text }): TranslatedInstruction => {
       const records = byEip.get((linear - context.csBase) >>> 0) ?? [];
       const own = records.at(-1);
@@ -237,10 +259,12 @@ export class TranslatedCodeReader {
         records: records.map((record) => this.recordOf(record, unit, handlers)),
         ...(parts && { region: records.flatMap((record) => parts.get(record) ?? []) }),
         ...(records.some((record) => recorder?.left.has(record)) && { leaves: true as const }),
+        ...(executions.has(linear) && { executions: executions.get(linear) }),
       };
     });
+    const began = unit.tally?.since;
     return {
-      linear: unit.linear, samples: this.engine.regions.samplesOf(unit), ...(context.cut !== 'full' && { single: true as const }), instructions,
+      linear: unit.linear, ...(began !== undefined && began !== since && { countingSince: began }), samples: this.engine.regions.samplesOf(unit), ...(context.cut !== 'full' && { single: true as const }), instructions,
       ...(shown.region?.plan.graph.loopHeader[shown.region.units.indexOf(unit)] && { loop: true as const }),
       exits: shown.region ? this.regionExits(unit, shown.region) : this.exits(unit).map(({ unit: to, ...exit }) => withUnit(exit, to ? shown.units.indexOf(to) : -1)),
     };

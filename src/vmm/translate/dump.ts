@@ -74,10 +74,11 @@ export class TranslationDump {
     return result;
   }
 
-  /** The handler of a record's own instruction, also where a region has taken the first record's place. */
+  /** The handler of a record's own instruction, also where a region or a count has taken the first record's place. */
   handler(record: number, unit: Unit): number {
     const handler = this.u32[record >> 2];
-    return unit.region && handler === unit.region.slot ? unit.region.original : handler;
+    if (handler === unit.region?.slot) return unit.region.original;
+    return unit.tally && handler === unit.tally.slot ? unit.tally.original : handler;
   }
 
   handlerName(record: number, unit: Unit): string {
@@ -85,7 +86,7 @@ export class TranslationDump {
     if (handler < SpecialHandler.Count) return specialNames[handler];
     const { form, load }: HandlerForm = this.engine.handlerForm(handler, unit.context.codeSize);
     const name = load ? `load ${load.bytes} bytes` : `${form.encoding.instruction.mnemonic} ${form.operands.map(({ kind, width }) => `${kind}${width}`).join(' ')}`.trim();
-    return handler === this.u32[record >> 2] ? name : `region ${unit.region!.slot} instead of ${name}`;
+    return this.u32[record >> 2] === unit.region?.slot ? `region ${unit.region.slot} instead of ${name}` : name;
   }
 
   /** A record's fields between handler and EIP, as they stand in memory. */

@@ -6,7 +6,7 @@
 import { callouts } from '../cpu/callouts';
 import { counterAddress } from '../cpu/counters';
 import {
-  BUDGET, CODE_GRANULES, CODE_HIGH, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_SETS, LONG_JUMP_CACHE, LONG_TABLE_ENTRIES, RAM, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE,
+  BUDGET, CODE_GRANULES, CODE_HIGH, CONTEXT, EIP, EXIT_REASON, EXIT_RECORD, JUMP_CACHE, JUMP_CACHE_SETS, LONG_JUMP_CACHE, LONG_TABLE_ENTRIES, RAM, READ_TABLE, SCRATCH, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, TALLIES_MAX,
   WRITE_TABLE,
 } from '../cpu/layout';
 import type { InstructionTable } from '../isa/types';
@@ -50,6 +50,8 @@ export interface ThreadedModule {
   readonly formOf: readonly HandlerForm[];
   /** The first of {@link REGION_SLOTS} places in the exported table `handlers` behind the handlers. */
   readonly firstRegionSlot: number;
+  /** Behind these: the first of TALLIES_MAX places. */
+  readonly firstTallySlot: number;
   /** What handlers call, and the names of these functions by number: whoever writes a handler once more, to look at it, needs both. */
   readonly imports: HandlerImports;
   readonly functionNames: ReadonlyMap<number, string>;
@@ -293,11 +295,13 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   module.export('go', define(handlerType, (body) => goTo(body, 0)));
   const through = module.type(['i32', 'i32'], []);
   module.export('goThrough', define(through, (body) => body.index('local.get', 0).index('local.get', 1).indirect('return_call_indirect', handlerType)));
-  module.table('handlers', functions.length + 1 + REGION_SLOTS, 1, functions);
+  const firstRegionSlot = functions.length + 1;
+  const firstTallySlot = firstRegionSlot + REGION_SLOTS;
+  module.table('handlers', firstTallySlot + TALLIES_MAX, 1, functions);
   const functionNames = new Map<number, string>([...calloutIndex].map(([name, index]) => [index, `callout.${name}`]));
   for (const [name, index] of Object.entries({ dispatch, lookup, resolve, readSlow, readForWriteSlow: readGuardedSlow, writeSlow: writeTracedSlow, segmentCheck })) functionNames.set(index, name);
   for (const name of x87FunctionNames) functionNames.set(x87[name], `x87.${name}`);
-  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names, formOf, firstRegionSlot: functions.length + 1, imports, functionNames };
+  return { bytes: module.finish(), forms, handlerCount: functions.length, callouts: names, formOf, firstRegionSlot, firstTallySlot, imports, functionNames };
 }
 
 /** Parameters of the memory slow paths: the record, the linear address (in 64-bit code two of them), the access, the value to write. */

@@ -20,6 +20,7 @@ import { isBackward } from './region-graph';
 import { RegionState, type FlagUse } from './region-state';
 import type { Value } from '../isa/builder';
 import { node } from './threaded-values';
+import type { Unit } from './translator';
 
 /** Function indices in a region's module. */
 export interface RegionImports extends HandlerImports {
@@ -199,6 +200,7 @@ export class RegionEmitter {
     state.knownBytes = 0;
     const dead = uses ? undefined : this.knowledge.deadFlags[this.plan.blocks.indexOf(block)];
     let restart: number | undefined;
+    let first = true;
     for (let n = 0; n < unit.records; n++) {
       const record = unit.record + n * RECORD_SIZE;
       const handler = this.source.handler(record);
@@ -224,6 +226,10 @@ export class RegionEmitter {
       seen?.(state.flags);
       if (builder.end?.kind === 'left') this.recorder?.left.add(record);
       if (builder.end) return builder;
+      if (first && !load) {
+        first = false;
+        if (state === this.state) this.tally(unit);
+      }
       state.body.releaseLocals();
     }
     return undefined;
@@ -267,16 +273,16 @@ export class RegionEmitter {
       case undefined:
         if (block.next < 0) state.leave(last + RECORD_SIZE);
         else {
-          this.charge(unit.instructions);
+          this.charge(unit, end);
           this.edge(number, block.next);
         }
         break;
       case 'jump':
-        this.charge(unit.instructions);
+        this.charge(unit, end);
         this.taken(number, last);
         break;
       case 'condition': {
-        this.charge(unit.instructions);
+        this.charge(unit, end);
         node(end.condition).emit();
         body.open('if');
         const { flags } = state;
@@ -289,7 +295,7 @@ export class RegionEmitter {
         break;
       }
       case 'indirect': {
-        this.charge(unit.instructions);
+        this.charge(unit, end);
         this.search(number, end.target, [...block.targets].sort((a, b) => this.plan.blocks[a].unit.linear - this.plan.blocks[b].unit.linear));
         body.i32(0);
         node(end.target).emit();
@@ -298,7 +304,7 @@ export class RegionEmitter {
         break;
       }
       case 'dispatch':
-        this.charge(unit.instructions);
+        this.charge(unit, end);
         state.leave(0);
         break;
     }
@@ -364,9 +370,15 @@ export class RegionEmitter {
     this.body.i32(0).i32(1).memory('i32.store', REGION_STOPPED);
   }
 
-  private charge(instructions: number): void {
+  private charge(unit: Unit, end: BlockEnd | undefined): void {
     const { body, state } = this;
-    body.index('local.get', state.budget).i32(instructions).op('i32.sub').index('local.set', state.budget);
+    if (end && unit.instructions === 1) this.tally(unit);
+    body.index('local.get', state.budget).i32(unit.instructions).op('i32.sub').index('local.set', state.budget);
+  }
+
+  /** A unit's first instruction is done: see tallies.ts. */
+  private tally({ tally }: Unit): void {
+    if (tally) this.body.i32(0).i32(0).memory('i64.load', tally.counter).i64(1).op('i64.add').memory('i64.store', tally.counter);
   }
 
   // ---- the region's two ends ----

@@ -18,6 +18,7 @@ import { RegionRecorder } from './region-emitter';
 import { writeRegion } from './region-module';
 import { formRegion, REGION_INSTRUCTIONS_MAX, type RecordReader, type RegionPlan } from './region-former';
 import type { TranslationContext } from './context';
+import { Tallies } from './tallies';
 import type { Translator, Unit } from './translator';
 
 export interface Region {
@@ -55,6 +56,9 @@ export type TranslationMode = keyof typeof regionPolicies;
 /** Samples until a unit that could not become a region is tried again, beyond those that make it hot. */
 const COOLED = 100;
 
+/** What stands in the root's first record without the region, and does its instruction. */
+const entryOf = ({ root, original }: Pick<Region, 'root' | 'original'>): number => root.tally?.slot ?? original;
+
 /** Looks that are remembered for people who ask what is hot. */
 const LOOKS_KEPT = 1024;
 
@@ -82,7 +86,9 @@ class Tier {
       form: (handler) => module.formOf[handler],
       handler: (record) => {
         const handler = u32[record >> 2];
-        return handler < module.firstRegionSlot ? handler : translator.unitOfRecord(record)!.region!.original;
+        if (handler < module.firstRegionSlot) return handler;
+        const unit = translator.unitOfRecord(record)!;
+        return unit.tally?.original ?? unit.region!.original;
       },
     };
     for (let slot = REGION_SLOTS - 1; slot >= 0; slot--) this.freeSlots.push(module.firstRegionSlot + slot);
@@ -94,6 +100,7 @@ export class Regions {
   private readonly tiers = new Map<number, Tier>();
   /** Regions in force, oldest first. */
   private readonly inForce = new Set<Region>();
+  readonly tallies: Tallies;
   private readonly u32: Uint32Array;
   private stretch: number;
   private die = 0x2545f491;
@@ -108,11 +115,19 @@ export class Regions {
   ) {
     this.stretch = policy.shortestStretch;
     this.u32 = new Uint32Array(memory.buffer);
-    translator.onDiscard = (unit) => { for (const region of unit.regions ?? []) this.discard(region); };
+    this.tallies = new Tallies(memory, translator, (codeSize) => {
+      const { module, exports } = threaded(codeSize);
+      return { handlers: exports.handlers, goThrough: exports.goThrough, firstSlot: module.firstTallySlot };
+    }, (region) => this.rewrite(region));
+    translator.onDiscard = (unit) => {
+      for (const region of unit.regions ?? []) this.discard(region);
+      this.tallies.discarded(unit);
+    };
     translator.onFlush = () => {
       for (const region of [...this.inForce]) this.discard(region);
       this.stretch = this.policy.shortestStretch;
       this.recent.length = this.looked = 0;
+      this.tallies.flushed();
     };
   }
 
@@ -179,7 +194,7 @@ export class Regions {
   /** A region's code as it was written, told by writing it once more. */
   record(region: Region): RegionRecorder {
     const recorder = new RegionRecorder();
-    writeRegion(region.plan, this.tierOf(region.root.context).source, region.original, recorder);
+    writeRegion(region.plan, this.tierOf(region.root.context).source, entryOf(region), recorder);
     return recorder;
   }
 
@@ -200,13 +215,12 @@ export class Regions {
     const { source, threaded, freeSlots } = tier;
     const plan = formRegion(root, this.translator, source);
     if (!plan) return;
-    const original = this.u32[root.record >> 2];
-    const written = writeRegion(plan, source, original);
-    if (!written) return;
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(written), { machine: { memory: this.memory }, threaded: { ...threaded } });
+    const original = source.handler(root.record);
+    const made = this.compile(plan, tier, entryOf({ root, original }));
+    if (!made) return;
     if (!freeSlots.length) this.makeRoom(tier);
     const slot = freeSlots.pop()!;
-    threaded.handlers.set(slot, instance.exports.region as CallableFunction);
+    threaded.handlers.set(slot, made);
     const region: Region = { root, plan, units: plan.blocks.map(({ unit }) => unit), slot, original, live: true };
     root.region = region;
     for (const unit of region.units) (unit.regions ??= new Set()).add(region);
@@ -215,10 +229,24 @@ export class Regions {
     this.count('regionsTranslated');
   }
 
+  /** Undefined when the region would leave at its first instruction. */
+  private compile(plan: RegionPlan, { source, threaded }: Tier, entry: number): CallableFunction | undefined {
+    const written = writeRegion(plan, source, entry);
+    if (!written) return undefined;
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(written), { machine: { memory: this.memory }, threaded: { ...threaded } });
+    return instance.exports.region as CallableFunction;
+  }
+
+  /** Other units of the region are counted than before. */
+  private rewrite(region: Region): void {
+    const tier = this.tierOf(region.root.context);
+    if (region.live) tier.threaded.handlers.set(region.slot, this.compile(region.plan, tier, entryOf(region))!);
+  }
+
   private discard(region: Region): void {
     if (!region.live) return;
     region.live = false;
-    this.u32[region.root.record >> 2] = region.original;
+    this.u32[region.root.record >> 2] = entryOf(region);
     region.root.region = undefined;
     for (const unit of region.units) {
       unit.regions!.delete(region);

@@ -16,6 +16,7 @@ import { loadsFirst } from './forms';
 import { RECORD_SIZE, RecordField, SpecialHandler, UNIT_CAP } from './record';
 import { INVALID_ENTRY, NOBODY, type RecordWriter } from './record-writer';
 import type { Region } from './regions';
+import type { Tally } from './tallies';
 
 export interface Unit {
   readonly linear: number;
@@ -48,6 +49,8 @@ export interface Unit {
   region?: Region;
   /** Every region that the unit is part of. */
   regions?: Set<Region>;
+  /** Somebody counts how often it is begun. */
+  tally?: Tally;
 }
 
 /** Thrown when the translation cache has no room: the caller forgets everything and starts again. */
@@ -85,6 +88,8 @@ export class Translator {
   private readonly byLinear = new Map<number, Set<Unit>>();
   /** Live units by the address of their first record. */
   private readonly byRecord = new Map<number, Unit>();
+  /** Told of a new unit, before it runs. */
+  onTranslated: (unit: Unit) => void = () => { /* nobody counts */ };
   /** Told of a unit whose code was overwritten, before its records change. */
   onDiscard: (unit: Unit) => void = () => { /* nothing was built upon units yet */ };
   /** The record of the instruction that is in the runtime, or 0. */
@@ -407,7 +412,10 @@ export class Translator {
     this.counters.add(TRANSLATED_INSTRUCTIONS, position);
     this.counters.count(TRANSLATION_UNITS);
     unit.live = !volatile;
-    if (unit.live) this.register(unit);
+    if (unit.live) {
+      this.register(unit);
+      this.onTranslated(unit);
+    }
   }
 
   /** Puts the records written at the cache's end where the unit belongs. */
@@ -489,7 +497,7 @@ export class Translator {
       unit.rewrites++;
       return false;
     }
-    if (first < 0 || first + length > unit.bytes || unit.secondPage >= 0 || unit.regions?.size) return false;
+    if (first < 0 || first + length > unit.bytes || unit.secondPage >= 0 || unit.regions?.size || unit.tally) return false;
     const { context } = unit;
     const eip = (unit.linear - context.csBase) >>> 0;
     const at = this.recordOf(unit, (eip + first) >>> 0);
