@@ -9,6 +9,7 @@ import type { MachineConfiguration } from '../../src/protocol/messages';
 import { createMachine } from '../../src/vmm/machine/machine';
 import { compareAtRandomStops, compareKernels } from '../support/random-stops';
 import { SerialGuest } from '../support/serial-guest';
+import { vmlinuxOf } from '../support/vmlinux';
 
 export interface GuestCheck {
   readonly id: string;
@@ -31,6 +32,8 @@ const READY = 'ringside-guest-ready';
 const PROMPT = 'guest# ';
 /** Without the crypto library's tests of itself, half of what a boot would do. */
 const COMMAND_LINE = 'console=ttyS0 cryptomgr.notests';
+/** Xen takes the first word for its own name. */
+const XEN_COMMAND_LINE = 'xen com1=115200,8n1 console=com1 noreboot loglvl=all';
 
 /** Boots to the shell, types commands whose answers it reads, and powers off. */
 function linux(kernel: Uint8Array, initrd: Uint8Array, machine: RegExp, options: Partial<MachineConfiguration> = {}, talk?: (answer: (command: string) => string) => void): SerialGuest {
@@ -74,6 +77,22 @@ function memoryTester(image: Uint8Array, name: string, options: Partial<MachineC
   // The serial line shows the same, later.
   guest.untilText(/Pass: +1 +Errors: 0/, 60);
   assert.doesNotMatch(guest.text, /Errors: [1-9]/);
+  return guest;
+}
+
+/** Xen up to the question for a kernel. */
+function xen(compressed: Uint8Array): SerialGuest {
+  const guest = new SerialGuest('xen', gunzipSync(compressed), { commandLine: XEN_COMMAND_LINE, memoryMiB: 64 });
+  assert.match(guest.untilText('dom0 kernel not specified', 10), /Xen version 4\.17\.5[^]*Bootloader: Ringside/);
+  return guest;
+}
+
+/** Xen and its first domain: Debian's kernel, paravirtualized, in ring 3 until it starts its first program. */
+function xenWithLinux(compressed: Uint8Array, kernel: Uint8Array, initrd: Uint8Array): SerialGuest {
+  const modules = [{ name: 'vmlinuz console=hvc0 earlyprintk=xen', bytes: kernel }, { name: 'initrd', bytes: initrd }];
+  const guest = new SerialGuest('xen', gunzipSync(compressed), { commandLine: XEN_COMMAND_LINE, memoryMiB: 768, modules });
+  assert.match(guest.untilText('*** Building a PV Dom0 ***', 30), /ACPI: RSDP[^]*Platform timer is 100\.000MHz HPET[^]*Brought up 1 CPUs/);
+  assert.match(guest.untilText('Run /init as init process', 120), /Linux version 6\.1\.0-\d+-cloud-amd64[^]*Hypervisor detected: Xen PV/);
   return guest;
 }
 
@@ -125,6 +144,15 @@ export const guestChecks: readonly GuestCheck[] = [
   {
     id: 'linux-amd64-smp', title: 'Debian\'s amd64 kernel for clouds on two processors', files: ['vmlinuz-amd64', 'initramfs-amd64'],
     run: ([kernel, initrd]) => linux(kernel, initrd, /SMP.*x86_64/, { processors: 2 }, twoProcessors),
+  },
+  {
+    id: 'linux-amd64-pvh', title: 'the ELF file in Debian\'s cloud-amd64 kernel by its PVH entry', files: ['vmlinuz-amd64', 'initramfs-amd64'],
+    run: ([kernel, initrd]) => linux(vmlinuxOf(kernel), initrd, /6\.1\.0-\d+-cloud-amd64 .*x86_64/, { boot: 'pvh' }),
+  },
+  { id: 'xen', title: 'Xen 4.17 by its Multiboot2 header, until it misses a kernel', files: ['xen-4.17-amd64.gz'], quick: true, run: ([image]) => xen(image) },
+  {
+    id: 'xen-linux', title: 'Xen 4.17 with Debian\'s cloud-amd64 kernel in its first domain', files: ['xen-4.17-amd64.gz', 'vmlinuz-amd64', 'initramfs-amd64'],
+    run: ([image, kernel, initrd]) => xenWithLinux(image, kernel, initrd),
   },
   {
     id: 'linux-686-all', title: 'the same 686 kernel with the crypto library\'s tests of itself', files: ['vmlinuz-686', 'initramfs-i386'],
