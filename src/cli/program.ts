@@ -6,6 +6,7 @@ import { regionPolicies } from '../vmm/translate/regions';
 import { asm, type AsmOptions } from './asm';
 import { bench, type BenchOptions } from './bench/bench';
 import { contestantProcess } from './bench/contestant-process';
+import { guestProcess, type GuestProcessOptions } from './bench/guest-process';
 import { dis, type DisOptions } from './dis';
 import { dump, type DumpOptions } from './dump';
 import { counterDefinitions } from './format/counters';
@@ -140,13 +141,17 @@ export function createProgram(version: string, finished: (status: number) => voi
     .option('--peers', 'beside v86 and QEMU, where they are installed')
     .addOption(new Option('--rounds <N>', 'measured rounds').argParser(whole(1, 1000)).default(5))
     .addOption(new Option('--starts <N>', 'new processes whose first batches are measured').argParser(whole(1, 100)).default(1))
-    .option('--guests', 'instead, boot the Linux kernels that npm run guests has fetched, once each, to their first program')
+    .option('--guests', 'instead, start the Linux kernels that npm run guests has fetched, and let them work')
+    .addOption(new Option('--forks <N>', 'with --guests: programs that Linux starts').argParser(whole(1, 1_000_000)).default(300))
     .option('--json [file]', 'one line of JSON instead of a table; or the table, and JSON in a file')
     .action(async (options: BenchOptions) => finished(await bench(options)));
 
   program.command('bench-contestant <name> <image>', { hidden: true })
     .description('What bench starts in a process of its own.')
     .action(contestantProcess);
+  program.command('bench-guest <name> <options>', { hidden: true })
+    .description('What bench --guests starts in a process of its own.')
+    .action((name: string, options: string) => guestProcess(name, JSON.parse(options) as GuestProcessOptions));
 
   program.command('counters')
     .summary('explain the counters')

@@ -25,7 +25,7 @@ export interface Contestant {
 
 /** A batch that takes longer has gone astray. */
 const LONGEST_BATCH_MILLISECONDS = 120_000;
-const QEMU = 'qemu-system-i386';
+export const QEMU = 'qemu-system-i386';
 
 export const contestants: readonly Contestant[] = [
   { name: 'ringside', cpuClock: 'exact', missing: () => undefined, runs: () => true, start: (_kernel, file) => forked('ringside', file) },
@@ -117,12 +117,15 @@ async function qemu(imageFile: string): Promise<Running> {
       const cpu = processMilliseconds(child.pid!), began = performance.now();
       child.stdin.write(new Uint8Array(repetitions).fill(GO));
       await done;
-      const wall = performance.now() - began, cpuNow = processMilliseconds(child.pid!);
-      const cpuMilliseconds = cpu !== undefined && cpuNow !== undefined && cpuNow - cpu >= LONG_ENOUGH_MILLISECONDS / 2 ? (cpuNow - cpu) / repetitions : undefined;
-      const batch = { wallMilliseconds: wall / repetitions, cpuMilliseconds, instructions: undefined };
+      const wall = performance.now() - began, now = processMilliseconds(child.pid!);
+      const busy = now !== undefined && cpu !== undefined ? now - cpu : undefined;
+      const batch = {
+        wallMilliseconds: wall / repetitions, instructions: undefined,
+        cpuMilliseconds: busy !== undefined && busy >= LONG_ENOUGH_MILLISECONDS / 2 ? busy / repetitions : undefined,
+      };
       // The first batch counts by itself.
       batches += 1;
-      if (batches > 1) repetitions = Math.max(repetitions, Math.min(MOST_REPETITIONS, Math.ceil(LONG_ENOUGH_MILLISECONDS / batch.wallMilliseconds)));
+      if (batches > 1) repetitions = Math.max(repetitions, Math.min(MOST_REPETITIONS, Math.ceil(LONG_ENOUGH_MILLISECONDS * repetitions / Math.max(1, Math.min(wall, busy ?? wall)))));
       return batch;
     }),
     end: () => { child.kill('SIGKILL'); },

@@ -1,42 +1,51 @@
 /**
- * `ringside bench --guests`: how long real kernels take from power-on to the first program of their ramdisk, with the counters. The files are those that
- * `npm run guests` fetches; each boots once, on a machine of its own.
+ * `ringside bench --guests`: Linux kernels that `npm run guests` has fetched, from power-on to their first program and through some work, here and on the
+ * peers. Each runs in a process of its own, one after another.
  */
+import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { counters } from '../../vmm/cpu/counters';
-import { createMachine } from '../../vmm/machine/machine';
+import { RAM } from '../../vmm/cpu/layout';
 import { CliError } from '../errors';
-import { readInput } from '../files';
-import { columns } from '../format/text';
+import { QEMU, type Contestant } from './contestant';
+import { guestPhases, guestWork, PhaseMarks } from './guest-phases';
+import type { GuestFiles, GuestProcessOptions } from './guest-process';
+import { processMemory, type ProcessMemory } from './process-memory';
+import { processMilliseconds } from './process-time';
 
-interface GuestBench {
+interface Guest {
   readonly name: string;
   readonly title: string;
+  /** Names in the index of the guests. */
   readonly kernel: string;
   readonly initrd: string;
+  readonly bits: 32 | 64;
 }
 
-const guests: readonly GuestBench[] = [
-  { name: 'linux-686', title: 'Debian\'s i386 kernel to /init', kernel: 'vmlinuz-686', initrd: 'initramfs-i386' },
-  { name: 'linux-amd64', title: 'Debian\'s amd64 kernel to /init', kernel: 'vmlinuz-amd64', initrd: 'initramfs-amd64' },
+const guests: readonly Guest[] = [
+  { name: 'linux-686', title: 'Debian\'s i386 kernel', kernel: 'vmlinuz-686', initrd: 'initramfs-i386', bits: 32 },
+  { name: 'linux-amd64', title: 'Debian\'s amd64 kernel', kernel: 'vmlinuz-amd64', initrd: 'initramfs-amd64', bits: 64 },
 ];
 
+export const GUEST_MEMORY_MIB = 256;
 const COMMAND_LINE = 'console=ttyS0 cryptomgr.notests';
-/** What the ramdisk's /init prints. */
-const READY = 'ringside-guest-ready';
-const MEMORY_MIB = 256;
-const SLICE = 5_000_000;
-const LIMIT_INSTRUCTIONS = 50e9;
+/** A guest that writes nothing new for so long has gone astray. */
+const LONGEST_SILENCE_MILLISECONDS = 300_000;
 
-export interface BootMeasurement {
+export interface PhaseTime {
+  readonly wallMilliseconds: number;
+  readonly cpuMilliseconds: number | undefined;
+}
+
+export interface GuestMeasurement {
   readonly guest: string;
-  readonly hostSeconds: number;
-  readonly virtualSeconds: number;
-  readonly millionInstructions: number;
-  readonly millionsPerSecond: number;
-  readonly counters: Readonly<Record<string, number>>;
+  readonly contestant: string;
+  readonly error?: string;
+  /** By the phase's name; one for each start. */
+  readonly phases: Readonly<Record<string, readonly PhaseTime[]>>;
+  /** By the phase after which it was looked at; of the last start. */
+  readonly memory: Readonly<Record<string, ProcessMemory>>;
 }
 
 /** The index that `npm run guests` leaves in the user's cache directory, or the one that RINGSIDE_GUESTS names. */
@@ -47,52 +56,89 @@ function index(): Readonly<Record<string, { readonly path?: string }>> {
   try {
     return JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, { path?: string }>;
   } catch {
-    throw new CliError('--guests: the guests have not been fetched', 'Fetch them from Debian packages with: npm run guests');
+    throw notFetched();
   }
 }
 
-function boot({ name, kernel, initrd }: GuestBench, files: readonly [kernel: string, initrd: string]): BootMeasurement {
-  let text = '';
-  const image = readInput(files[0]), ramdisk = readInput(files[1]);
-  const begin = performance.now();
-  const machine = createMachine({ name: kernel, image, boot: 'auto', initrd: ramdisk, commandLine: COMMAND_LINE, memoryMiB: MEMORY_MIB, mmu: 'shadow', pace: 'max' }, {
-    serial: (port, bytes) => { if (port === 0) text += String.fromCharCode(...bytes); },
-    debugPort: () => undefined, log: () => undefined,
-  });
-  try {
-    while (!text.includes(READY)) {
-      const outcome = machine.run(SLICE);
-      if (outcome.kind === 'ended' || machine.instructions > LIMIT_INSTRUCTIONS) throw new CliError(`--guests: ${name} did not start ${initrd}; it wrote:\n${text.slice(-2000)}`);
-    }
-    const hostSeconds = (performance.now() - begin) / 1000;
-    const values = machine.counters();
-    return {
-      guest: name, hostSeconds, virtualSeconds: machine.instructions / machine.instructionsPerSecond, millionInstructions: values.instructions / 1e6,
-      millionsPerSecond: values.instructions / 1e6 / hostSeconds, counters: values,
-    };
-  } finally {
-    machine.dispose();
-  }
+function notFetched(): CliError {
+  return new CliError('--guests: the guests have not been fetched', 'Fetch them from Debian packages with: npm run guests');
 }
 
-/** Prints a table, or one line of JSON. @throws CliError when no guest is there. */
-export function benchGuests(json: boolean): number {
+/** @throws CliError when no guest is there. */
+export async function measureGuests(contestants: readonly Contestant[], options: { readonly forks: number; readonly starts: number; progress(text: string): void }): Promise<GuestMeasurement[]> {
   const found = index();
-  const there = guests.flatMap((guest) => {
-    const kernel = found[guest.kernel]?.path, initrd = found[guest.initrd]?.path;
-    return kernel && initrd && fs.existsSync(kernel) && fs.existsSync(initrd) ? [{ guest, files: [kernel, initrd] as const }] : [];
+  const file = (name: string): string | undefined => (found[name]?.path !== undefined && fs.existsSync(found[name].path) ? found[name].path : undefined);
+  const entries = guests.flatMap((guest) => {
+    const [kernel, initrd, bios, vgaBios] = [guest.kernel, guest.initrd, 'bios.bin', 'vgabios-stdvga.bin'].map(file);
+    if (kernel === undefined || initrd === undefined) return [];
+    return contestants.filter(({ name }) => (guest.bits === 32 ? name !== 'v86' || (bios !== undefined && vgaBios !== undefined) : name === 'ringside'))
+      .map(({ name }) => ({ guest, contestant: name, files: { kernel, initrd, bios: bios ?? '', vgaBios: vgaBios ?? '' }, phases: {} as Record<string, PhaseTime[]>, memory: {}, error: undefined as string | undefined }));
   });
-  if (there.length === 0) throw new CliError('--guests: the guests have not been fetched', 'Fetch them from Debian packages with: npm run guests');
-  const boots = there.map(({ guest, files }) => boot(guest, files));
-  if (json) {
-    console.log(JSON.stringify({ node: process.version, boots }));
-    return 0;
+  if (entries.length === 0) throw notFetched();
+  for (let start = 0; start < options.starts; start++) {
+    for (const entry of entries) {
+      if (entry.error !== undefined) continue;
+      options.progress(`${entry.guest.name} on ${entry.contestant}, ${start + 1} of ${options.starts}`);
+      try {
+        const { phases, memory } = await once(entry.contestant, entry.files, options.forks);
+        for (const [name, time] of Object.entries(phases)) (entry.phases[name] ??= []).push(time);
+        entry.memory = memory;
+      } catch (error) {
+        entry.error = (error as Error).message;
+      }
+    }
   }
-  const rows = boots.map((one) => [
-    one.guest, `${one.hostSeconds.toFixed(1)} s`, one.millionInstructions.toFixed(0), one.millionsPerSecond.toFixed(0), `${one.virtualSeconds.toFixed(1)} s`, guests.find(({ name }) => name === one.guest)?.title ?? '',
-  ]);
-  console.log(columns([['guest', 'to init', 'M instr', 'M instr/s', 'virtual', 'what it is'], ...rows], ['left', 'right', 'right', 'right', 'right', 'left']));
-  const titles = counters.map(({ id, title }) => [title, ...boots.map((one) => (one.counters[id] ?? 0).toLocaleString('en'))]);
-  console.log(`\n${columns([['counter', ...boots.map(({ guest }) => guest)], ...titles], ['left', ...boots.map(() => 'right' as const)])}`);
-  return 0;
+  return entries.map(({ guest, contestant, phases, memory, error }) => ({ guest: guest.name, contestant, phases, memory, ...(error !== undefined && { error }) }));
+}
+
+/** One start, to the end of the last phase. @throws Error when the guest does not get there */
+async function once(contestant: string, files: GuestFiles, forks: number): Promise<{ phases: Record<string, PhaseTime>; memory: Record<string, ProcessMemory> }> {
+  const rows = guestPhases(forks);
+  const times = new Map<string, PhaseTime>();
+  const memory: Record<string, ProcessMemory> = {};
+  const began = performance.now();
+  const child = startGuest(contestant, { ...files, memory: GUEST_MEMORY_MIB, commandLine: `${COMMAND_LINE} ${guestWork(forks)}` });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const marks = new PhaseMarks(rows, (text) => {
+        times.set(text, { wallMilliseconds: performance.now() - began, cpuMilliseconds: processMilliseconds(child.pid!) });
+        const row = rows.find(({ to }) => to === text);
+        const now = row?.memory === undefined ? undefined : processMemory(child.pid!, GUEST_MEMORY_MIB << 20, contestant === 'ringside' ? RAM : undefined);
+        if (row && now) memory[row.name] = now;
+        if (marks.complete) resolve();
+      });
+      const fail = (what: string): void => reject(new Error(`${what}; it wrote: ${marks.tail.slice(-300)}`));
+      const watch = (): void => {
+        clearTimeout(timer);
+        timer = setTimeout(() => fail('the guest went silent'), LONGEST_SILENCE_MILLISECONDS);
+        timer.unref();
+      };
+      watch();
+      child.stdout!.on('data', (bytes: Buffer) => {
+        watch();
+        marks.write(bytes);
+      });
+      child.on('error', reject);
+      child.on('exit', () => fail('the guest ended'));
+    });
+  } finally {
+    child.kill('SIGKILL');
+  }
+  const time = (to: string, from?: string): PhaseTime => {
+    const end = times.get(to)!, begin = from === undefined ? { wallMilliseconds: 0, cpuMilliseconds: 0 } : times.get(from)!;
+    return {
+      wallMilliseconds: end.wallMilliseconds - begin.wallMilliseconds,
+      cpuMilliseconds: end.cpuMilliseconds !== undefined && begin.cpuMilliseconds !== undefined ? end.cpuMilliseconds - begin.cpuMilliseconds : undefined,
+    };
+  };
+  return { phases: Object.fromEntries(rows.map(({ name, from, to }) => [name, time(to, from)])), memory };
+}
+
+function startGuest(contestant: string, options: GuestProcessOptions): ChildProcess {
+  const { kernel, initrd, commandLine, memory } = options;
+  if (contestant !== 'qemu') return spawn(process.execPath, [process.argv[1], 'bench-guest', contestant, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const parameters = ['-accel', 'tcg', '-m', `${memory}`, '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio', '-kernel', kernel, '-initrd', initrd, '-append', commandLine];
+  // Its input stays open: the end of it would be the end of the line.
+  return spawn(QEMU, parameters, { stdio: ['pipe', 'pipe', 'inherit'] });
 }
