@@ -4,7 +4,7 @@ import type { Cpu } from './cpu';
 import { Attribute, Cr0, Cr4, Dr6, Dr7, Efer } from './bits';
 import { debugFault } from './debug';
 import { generalProtection, undefinedOpcode } from './exceptions';
-import { CR0, CR2, CR3, CR4, CR8, DR, Segment } from './layout';
+import { CR0, CR2, CR3, CR4, CR8, DR, Segment, WIDE_ARGUMENTS, WIDE_RESULT } from './layout';
 import { loadCr3, loadPdptes, usesPae } from './pdptes';
 import { privileged } from './system';
 
@@ -83,19 +83,21 @@ export function movToCr(cpu: Cpu, _site: CalloutSite, n: number, value: number):
   checkNumber(cpu, n);
   privileged(cpu, 'MOV to a control register');
   const { state } = cpu;
-  const whole = state.code64 ? state.wideArgument(1) : BigInt(value >>> 0);
+  // CR3 is written all the time, and 64-bit integers take longer than all of it.
+  const high = state.code64 ? state.u32[(WIDE_ARGUMENTS >> 2) + 3] : 0;
   switch (n) {
     case 2:
-      state.u64[CR2 >> 3] = whole;
+      state.u32[CR2 >> 2] = value;
+      state.u32[(CR2 >> 2) + 1] = high;
       break;
     case 3:
-      writeCr3(cpu, whole);
+      writeCr3(cpu, value >>> 0, high);
       break;
     case 8:
-      writeCr8(cpu, whole);
+      writeCr8(cpu, state.wideArgument(1));
       break;
     default:
-      if (whole >> 32n) throw generalProtection(0, `CR${n} with reserved bits`);
+      if (high) throw generalProtection(0, `CR${n} with reserved bits`);
       if (n === 0) writeCr0(cpu, value);
       else writeCr4(cpu, value);
   }
@@ -103,11 +105,12 @@ export function movToCr(cpu: Cpu, _site: CalloutSite, n: number, value: number):
 }
 
 /** MOV to CR3. With CR4.PCIDE bit 63 asks to keep the context's translations, which are kept in any case. */
-function writeCr3(cpu: Cpu, whole: bigint): void {
+function writeCr3(cpu: Cpu, low: number, high: number): void {
   const { state } = cpu;
-  const value = state.cr4 & Cr4.PCIDE ? BigInt.asUintN(63, whole) : whole;
-  if (value >> BigInt(cpu.model.physicalAddressBits) && state.longMode) throw generalProtection(0, 'CR3 with reserved bits');
-  loadCr3(cpu, Number(BigInt.asUintN(state.longMode ? 52 : 32, value)));
+  const upper = state.cr4 & Cr4.PCIDE ? high & 0x7fffffff : high;
+  // Physical addresses have 32 to 52 bits.
+  if (upper >>> (cpu.model.physicalAddressBits - 32) && state.longMode) throw generalProtection(0, 'CR3 with reserved bits');
+  loadCr3(cpu, state.longMode ? upper * 0x100000000 + low : low);
 }
 
 /** CR1 has none. */
@@ -117,9 +120,11 @@ export function movFromCr(cpu: Cpu, _site: CalloutSite, n: number): number {
   checkNumber(cpu, n);
   privileged(cpu, 'MOV from a control register');
   const { state } = cpu;
-  const slot = n === 8 ? BigInt(readCr8(cpu)) : state.u64[CR_SLOTS[n] >> 3];
-  state.setWideResult(slot);
-  return Number(BigInt.asIntN(32, slot));
+  const slot = (n === 8 ? 0 : CR_SLOTS[n]) >> 2;
+  const low = n === 8 ? readCr8(cpu) : state.u32[slot];
+  state.u32[WIDE_RESULT >> 2] = low;
+  state.u32[(WIDE_RESULT >> 2) + 1] = n === 8 ? 0 : state.u32[slot + 1];
+  return low | 0;
 }
 
 /** LMSW writes CR0[3:0] and cannot clear PE. */

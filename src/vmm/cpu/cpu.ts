@@ -12,7 +12,7 @@ import { debugTrap } from './debug';
 import type { GuestFault } from './exceptions';
 import { CONTROL_RESET, Fpu } from './fpu/fpu';
 import { fpuSnapshot, type FpuSnapshot } from './fpu/snapshot';
-import { APIC_BASE, COUNTERS, FPU_ACCESS, Segment, STAR, STORED_MSRS, STORED_MSRS_END, SYSENTER_CS, TSC_OFFSET, XMM } from './layout';
+import { APIC_BASE, COUNTERS, FPU_ACCESS, NMI_BLOCKED, Segment, STAR, STORED_MSRS, STORED_MSRS_END, SYSENTER_CS, TSC_OFFSET, XMM } from './layout';
 import { CpuState, type CpuSnapshot } from './state';
 
 export type PagingCause = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'privilege' | 'code' | 'flags' | 'reset' | 'processor';
@@ -58,6 +58,11 @@ export interface CpuHooks {
   contextChanged(): void;
   /** DR0–DR3 or DR7 changed: see enabledBreakpoints in debug.ts. */
   debugRegistersChanged(): void;
+  /**
+   * One delivery of the usual form (`image` is EFLAGS as they are pushed, `errorCode` -1 for none). False: something is out of the ordinary, and nothing
+   * has changed. Absent: nobody does it.
+   */
+  enterQuickly?(vector: number, software: boolean, image: number, errorCode: number): boolean;
   /** HLT retired (EIP is behind it). */
   halt(): void;
   /** PAUSE retires, and PAUSE_TOLD is set. */
@@ -82,8 +87,6 @@ export class Cpu {
   readonly fpu: Fpu;
   /** DR6 bits of data, I/O and task-switch traps that the present instruction earned; the engine delivers them after it with debugTrap(). */
   pendingDebug = 0;
-  /** A non-maskable interrupt has been delivered and no IRET executed since: the next one waits (SDM Vol. 3, 6.7.1). */
-  nmiBlocked = false;
   /**
    * Whether every entry through the IDT clears VIF and VIP behind the image that it pushes. The architecture's pseudo-code leaves them alone,
    * so that they stay set while the handler of an interrupted virtual-8086 program runs; some systems then find VIF where they do not expect it.
@@ -100,6 +103,10 @@ export class Cpu {
     this.state = new CpuState(wasmMemory);
     this.fpu = new Fpu(this.state, () => { if (!(this.state.cr0 & Cr0.NE)) this.hooks.coprocessorErrorCleared(); });
   }
+
+  /** A non-maskable interrupt has been delivered and no IRET executed since: the next one waits (SDM Vol. 3, 6.7.1). */
+  get nmiBlocked(): boolean { return this.state.u32[NMI_BLOCKED >> 2] !== 0; }
+  set nmiBlocked(blocked: boolean) { this.state.u32[NMI_BLOCKED >> 2] = blocked ? 1 : 0; }
 
   /** CR0.PE = 1 and not virtual-8086 mode: segments come from descriptors. */
   get protectedMode(): boolean { return this.state.protectedMode; }

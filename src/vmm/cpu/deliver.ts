@@ -13,8 +13,6 @@ import { describeLongGate, enterLong } from './deliver-long';
 import { combine, exceptions, generalProtection, GuestFault, selectorError, Vector, vectorName, type ExceptionClass } from './exceptions';
 import { Segment } from './layout';
 import { pushedFlags, type DeliveryKind } from './delivery-kind';
-import { enterQuickly } from './quick-transitions';
-import { enterLongQuickly } from './quick-transitions-long';
 import { checkTarget, commitCode, commitStack, innerStack } from './rings';
 import { checkPush, currentStack, pushValues } from './stack';
 import { switchThroughGate } from './tasks';
@@ -128,8 +126,7 @@ function enterCounted(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode: n
 
 /** One delivery. Throws GuestFault or PageFault with nothing changed (a task switch past its commit point excepted). */
 export function enter(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode?: number): void {
-  const quickly = cpu.state.longMode ? enterLongQuickly : enterQuickly;
-  if (quickly(cpu, vector, kind === 'software', pushedFlags(cpu, vector, kind), errorCode ?? -1)) {
+  if (cpu.hooks.enterQuickly?.(vector, kind === 'software', pushedFlags(cpu, vector, kind), errorCode ?? -1)) {
     // Nothing out of the ordinary.
   } else if (cpu.state.longMode) enterLong(cpu, vector, kind, errorCode);
   else if (cpu.state.cr0 & Cr0.PE) enterProtected(cpu, vector, kind, errorCode);

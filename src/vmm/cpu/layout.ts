@@ -115,6 +115,18 @@ export const REGION_STOPPED = 0x9a4;
 /** u32: 1 when other processors could use the time of one that spins, so that PAUSE is told. */
 export const PAUSE_TOLD = 0x9a8;
 
+/**
+ * The address space in force, u32 each: its number, and the paging mode (mmu/page-walk.ts). Its *twin* belongs to the same tables and the other side of
+ * CPL 3: its number (-1 when it does not exist) and lookup tables, so that a change of privilege is an exchange of these words.
+ */
+export const ACTIVE_SPACE = 0x9ac, PAGING_MODE = 0x9b0, TWIN_SPACE = 0x9b4, TWIN_READ_TABLE = 0x9b8, TWIN_WRITE_TABLE = 0x9bc;
+/** u32: 0 while no external interrupt can be waiting at the processor that runs; otherwise whoever turns interrupts on has to ask. */
+export const INTERRUPT_MAY_WAIT = 0x9c0;
+/** u32: how many places have a breakpoint of the debugger or of DR0–DR3. */
+export const BREAKPOINTS = 0x9c4;
+/** u32: 1 from the delivery of a non-maskable interrupt to the next IRET: another one waits (SDM Vol. 3, 6.7.1). */
+export const NMI_BLOCKED = 0x9c8;
+
 /** XMM0–XMM15, 16 bytes each, and MXCSR (u32). */
 export const XMM = 0xa00;
 export const MXCSR = 0xb00;

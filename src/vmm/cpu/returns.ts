@@ -6,8 +6,6 @@ import { commitSegment, describeType, fault, isCode, isConforming, isNull, isWri
 import { generalProtection, Vector } from './exceptions';
 import { checkRealTarget } from './far';
 import { Segment } from './layout';
-import { returnQuickly } from './quick-transitions';
-import { returnLongQuickly } from './quick-transitions-long';
 import { checkTarget, commitCode } from './rings';
 import { dropInnerSegments } from './segments';
 import { peek, peekAddress, peekWhole, setWholeStackPointer, slotBytes, type SlotBytes } from './stack';
@@ -115,8 +113,6 @@ export function interruptReturn(cpu: Cpu, site: CalloutSite): number {
     returnToLinkedTask(cpu);
     return 0;
   }
-  if (bytes === 4 && returnQuickly(cpu, interruptReturnMask(32, state.cpl, state.iopl))) return 0;
-  if (bytes === 8 && returnLongQuickly(cpu, interruptReturnMask(64, state.cpl, state.iopl))) return 0;
   const virtualFlags = hasVirtualFlags(state, bytes);
   if (isRestricted(state) && !virtualFlags) throw generalProtection(0, 'IRET in virtual-8086 mode with IOPL below 3');
   const flags = peek(cpu, 2 * bytes, bytes);

@@ -3,8 +3,9 @@
  * what belongs to a processor is copied out and in, word by word as this table says; the rest is the engine's and stays.
  */
 import {
-  BUDGET, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FPU_PENDING, OPERAND, PAUSE_TOLD, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH,
-  STATE_END, WIDE_ARGUMENTS, WIDE_RESULT, WRITE_TABLE,
+  ACTIVE_SPACE, BREAKPOINTS, BUDGET, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FPU_PENDING, INTERRUPT_MAY_WAIT, OPERAND,
+  PAGING_MODE, PAUSE_TOLD, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH, STATE_END, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE,
+  WIDE_ARGUMENTS, WIDE_RESULT, WRITE_TABLE,
 } from './layout';
 
 interface SharedWords {
@@ -32,6 +33,13 @@ export const sharedWords: readonly SharedWords[] = [
   { first: REGION_EXACT, bytes: 4, why: 'the run\'s' },
   { first: REGION_STOPPED, bytes: 4, why: 'the run\'s' },
   { first: PAUSE_TOLD, bytes: 4, why: 'the machine\'s' },
+  { first: ACTIVE_SPACE, bytes: 4, why: 'set when the address space is activated' },
+  { first: PAGING_MODE, bytes: 4, why: 'set when the address space is activated' },
+  { first: TWIN_SPACE, bytes: 4, why: 'set when the address space is activated' },
+  { first: TWIN_READ_TABLE, bytes: 4, why: 'set when the address space is activated' },
+  { first: TWIN_WRITE_TABLE, bytes: 4, why: 'set when the address space is activated' },
+  { first: INTERRUPT_MAY_WAIT, bytes: 4, why: 'set before each run' },
+  { first: BREAKPOINTS, bytes: 4, why: 'the translator\'s' },
   { first: FPU_PENDING, bytes: 4, why: 'holds a value within an instruction' },
   { first: OPERAND, bytes: 16, why: 'holds a value within an instruction' },
 ];

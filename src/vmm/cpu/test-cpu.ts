@@ -6,14 +6,18 @@ import { GuestFault } from './exceptions';
 import { Segment, STATE_END } from './layout';
 import { cpuModels, type CpuModel } from './models/models';
 
+export const FLAT_MEMORY_BYTES = 0x20000;
+
 export class FlatMemory implements LinearMemory {
-  readonly bytes = new Uint8Array(0x20000);
-  readonly words = new Int32Array(this.bytes.buffer);
-  /** Whether memory can be reached without read and write: transitions then take the quick way. */
-  quick = true;
-  private readonly view = new DataView(this.bytes.buffer);
+  readonly words: Int32Array;
+  private readonly view: DataView;
   /** Accesses to these pages (address >>> 12) fault. */
   readonly absent = new Set<number>();
+
+  constructor(readonly bytes = new Uint8Array(FLAT_MEMORY_BYTES)) {
+    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
 
   private check(linear: number, bytes: number, write: boolean, user: boolean): void {
     for (let i = 0; i < bytes; i++) {
@@ -34,12 +38,6 @@ export class FlatMemory implements LinearMemory {
   probeWrite(linear: number, bytes: number, user: boolean): void {
     this.check(linear, bytes, true, user);
   }
-  wordToRead(linear: number): number {
-    return this.quick && (linear & 3) === 0 && linear < this.bytes.length && !this.absent.has(linear >>> 12) ? linear >>> 2 : -1;
-  }
-  wordToWrite(linear: number): number {
-    return this.wordToRead(linear);
-  }
 }
 
 export const GDT = 0x1000, LDT = 0x2000, IDT = 0x3000, TSS = 0x4000, STACKS = 0x8000;
@@ -58,14 +56,22 @@ export interface DescriptorSpec {
   readonly wide?: boolean;
 }
 
+/** Where a processor's state page and memory are, when not in arrays of their own, and hooks besides the test's. */
+export interface TestPlace {
+  readonly page: { readonly buffer: ArrayBufferLike };
+  readonly memory: FlatMemory;
+  readonly hooks: Partial<CpuHooks>;
+}
+
 export class TestCpu {
-  readonly memory = new FlatMemory();
+  readonly memory: FlatMemory;
   readonly events: string[] = [];
   now = 0;
   apic: ProcessorApic | undefined;
   readonly cpu: Cpu;
 
-  constructor(model: CpuModel = cpuModels.p6) {
+  constructor(model: CpuModel = cpuModels.p6, place?: TestPlace) {
+    this.memory = place?.memory ?? new FlatMemory();
     const hooks: CpuHooks = {
       now: () => this.now,
       portRead: (port, bytes) => { this.events.push(`in ${port.toString(16)} ${bytes}`); return 0x12345678; },
@@ -81,8 +87,9 @@ export class TestCpu {
       nmiUnblocked: () => { this.events.push('nmi unblocked'); },
       coprocessorError: () => { this.events.push('coprocessor error'); return false; },
       coprocessorErrorCleared: () => { this.events.push('coprocessor error cleared'); },
+      ...place?.hooks,
     };
-    this.cpu = new Cpu({ buffer: new ArrayBuffer(STATE_END) }, this.memory, hooks, model);
+    this.cpu = new Cpu(place?.page ?? { buffer: new ArrayBuffer(STATE_END) }, this.memory, hooks, model);
     this.cpu.reset();
     this.events.length = 0;
   }

@@ -3,7 +3,7 @@ import { canonicalNumber } from '../mmu/types';
 import type { CalloutSite } from './callouts';
 import { Segment, WIDE_ARGUMENTS } from './layout';
 import { cpuModels } from './models/models';
-import { CODE, DATA, FREE, GDT, IDT, STACKS, TestCpu, TSS, TSS_SELECTOR } from './test-cpu';
+import { CODE, DATA, FREE, GDT, IDT, STACKS, TestCpu, TSS, TSS_SELECTOR, type TestPlace } from './test-cpu';
 
 /** Selectors (RPL 0) of 64-bit code by level. Those in CODE are compatibility code. */
 export const CODE64 = [0x90, 0x98, 0xa0, 0xa8];
@@ -11,8 +11,8 @@ export const CODE64 = [0x90, 0x98, 0xa0, 0xa8];
 export const CONFORMING64 = 0xb0;
 
 export class LongCpu extends TestCpu {
-  constructor() {
-    super(cpuModels.max);
+  constructor(place?: TestPlace) {
+    super(cpuModels.max, place);
   }
 
   /** 64-bit code at `cpl`, or compatibility code. Stacks of the levels at STACKS + 1000h × (level + 1), IST n at STACKS + 4000h + 1000h × n. */

@@ -111,6 +111,7 @@ export class Machine implements MachineApi {
         if (this.processors.current.nmiPending) this.engine.yield();
       },
       stopsAt: (vector) => this.stopsAt(vector),
+      deliversFaults: () => this.exceptionStops.size === 0,
       faultRaised: (fault) => {
         if (this.exceptionStops.size !== 0) return false;
         this.fault(fault);
@@ -560,8 +561,9 @@ export class Machine implements MachineApi {
       const at = counterAddress(id) >> 2;
       return [id, words[at] + words[at + 1] * 2 ** 32];
     }));
-    values.instructions = this.engine.now - this.skippedTicks;
-    values.skippedTicks = this.skippedTicks;
+    // Faults that the engine delivers by itself are in the state page.
+    values.skippedTicks += this.skippedTicks;
+    values.instructions = this.engine.now - values.skippedTicks;
     return values;
   }
 

@@ -213,28 +213,6 @@ export class MemoryAccess implements LinearMemory {
     this.probeAs(linear, bytes, this.accessOf(user) | ACCESS_WRITE);
   }
 
-  wordToRead(linear: number, user: boolean): number {
-    const space = this.shadow.spaceFor(this.accessOf(user), linear);
-    if (space < 0 || (linear & 3) !== 0) {
-      return -1;
-    }
-    const entry = this.lookup.readEntry(space, Math.floor(linear / 4096));
-    return entry === INVALID ? -1 : (entry ^ linear) >>> 2;
-  }
-
-  wordToWrite(linear: number, user: boolean): number {
-    const space = this.shadow.spaceFor(this.accessOf(user), linear);
-    if (space < 0 || (linear & 3) !== 0) {
-      return -1;
-    }
-    const entry = this.lookup.writeEntry(space, Math.floor(linear / 4096));
-    return (entry & 0xfff) === 0 ? (entry ^ linear) >>> 2 : -1;
-  }
-
-  get words(): Int32Array {
-    return this.physical.words;
-  }
-
   // Instruction fetch.
 
   /** The page that instruction bytes at `linear` come from, checked with the privilege in force. Throws PageFault. */

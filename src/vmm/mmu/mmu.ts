@@ -39,7 +39,7 @@ export class Mmu implements LinearMemory {
     this.watches = new LinearWatches(this.lookup);
     this.shadow = new ShadowPaging(
       memory, this.physical, this.lookup, this.traces, this.watches, counters, this.histogram,
-      new PagingRegisters(options.physicalAddressBits ?? 36, options.gigabytePages ?? true),
+      new PagingRegisters(options.physicalAddressBits ?? 36, options.gigabytePages ?? true, this.physical.words),
     );
     this.access = new MemoryAccess(this.physical, this.lookup, this.shadow, this.traces, this.watches, counters);
   }
@@ -101,18 +101,6 @@ export class Mmu implements LinearMemory {
 
   probeWrite(linear: number, bytes: number, user: boolean): void {
     this.access.probeWrite(linear, bytes, user);
-  }
-
-  wordToRead(linear: number, user: boolean): number {
-    return this.access.wordToRead(linear, user);
-  }
-
-  wordToWrite(linear: number, user: boolean): number {
-    return this.access.wordToWrite(linear, user);
-  }
-
-  get words(): Int32Array {
-    return this.physical.words;
   }
 
   fetchPage(linear: number): FetchPage {

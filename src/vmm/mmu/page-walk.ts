@@ -10,6 +10,7 @@
  *    hold address bits 39:32 and those at and above M, with bit 21, are reserved (SDM table 4-3).
  *  - A walk reads memory, never devices: tables outside RAM and ROM read as all ones.
  */
+import { PAGING_MODE } from '../cpu/layout';
 import type { PhysicalMemory } from './physical-memory';
 import type { PagingState } from './types';
 
@@ -69,8 +70,6 @@ export const ENTRY_PRESENT = 1, ENTRY_WRITABLE = 2, ENTRY_USER = 4, ENTRY_ACCESS
 /** The registers of a walk, and the bits that the processor's physical address width makes reserved. */
 export class PagingRegisters {
   cr3 = 0;
-  /** MODE bits. */
-  mode = 0;
   /** PAE: PDPTE registers, low and high words in turn. */
   readonly pdptes = new Uint32Array(8);
   /** Reserved bits of a 4 MiB PDE. */
@@ -81,7 +80,10 @@ export class PagingRegisters {
   readonly reservedHighLong: number;
 
   /** Throws RangeError for a width that no processor of the kind has. */
-  constructor(physicalAddressBits: number, /** 4-level paging has pages of 1 GiB. */ readonly gigabytePages = true) {
+  constructor(
+    physicalAddressBits: number, /** 4-level paging has pages of 1 GiB. */ readonly gigabytePages: boolean,
+    /** The words of the machine's memory: the mode stands in the state page, where a change of privilege changes it. */ private readonly words: Int32Array,
+  ) {
     if (!Number.isInteger(physicalAddressBits) || physicalAddressBits < 32 || physicalAddressBits > 40) {
       throw new RangeError(`physicalAddressBits ${physicalAddressBits}: must be 32 (no PSE-36) to 40`);
     }
@@ -90,6 +92,10 @@ export class PagingRegisters {
     this.reservedHigh = 0x7fffffff & ~above4GiB;
     this.reservedHighLong = 0xfffff & ~above4GiB;
   }
+
+  /** MODE bits. */
+  get mode(): number { return this.words[PAGING_MODE >>> 2]; }
+  set mode(mode: number) { this.words[PAGING_MODE >>> 2] = mode; }
 }
 
 /** Result of a walk; one object is used again and again. */

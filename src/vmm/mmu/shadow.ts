@@ -17,7 +17,7 @@
  * for the same reason. What does void everything is a change below the guest's tables: the A20 gate, a device window, memory restored
  * behind the traces' back (flush).
  */
-import { LOOKUP_SPACES, READ_TABLE, WRITE_TABLE } from '../cpu/layout';
+import { ACTIVE_SPACE, LOOKUP_SPACES, READ_TABLE, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WRITE_TABLE } from '../cpu/layout';
 import { EventCounters, type FaultHistogram } from './events';
 import { ALL_SPACES, Writing, type LookupTables } from './lookup';
 import {
@@ -57,6 +57,7 @@ interface Space {
   cr3: number;
   mode: number;
   lastUsed: number;
+  lastTwin: number;
   /** Writes to its tables since it was last in force. */
   idleWrites: number;
   /** The PDPTE registers that its entries were derived with (PAE). */
@@ -68,15 +69,13 @@ export class ShadowPaging {
   instructionAddress: () => number = () => 0;
   /** The last page fault. */
   fault: PageFault | undefined;
-  /** The space in force. */
-  active = 0;
-  /** While a user space is in force: the supervisor's space of the same tables, for the processor's implicit accesses, or -1. */
-  implicit = -1;
-  private readonly words: Uint32Array;
+  /** The supervisor's space of a flat one in long mode, or -1: descriptor tables may lie above 4 GiB. */
+  private wideSupervisor = -1;
+  private readonly words: Int32Array;
   private readonly walk = new Walk();
   private readonly uses: TableUses;
   private readonly spaces: readonly Space[] = Array.from({ length: ALL_SPACES }, () => ({
-    used: false, cr3: 0, mode: 0, lastUsed: 0, idleWrites: 0, pdptes: new Uint32Array(2 * PDPTE_COUNT),
+    used: false, cr3: 0, mode: 0, lastUsed: 0, lastTwin: 0, idleWrites: 0, pdptes: new Uint32Array(2 * PDPTE_COUNT),
   }));
   private clock = 0;
   /** Spaces to be emptied after the page-table write at hand. */
@@ -93,10 +92,11 @@ export class ShadowPaging {
     /** The registers in force, as walks need them. */
     readonly paging: PagingRegisters,
   ) {
-    this.words = new Uint32Array(memory.buffer);
+    this.words = new Int32Array(memory.buffer);
     this.uses = new TableUses(lookup, traces, physical.frameCount);
     traces.onPageTableWrite = (frame, first, last) => this.pageTableWritten(frame, first, last);
     physical.onRemap = () => this.flush();
+    paging.mode = 0;
     this.enterSpace(0, 0);
   }
 
@@ -119,9 +119,25 @@ export class ShadowPaging {
     if (space.cr3 !== cr3 || space.mode !== key) {
       this.counters.count(ADDRESS_SPACE_SWITCHES);
       this.enterSpace(cr3, key);
-    } else if (pae) {
-      this.adoptPdptes(this.active);
+    } else {
+      if (pae) {
+        this.adoptPdptes(this.active);
+      }
+      this.findTwin();
     }
+  }
+
+  /** The space in force. A change of privilege may have exchanged it with its twin (see ACTIVE_SPACE in cpu/layout.ts). */
+  get active(): number {
+    return this.words[ACTIVE_SPACE >>> 2];
+  }
+
+  /** The supervisor's space for the processor's implicit accesses, where it is not the one in force; -1 for none. */
+  get implicit(): number {
+    if (this.wideSupervisor >= 0) {
+      return this.wideSupervisor;
+    }
+    return (this.paging.mode & MODE_USER) !== 0 ? this.words[TWIN_SPACE >>> 2] : -1;
   }
 
   /** Linear addresses of the space in force have more than 32 bits. */
@@ -190,22 +206,53 @@ export class ShadowPaging {
     }
   }
 
-  /**
-   * The supervisor's space of the same tables, for implicit accesses: while a program is executing, and, since descriptor tables may lie
-   * above 4 GiB, of flat spaces in long mode. PAE spaces keep their PDPTE registers only while they are in force, so they serve nobody else.
-   */
-  private supervisorSpace({ cr3, mode }: Space): number {
-    if ((mode & MODE_LONG) !== 0) {
-      return (mode & MODE_USER) !== 0 || (mode & MODE_CODE64) === 0 ? this.findSpace(cr3, (this.paging.mode & ~(MODE_USER | MODE_ALIGNED)) | MODE_CODE64) : -1;
+  /** Finds the spaces beside the one in force that the processor reaches: its twin, and where descriptor tables may lie. */
+  private findTwin(): void {
+    const { cr3 } = this.spaces[this.active], { mode } = this.paging;
+    let twin = -1;
+    if ((mode & MODE_PAGING) !== 0) {
+      const other = (mode & ~MODE_ALIGNED) ^ MODE_USER;
+      twin = this.twinOf(this.spaces[this.active], (other & MODE_USER) !== 0 ? other & ~SUPERVISOR_ONLY : other);
+      if (twin >= 0 && isPae(mode) && !this.hasPdptes(this.spaces[twin])) {
+        twin = -1;
+      }
     }
-    return (mode & MODE_USER) === 0 || (mode & MODE_PAE) !== 0 ? -1 : this.findSpace(cr3, this.paging.mode & ~(MODE_USER | MODE_ALIGNED));
+    this.words[TWIN_SPACE >>> 2] = twin;
+    if (twin >= 0) {
+      this.words[TWIN_READ_TABLE >>> 2] = this.lookup.readTable(twin);
+      this.words[TWIN_WRITE_TABLE >>> 2] = this.lookup.writeTable(twin);
+      this.touch(twin);
+    }
+    const compatible = (mode & (MODE_LONG | MODE_CODE64)) === MODE_LONG;
+    this.wideSupervisor = compatible ? this.findSpace(cr3, (mode & ~(MODE_USER | MODE_ALIGNED)) | MODE_CODE64) : -1;
+    this.touch(this.active);
+  }
+
+  /** Where the space with the same tables and another mode was found the last time, if it still is there. */
+  private twinOf(space: Space, mode: number): number {
+    const last = this.spaces[space.lastTwin];
+    if (!last.used || last.cr3 !== space.cr3 || last.mode !== mode) {
+      const found = this.findSpace(space.cr3, mode);
+      if (found < 0) {
+        return -1;
+      }
+      space.lastTwin = found;
+    }
+    return space.lastTwin;
+  }
+
+  private touch(index: number): void {
+    this.spaces[index].lastUsed = ++this.clock;
+    this.spaces[index].idleWrites = 0;
+  }
+
+  private hasPdptes({ pdptes }: Space): boolean {
+    return pdptes.every((word, n) => word === this.paging.pdptes[n]);
   }
 
   private useSpace(index: number): void {
-    this.active = index;
-    this.spaces[index].lastUsed = ++this.clock;
-    this.spaces[index].idleWrites = 0;
-    this.implicit = this.supervisorSpace(this.spaces[index]);
+    this.words[ACTIVE_SPACE >>> 2] = index;
+    this.findTwin();
     this.watches.wrap = this.wide ? 2 ** 48 : 2 ** 32;
     this.words[READ_TABLE >>> 2] = this.lookup.readTable(index);
     this.words[WRITE_TABLE >>> 2] = this.lookup.writeTable(index);
@@ -215,8 +262,11 @@ export class ShadowPaging {
     this.lookup.dropSpace(index);
     this.uses.clear(index);
     this.spaces[index].used = false;
-    if (index === this.implicit) {
-      this.implicit = -1;
+    if (index === this.words[TWIN_SPACE >>> 2]) {
+      this.words[TWIN_SPACE >>> 2] = -1;
+    }
+    if (index === this.wideSupervisor) {
+      this.wideSupervisor = -1;
     }
   }
 

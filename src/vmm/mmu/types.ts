@@ -57,13 +57,6 @@ export interface LinearMemory {
   write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void;
   /** Throws PageFault exactly as a write of `bytes` bytes would; changes nothing (A and D bits excepted). */
   probeWrite(linear: number, bytes: number, user: boolean): void;
-  /**
-   * Index in {@link words} of an aligned doubleword of ordinary memory that may be read (written) at once, as may the others up to the end of its
-   * page; -1: read or write has to find out. Without any effect.
-   */
-  wordToRead(linear: number, user: boolean): number;
-  wordToWrite(linear: number, user: boolean): number;
-  readonly words: Int32Array;
 }
 
 /** What a traced range is for; one mechanism serves all (memory_trace of the literature). */

@@ -11,7 +11,7 @@ import { generalProtection, GuestFault, Vector } from '../cpu/exceptions';
 import { cpuModels, DEFAULT_CPU_MODEL, type CpuModel } from '../cpu/models/models';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
-  FAULT_VECTOR, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
+  FAULT_VECTOR, INTERRUPT_MAY_WAIT, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
@@ -23,6 +23,7 @@ import { generateThreadedModule, type HandlerForm, type ThreadedModule } from '.
 import { AccessSegment, Exit, RecordField, UNIT_CAP } from './record';
 import { RecordWriter } from './record-writer';
 import { regionPolicies, Regions, type ThreadedExports, type TranslationMode } from './regions';
+import { instantiateTransitions, quickCallouts, type QuickCallout, type Transitions } from './transitions';
 import { CacheFull, Translator } from './translator';
 import { writeVectorTables } from './vector-tables';
 
@@ -51,6 +52,8 @@ export interface EngineHooks {
   nmiUnblocked?(): void;
   /** A fault of the instruction at EIP: true when it has been delivered, which takes one tick of the clock, and the run may go on. */
   faultRaised?(fault: GuestFault | PageFault): boolean;
+  /** Whether page faults may be delivered without {@link faultRaised}, as long as the run goes on. */
+  deliversFaults?(): boolean;
   /** INT3, INTO or INT1 is about to enter its handler: true to have it reported as a fault instead, with nothing done. */
   stopsAt(vector: number): boolean;
 }
@@ -61,6 +64,8 @@ export interface EngineOptions {
   readonly translation?: TranslationMode;
   readonly model?: CpuModel;
 }
+
+type CalloutFunction = (record: number, a: number, b: number, c: number) => number;
 
 const RAN: EngineExit = { kind: 'ran' };
 
@@ -98,6 +103,7 @@ export class Engine {
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
   private readonly i32: Int32Array;
+  private readonly transitions: { readonly legacy: Transitions; readonly long: Transitions };
   /** Runs threaded code of 16- and 32-bit code. */
   private readonly runLegacy: () => void;
   private longInstance: ThreadedInstance | undefined;
@@ -136,7 +142,8 @@ export class Engine {
     };
     this.translator.recordAtWork = () => this.record;
     mmu.instructionAddress = () => this.instructionLinear();
-    const legacy = this.instantiate(legacyModule());
+    this.transitions = instantiateTransitions(memory, () => (this.hooks.interruptRequested() ? 1 : 0), this.calloutImports(quickCallouts) as Record<QuickCallout, CalloutFunction>);
+    const legacy = this.instantiate(legacyModule(), this.transitions.legacy);
     this.runLegacy = legacy.run;
     this.regions = new Regions(memory, this.translator, regionPolicies[translation], (codeSize) => (codeSize === 64
       ? { module: longModule().module, exports: this.long } : { module: legacyModule().module, exports: legacy }));
@@ -144,10 +151,10 @@ export class Engine {
 
   /** Threaded code of 64-bit code: made when a guest first gets there. */
   private get long(): ThreadedInstance {
-    return this.longInstance ??= this.instantiate(longModule());
+    return this.longInstance ??= this.instantiate(longModule(), this.transitions.long);
   }
 
-  private instantiate({ module, compiled }: CompiledModule): ThreadedInstance {
+  private instantiate({ module, compiled }: CompiledModule, transitions: Transitions): ThreadedInstance {
     const { memory } = this;
     const instance = new WebAssembly.Instance(compiled, {
       machine: { memory },
@@ -164,8 +171,9 @@ export class Engine {
         segmentCheck: (record: number, offset: number, segment: number, access: number) => this.segmentCheck(record, offset, segment, access),
       },
       callout: {
-        ...Object.fromEntries(module.callouts.map((name) => [name, this.calloutImport(name as CalloutName)])),
+        ...this.calloutImports(module.callouts),
         ...this.portImports(),
+        ...transitions.callouts,
       },
     });
     return instance.exports as unknown as ThreadedInstance;
@@ -214,6 +222,7 @@ export class Engine {
       this.i32[BUDGET >> 2] = budget;
       this.i32[RUN_BUDGET >> 2] = budget;
       this.u32[EXIT_REASON >> 2] = Exit.None;
+      this.u32[INTERRUPT_MAY_WAIT >> 2] = this.hooks.interruptRequested() ? 1 : 0;
       this.yielded = false;
       this.running = true;
       const run = this.context.codeSize === 64 ? this.long.run : this.runLegacy;
@@ -271,6 +280,8 @@ export class Engine {
   /** Makes threaded code return behind the instruction at work; the count stays exact. */
   yield(): void {
     this.yielded = true;
+    // Whatever it was: perhaps an interrupt.
+    this.u32[INTERRUPT_MAY_WAIT >> 2] = 1;
     this.endRun();
   }
 
@@ -402,6 +413,7 @@ export class Engine {
   /** EIP is the address whose translation failed. */
   private translationFailed(failure: unknown): 0 {
     if (failure instanceof CacheFull) this.u32[EXIT_REASON >> 2] = Exit.CacheFull;
+    else if (failure instanceof PageFault && this.deliversHere(failure, 0)) return 0;
     else if (failure instanceof PageFault || failure instanceof GuestFault) {
       this.pendingFault = failure;
       this.u32[EXIT_REASON >> 2] = Exit.Fetch;
@@ -505,7 +517,35 @@ export class Engine {
     const { access } = this.mmu;
     const fault = access.failure;
     access.failure = undefined;
-    return this.faulted(fault, record);
+    this.setEip(this.u32[(record + RecordField.eip) >> 2]);
+    return this.deliversHere(fault!, this.u8[record + RecordField.position]) ? 0 : this.faulted(fault, record);
+  }
+
+  /**
+   * Delivers a page fault of the instruction at EIP, before which `position` ones of its unit were retired, and lets the run go on with its handler.
+   * False: it takes the long way; nothing has changed but CR2.
+   */
+  private deliversHere(fault: PageFault, position: number): boolean {
+    // Its delivery takes a tick.
+    const spent = position + 1;
+    if (this.cut !== 'full' || this.i32[BUDGET >> 2] < spent || !this.hooks.deliversFaults?.()) return false;
+    const { cpu } = this;
+    const from = this.instructionLinear();
+    cpu.state.cr2 = fault.linear;
+    if (!this.enterQuickly(Vector.PF, false, cpu.state.eflags | Flag.RF, fault.errorCode)) return false;
+    // What the abandoned instruction touched counts for nothing.
+    cpu.pendingDebug = 0;
+    this.count('exceptions');
+    this.count('skippedTicks');
+    this.noteTransfer(from);
+    this.i32[BUDGET >> 2] -= spent;
+    this.u32[EXIT_REASON >> 2] = Exit.Delivered;
+    return true;
+  }
+
+  private enterQuickly(vector: number, software: boolean, image: number, errorCode: number): boolean {
+    const { enter } = isLongCode(this.cpu.state) ? this.transitions.long : this.transitions.legacy;
+    return enter(vector, software ? 1 : 0, image, errorCode) !== 0;
   }
 
   /** A fault of the instruction at `record`: threaded code returns as soon as it sees EXIT_REASON. */
@@ -531,7 +571,11 @@ export class Engine {
 
   // ---- callouts ----
 
-  private calloutImport(name: CalloutName): (record: number, a: number, b: number, c: number) => number {
+  private calloutImports(names: readonly string[]): Record<string, CalloutFunction> {
+    return Object.fromEntries(names.map((name) => [name, this.calloutImport(name as CalloutName)]));
+  }
+
+  private calloutImport(name: CalloutName): CalloutFunction {
     const callout: Callout = callouts[name];
     if (!callout) throw new Error(`engine: the instruction table names the callout ${name}, which does not exist`);
     const site = { operandSize: 16, addressSize: 16, eip: 0, nextEip: 0 } as { -readonly [K in keyof CalloutSite]: CalloutSite[K] };
@@ -574,7 +618,7 @@ export class Engine {
    * IN and OUT without what they rarely need: when neither the I/O permission bitmap nor an I/O breakpoint can matter, the board is asked
    * straight away. Guests that poll a device live on this path.
    */
-  private portImports(): Record<'portIn' | 'portOut', (record: number, a: number, b: number, c: number) => number> {
+  private portImports(): Record<'portIn' | 'portOut', CalloutFunction> {
     const generalIn = this.calloutImport('portIn');
     const generalOut = this.calloutImport('portOut');
     const { state } = this.cpu;
@@ -669,6 +713,7 @@ export class Engine {
       invlpg: () => {},
       contextChanged: () => { this.contextStale = true; },
       debugRegistersChanged: () => this.hooks.debugRegistersChanged(),
+      enterQuickly: (vector, software, image, errorCode) => this.enterQuickly(vector, software, image, errorCode),
       halt: () => this.hooks.halt(),
       pause: () => this.hooks.pause?.(),
       apic: () => this.hooks.apic?.(),

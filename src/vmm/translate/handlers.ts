@@ -288,7 +288,11 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   }
   module.define(lookupSlow, slow);
 
-  const run = define(plain, (body) => body.index('call', dispatch));
+  const run = define(plain, (body) => {
+    body.open('loop').index('call', dispatch);
+    body.i32(0).memory('i32.load', EXIT_REASON).i32(Exit.Delivered).op('i32.eq').open('if');
+    body.i32(0).i32(Exit.None).memory('i32.store', EXIT_REASON).index('br', 1).op('end').op('end');
+  });
   module.export('run', run);
   // What regions leave through: their modules do not import the table, of which some engines make a copy for each instance.
   module.export('dispatch', dispatch);

@@ -95,6 +95,8 @@ export const enum Exit {
   CacheFull,
   /** As Budget, between two iterations of a repeated string instruction. */
   Repeating,
+  /** A fault has been delivered: its handler is next. Only within threaded code. */
+  Delivered,
 }
 
 /** Cap of a translation unit in guest instructions (Adams & Agesen, section 3.2). */

@@ -8,7 +8,7 @@
  *  - A discarded unit's records all lead back to the translator, so nobody has to find the links that point at it. Its place is used again
  *    for the same address when the new unit fits, else its first record is forwarded.
  */
-import { JUMP_CACHE, JUMP_CACHE_SETS, LONG_JUMP_CACHE } from '../cpu/layout';
+import { BREAKPOINTS, JUMP_CACHE, JUMP_CACHE_SETS, LONG_JUMP_CACHE } from '../cpu/layout';
 import { EventCounters } from '../mmu/events';
 import type { Mmu } from '../mmu/mmu';
 import { CONTEXTS_MAX, type TranslationContext } from './context';
@@ -293,6 +293,7 @@ export class Translator {
   setBreakpoints(linear: ReadonlySet<number>): void {
     const old = this.breakpoints;
     this.breakpoints = linear;
+    this.u32[BREAKPOINTS >> 2] = linear.size;
     const changed = [...old].filter((a) => !linear.has(a)).concat([...linear].filter((a) => !old.has(a)));
     if (!changed.length) return;
     for (const address of changed) {
