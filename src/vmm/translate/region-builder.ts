@@ -6,7 +6,7 @@
  *
  * What must hold: an instruction changes no register and no flag before the last operation of it that may leave (see isa/builder.ts).
  */
-import { GPR } from '../cpu/layout';
+import { GPR, READ_TABLE, SYSTEM_FLAGS, WRITE_TABLE } from '../cpu/layout';
 import type { ArithmeticFlag, BinaryOperation, Condition, StringRun, Value, Width } from '../isa/builder';
 import type { FloatOperation, VectorOperation } from '../isa/vector';
 import type { FormOperand } from './forms';
@@ -485,9 +485,46 @@ export class RegionBuilder extends RegionVector {
     return this.constant(0);
   }
 
-  override repeatString(once: () => void, _run?: StringRun): void {
+  override repeatString(once: () => void, run?: StringRun): void {
     if (this.form.repeat === 'none') once();
+    else if (run && this.form.flatMemory) this.stringRun(run);
     else this.stay();
+  }
+
+  /** All iterations of MOVS or STOS at once, when they go upwards inside one page each of source and destination and the budget has room for them. */
+  private stringRun(run: StringRun): void {
+    const { body, region } = this;
+    const { long } = this.form;
+    const pointerWidth = long ? 64 : 32;
+    const unless = (condition: Value): void => {
+      node(condition).emit();
+      body.open('if');
+      this.leaveHere();
+      body.op('end');
+    };
+    const local = (value: Value): Node => this.localNode(this.store32(value), value.type);
+    const count = this.register(1, pointerWidth);
+    const pointers = [{ n: 7, table: WRITE_TABLE }, ...(run.source === 'memory' ? [{ n: 6, table: READ_TABLE }] : [])].map(({ n, table }) => ({ n, table, at: local(this.register(n, pointerWidth)) }));
+    this.truth(count).emit();
+    body.open('if');
+    unless(this.op('gtU', count, this.constant(0x1000, pointerWidth)));
+    unless(this.op('and', this.loadState(SYSTEM_FLAGS), this.constant(0x400)));
+    const n = local(this.narrow(count));
+    // The instruction itself is charged with its block.
+    unless(this.op('gtS', this.op('sub', n, this.constant(1)), this.localNode(region.budget, 'i32')));
+    const bytes = local(this.op('mul', n, this.constant(run.width / 8)));
+    const [target, origin] = pointers.map(({ at, table }) => {
+      const low = local(this.narrow(at));
+      unless(this.op('gtU', this.op('add', this.op('and', low, this.constant(0xfff)), bytes), this.constant(0x1000)));
+      const entry = this.localNode(this.lookupEntry(node(at).local!, table === READ_TABLE ? region.readTable : region.writeTable), 'i32');
+      unless(this.op('and', entry, this.constant(1)));
+      return this.store32(this.op('xor', entry, low));
+    });
+    this.emitElements(target, origin, n, run);
+    for (const { n: register, at } of pointers) this.setRegister(register, pointerWidth, this.op('add', at, bytes));
+    this.setRegister(1, pointerWidth, this.constant(0, pointerWidth));
+    node(this.op('sub', this.localNode(region.budget, 'i32'), this.op('sub', n, this.constant(1)))).emit();
+    body.index('local.set', region.budget).op('end');
   }
 
   /** Threaded code does the instruction, and goes on from there. */

@@ -92,6 +92,22 @@ export abstract class RegionMemory extends ThreadedBuilder {
     this.body.op('i32.xor').index('local.set', host);
   }
 
+  /** The lookup entry of a page, in a local: odd when it cannot be accessed, or not just so. */
+  protected lookupEntry(linear: number, table: number): number {
+    const { body } = this;
+    const entry = body.local('i32');
+    if (this.form.long) {
+      const slot = body.local('i32');
+      body.index('local.get', linear).op('i32.wrap_i64').i32(8).op('i32.shr_u').i32((LONG_TABLE_ENTRIES - 1) << 4).op('i32.and');
+      body.index('local.get', table).op('i32.add').index('local.tee', slot).memory('i32.load', 8).i32(-1);
+      body.index('local.get', slot).memory('i64.load', 0).index('local.get', linear).i64(-0x1000).op('i64.and').op('i64.eq').op('select');
+    } else {
+      body.index('local.get', table).index('local.get', linear).i32(10).op('i32.shr_u').i32(0x3ffffc).op('i32.and').op('i32.add').memory('i32.load', 0);
+    }
+    body.index('local.set', entry);
+    return entry;
+  }
+
   /** The lookup entry of the page, if the access may go there and stays inside. */
   private search(linear: number, width: OperandWidth, table: number, entry: number): void {
     const { body, region } = this;

@@ -177,6 +177,7 @@ function randomProgram(random: (below: number) => number, bits: 32 | 64): string
   };
   const widths = long ? [64, 64, 32, 32, 16, 8] as const : [32, 32, 32, 16, 8] as const;
   const wide = registers[bits];
+  const pointers = long ? ['rsi', 'rdi'] : ['esi', 'edi'];
   const sizes = { 64: 'qword', 32: 'dword', 16: 'word', 8: 'byte' };
   const conditions = ['o', 'no', 'b', 'ae', 'e', 'ne', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'];
   // EBP stays inside the data; now and then an access reaches over a page.
@@ -185,7 +186,7 @@ function randomProgram(random: (below: number) => number, bits: 32 | 64): string
     const width = pick(widths);
     const register = pick(registers[width]);
     const source = () => pick([register, pick(registers[width]), `${sizes[width]} ${memory()}`, String(random(width === 8 ? 256 : 60_000))]);
-    switch (random(18)) {
+    switch (random(19)) {
       case 0: case 1: case 2: return `${pick(['add', 'sub', 'adc', 'sbb', 'and', 'or', 'xor', 'cmp', 'mov'])} ${register}, ${source()}`;
       case 3: return `${pick(['add', 'sub', 'adc', 'sbb', 'and', 'or', 'xor', 'cmp', 'mov'])} ${memory()}, ${register}`;
       case 4: return `${pick(['inc', 'dec', 'neg', 'not'])} ${pick([register, `${sizes[width]} ${memory()}`])}`;
@@ -205,6 +206,8 @@ function randomProgram(random: (below: number) => number, bits: 32 | 64): string
       ]);
       case 17: return pick(['fld1', 'fldz', 'fldpi', 'fabs', 'fchs', 'faddp', 'fmul st0, st1', 'fxch', 'fsqrt', 'fnstsw ax', 'fninit', `fild dword ${memory()}`, `fistp dword ${memory()}`,
         `fld qword ${memory()}`, `fstp qword ${memory()}`, `fadd dword ${memory()}`, 'fdivr st0, st2', 'fcomi st0, st1', 'fldl2e', 'frndint']);
+      case 18: return [`mov ecx, ${random(random(2) ? 70 : 900)}`, `lea ${pointers[0]}, ${memory()}`, `lea ${pointers[1]}, ${memory()}`, pick(['cld', 'cld', 'cld', 'std']),
+        `${pick(['rep movs', 'rep movs', 'rep stos', 'repe cmps', 'repne scas'])}${pick(long ? ['b', 'w', 'd', 'q'] : ['b', 'w', 'd'])}`].join('\n ');
       case 14: return `${pick(['bts', 'btr', 'btc'])} dword ${memory()}, ${random(32)}`;
       default: return `${pick(['shld', 'shrd'])} ${pick(wide)}, ${pick(wide)}, ${pick(['cl', String(random(bits))])}`;
     }

@@ -12,6 +12,9 @@ import { Exit, RecordField, RECORD_SIZE, SpecialHandler } from './record';
 import { ThreadedVector } from './threaded-vector';
 import { node, RECORD } from './threaded-values';
 
+/** From so many bytes on a call of WebAssembly's memory instructions pays. */
+const BULK_BYTES = 192;
+
 export class ThreadedBuilder extends ThreadedVector implements Builder {
   /** What target() gave. */
   private direct: Value | undefined;
@@ -185,15 +188,7 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     body.open('if');
     const target = this.store32(this.op('xor', get(toEntry), get(to)));
     const origin = fromMemory ? this.store32(this.op('xor', get(fromEntry), get(from))) : 0;
-    const end = this.store32(this.op('add', get(target), this.op('mul', n, this.constant(bytes))));
-    const element = fromMemory ? undefined : node(this.register(0, width));
-    body.open('loop');
-    body.index('local.get', target);
-    if (element) element.emit();
-    else body.index('local.get', origin).memory(this.loadWidth(width), 0);
-    body.memory(this.storeWidth(width), 0);
-    if (fromMemory) body.index('local.get', origin).i32(bytes).op('i32.add').index('local.set', origin);
-    body.index('local.get', target).i32(bytes).op('i32.add').index('local.tee', target).index('local.get', end).op('i32.ne').index('br_if', 0).op('end');
+    this.emitElements(target, origin, n, { source, width });
     const moved = this.let(this.op('mul', n, this.constant(bytes)));
     const advance = (register: number, local: number) => this.setRegister(register, pointerWidth, this.op('add', this.localNode(local, long ? 'i64' : 'i32'), moved));
     advance(7, toPointer);
@@ -208,6 +203,47 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     body.index('local.get', budget).i32(0).op('i32.ge_s').index('br_if', 1);
     this.exitRepeating(budget);
     body.op('end');
+  }
+
+  /**
+   * `n` elements at `target`, upwards, from `origin` or of rAX, all in one page of WebAssembly's memory each. Copies that the processor's iterations would make
+   * onto their own source, and patterns, go element by element.
+   */
+  protected emitElements(target: number, origin: number, n: Value, { source, width }: StringRun): void {
+    const body = this.body;
+    const bytes = width / 8;
+    const get = (local: number) => this.localNode(local, 'i32');
+    const size = this.store32(this.op('mul', n, this.constant(bytes)));
+    const end = this.store32(this.op('add', get(target), get(size)));
+    const element = source === 'accumulator' ? node(this.register(0, width)) : undefined;
+    const step = (local: number, by: number) => body.index('local.get', local).i32(by).op('i32.add').index('local.set', local);
+    body.open('block');
+    if (element) {
+      const low = this.let(this.op('and', width === 64 ? this.wrap32(element) : element, this.constant(0xff)));
+      const alike = width === 64 ? this.op('eq', element, this.op('mul', this.extend64(low, false), this.expression('i64', () => { body.i64Words(0x01010101, 0x01010101); })))
+        : this.op('eq', element, this.op('mul', low, this.constant(width === 8 ? 1 : width === 16 ? 0x101 : 0x01010101)));
+      node(this.op('and', alike, this.op('geU', get(size), this.constant(BULK_BYTES)))).emit();
+      body.open('if').index('local.get', target);
+      node(low).emit();
+      body.index('local.get', size).bulk('memory.fill').index('br', 1).op('end');
+    } else {
+      node(this.op('geU', this.op('sub', get(target), get(origin)), get(size))).emit();
+      body.open('if').index('local.get', size).i32(BULK_BYTES).op('i32.ge_u').open('if');
+      body.index('local.get', target).index('local.get', origin).index('local.get', size).bulk('memory.copy').index('br', 2).op('end');
+      // Sixteen bytes at a time, as long as there are so many.
+      body.open('block').open('loop').index('local.get', end).index('local.get', target).op('i32.sub').i32(16).op('i32.lt_u').index('br_if', 1);
+      body.index('local.get', target).index('local.get', origin).memory('v128.load', 0).memory('v128.store', 0);
+      step(origin, 16);
+      step(target, 16);
+      body.index('br', 0).op('end').op('end').op('end');
+    }
+    body.index('local.get', target).index('local.get', end).op('i32.eq').index('br_if', 0);
+    body.open('loop').index('local.get', target);
+    if (element) element.emit();
+    else body.index('local.get', origin).memory(this.loadWidth(width), 0);
+    body.memory(this.storeWidth(width), 0);
+    if (!element) step(origin, bytes);
+    body.index('local.get', target).i32(bytes).op('i32.add').index('local.tee', target).index('local.get', end).op('i32.ne').index('br_if', 0).op('end').op('end');
   }
 
   /** 64-bit code: the lookup entry of a page, or all ones. */

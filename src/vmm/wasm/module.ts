@@ -84,6 +84,13 @@ export class FunctionBody {
     return this;
   }
 
+  /** memory.copy and memory.fill: destination, source or byte, and size are on the stack. */
+  bulk(opcode: 'memory.copy' | 'memory.fill'): this {
+    this.opcode(opcode);
+    for (let n = opcode === 'memory.copy' ? 2 : 1; n > 0; n--) this.code.byte(0);
+    return this;
+  }
+
   f64(value: number): this {
     this.code.byte(opcodes['f64.const']);
     this.code.append(new Uint8Array(Float64Array.of(value).buffer));

@@ -29,6 +29,7 @@ export const opcodes = {
   'i32.reinterpret_f32': 0xbc, 'i64.reinterpret_f64': 0xbd, 'f32.reinterpret_i32': 0xbe, 'f64.reinterpret_i64': 0xbf,
   'i32.extend8_s': 0xc0, 'i32.extend16_s': 0xc1, 'i64.extend8_s': 0xc2, 'i64.extend16_s': 0xc3, 'i64.extend32_s': 0xc4,
   'i32.trunc_sat_f32_s': 0xfc00, 'i32.trunc_sat_f64_s': 0xfc02, 'i64.trunc_sat_f32_s': 0xfc04, 'i64.trunc_sat_f64_s': 0xfc06,
+  'memory.copy': 0xfc0a, 'memory.fill': 0xfc0b,
   ...simdOpcodes,
 } as const;
 
