@@ -2,6 +2,7 @@
 //   product       the two extension entries, their workers, the webviews, the command line
 //   tests         one bundle per mocha test file
 //   guest-checks  what npm run guests runs
+//   start-time    the measurement of tools/vscode/measure-start.mjs
 //   vscode-tests  the suite that runs inside VS Code, for the Node and for the web extension host
 import fs from 'node:fs';
 import { ensureDependencies } from './lib/dependencies.mjs';
@@ -56,7 +57,9 @@ const vscodeTestBundles = [
   },
 ];
 
-const bundlesOf = { product: productBundles, 'guest-checks': guestCheckBundles, 'vscode-tests': vscodeTestBundles };
+const startTimeBundles = [{ entry: 'test/vscode/start-time.ts', out: 'dist/test/vscode/start-time.js', options: { ...node, external: ['vscode'] } }];
+
+const bundlesOf = { 'start-time': startTimeBundles, product: productBundles, 'guest-checks': guestCheckBundles, 'vscode-tests': vscodeTestBundles };
 
 function webviewBundles() {
   if (!fs.existsSync(inProject('src/webviews'))) return [];
@@ -69,7 +72,7 @@ function webviewBundles() {
 function configurations(group, { production, select = () => true }) {
   const common = {
     absWorkingDir: root, bundle: true, logLevel: 'warning', legalComments: production ? 'eof' : 'none',
-    minify: production, sourcemap: production ? false : 'linked', loader: { '.html': 'text', '.svg': 'text', '.asm': 'text', '.inc': 'text' },
+    minify: production, sourcemap: production ? false : 'linked', loader: { '.html': 'text', '.svg': 'text', '.asm': 'text', '.inc': 'text', '.md': 'text' },
   };
   if (group === 'tests') {
     const files = mochaSuites().flatMap((suite) => suite.files).filter(select);

@@ -143,6 +143,7 @@ export function createProgram(version: string, finished: (status: number) => voi
     .addOption(new Option('--starts <N>', 'new processes whose first batches are measured').argParser(whole(1, 100)).default(1))
     .option('--guests', 'instead, start the Linux kernels that npm run guests has fetched, and let them work')
     .addOption(new Option('--forks <N>', 'with --guests: programs that Linux starts').argParser(whole(1, 1_000_000)).default(300))
+    .option('--report <files...>', 'write docs/performance.md and its chart out of JSON files of earlier runs')
     .option('--json [file]', 'one line of JSON instead of a table; or the table, and JSON in a file')
     .action(async (options: BenchOptions) => finished(await bench(options)));
 

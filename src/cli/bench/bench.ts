@@ -1,14 +1,18 @@
 /** `ringside bench`: how fast the engine is, kernel by kernel, alone or beside other machines. */
+import fs from 'node:fs';
 import os from 'node:os';
+import path from 'node:path';
 import { CliError } from '../errors';
-import { writeOutput } from '../files';
+import { readInput, writeOutput } from '../files';
 import { columns } from '../format/text';
 import { contestants, type Contestant } from './contestant';
 import { guestTable } from './guest-report';
-import { measureGuests, type GuestMeasurement } from './guests';
+import { measureGuests } from './guests';
 import { kernels } from './kernels';
-import { measure, type Measurement } from './measure';
-import { benchTable } from './report';
+import { measure } from './measure';
+import { performanceChart, performanceDocument } from './document';
+import { benchTable, targetsTable } from './report';
+import { mergeResults, type BenchResult } from './results';
 
 export interface BenchOptions {
   readonly list?: boolean;
@@ -19,21 +23,7 @@ export interface BenchOptions {
   readonly json?: boolean | string;
   readonly guests?: boolean;
   readonly forks: number;
-}
-
-/** What `--json` writes. */
-export interface BenchResult {
-  readonly node: string;
-  readonly processor: string;
-  readonly date: string;
-  readonly rounds: number;
-  readonly starts: number;
-  /** Peers that could not take part, and why. */
-  readonly missing: readonly string[];
-  /** Programs that the Linux guests started. */
-  readonly forks: number;
-  readonly measurements: readonly Measurement[];
-  readonly guests: readonly GuestMeasurement[];
+  readonly report?: readonly string[];
 }
 
 /** @throws CliError for a kernel that does not exist, and for guests that are not there. */
@@ -42,6 +32,7 @@ export async function bench(options: BenchOptions): Promise<number> {
     console.log(columns(kernels.map(({ name, group, title }) => [name, group, title]), ['left', 'left', 'left']));
     return 0;
   }
+  if (options.report) return report(options.report);
   const unknown = options.only?.find((name) => !kernels.some((kernel) => kernel.name === name));
   if (unknown !== undefined) throw new CliError(`There is no kernel ${unknown}`, `The kernels are ${kernels.map(({ name }) => name).join(', ')}.`);
   const { present, missing } = whoTakesPart(options.peers ?? false);
@@ -64,9 +55,28 @@ async function measured(options: BenchOptions, present: readonly Contestant[], m
   return { node: process.version, processor: os.cpus()[0]?.model ?? 'unknown', date: new Date().toISOString(), rounds, starts, forks, missing, measurements, guests };
 }
 
-function tables({ measurements, guests, rounds, starts, forks }: BenchResult, ofGuests: boolean): string {
-  if (ofGuests) return `${guestTable(guests, forks)}\n\nMedians of ${starts} starts; ratio: how many times as long, or as much, as this machine.`;
-  return `${benchTable(measurements)}\n\nMedians of ${rounds} interleaved rounds, and of the first batches of ${starts} processes.`;
+function tables(result: BenchResult, ofGuests: boolean): string {
+  const { measurements, guests, rounds, starts, forks } = result;
+  const parts = ofGuests
+    ? [guestTable(guests, forks), `Medians of ${starts} starts; ratio: how many times as long, or as much, as this machine.`]
+    : [benchTable(measurements), `Medians of ${rounds} interleaved rounds, and of the first batches of ${starts} processes.`];
+  return [...parts, targetsTable(result)].filter((part) => part !== '').join('\n\n');
+}
+
+/** Writes docs/performance.md and its chart out of the files' results. @throws CliError for a file that holds none */
+function report(files: readonly string[]): number {
+  const result = mergeResults(files.map((file) => {
+    const text = new TextDecoder().decode(readInput(file));
+    try {
+      return JSON.parse(text) as Partial<BenchResult>;
+    } catch {
+      throw new CliError(`${file} is no result of a benchmark`, 'Make one with: ringside bench --peers --json FILE');
+    }
+  }));
+  fs.mkdirSync('docs', { recursive: true });
+  writeOutput(path.join('docs', 'performance.md'), performanceDocument(result));
+  writeOutput(path.join('docs', 'performance.svg'), performanceChart(result));
+  return 0;
 }
 
 function whoTakesPart(peers: boolean): { readonly present: readonly Contestant[]; readonly missing: readonly string[] } {

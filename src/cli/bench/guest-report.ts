@@ -3,7 +3,7 @@ import { columns } from '../format/text';
 import { OURS } from './comparison';
 import { guestPhases } from './guest-phases';
 import type { GuestMeasurement, PhaseTime } from './guests';
-import { number } from './report';
+import { number } from './number';
 import { median } from './statistics';
 
 /** Median of the starts in seconds: time on the wall, or the processor's where the host let the process wait. */

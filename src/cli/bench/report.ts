@@ -1,7 +1,10 @@
 /** The results of a benchmark as tables for people. */
 import { columns } from '../format/text';
 import { comparison, cpuMeans, ratios, OURS, type ComparisonRow } from './comparison';
+import { number } from './number';
 import type { Measurement } from './measure';
+import type { BenchResult } from './results';
+import { targets, verdict, type Target } from './targets';
 
 type Phase = 'steady' | 'first';
 
@@ -35,7 +38,12 @@ function figure(measurement: Measurement | undefined, phase: Phase): string {
   return measurement === undefined ? '' : measurement.error !== undefined ? 'error' : number(measurement[figures[phase]]);
 }
 
-export function number(value: number | undefined): string {
-  if (value === undefined) return '–';
-  return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+/** The targets that were measured. */
+export function targetsTable(result: BenchResult): string {
+  const goal = (unit: Target['unit'], value: number | undefined): string => (value === undefined ? '' : unit === 'times' ? `${number(value)}×` : `${number(value)} ${unit}`);
+  const rows = targets.flatMap((target) => {
+    const { title, unit, must, aim } = target, measured = target.measured(result);
+    return measured === undefined ? [] : [[title, goal(unit, must), goal(unit, aim), goal(unit, measured), verdict(target, measured)]];
+  });
+  return rows.length === 0 ? '' : columns([['target', 'must', 'aim', 'measured', 'reached'], ...rows], ['left', 'right', 'right', 'right', 'left']);
 }

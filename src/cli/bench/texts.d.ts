@@ -1,9 +1,13 @@
-/** Assembly text becomes a string in the bundle. */
+/** Files that become strings in the bundle. */
 declare module '*.asm' {
   const text: string;
   export = text;
 }
 declare module '*.inc' {
+  const text: string;
+  export = text;
+}
+declare module '*.md' {
   const text: string;
   export = text;
 }
