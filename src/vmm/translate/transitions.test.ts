@@ -277,6 +277,35 @@ describe('quick transitions', () => {
     assert.ok(!compare(set(0, 64, ({ cpu }) => cpu.state.set32(11, 0x346)), 64, callout('sysret'), 'SYSRET that sets TF'));
   });
 
+  it('load segment registers, and read control registers', () => {
+    const die = new Die();
+    for (const size of [32, 64] as const) {
+      let done = 0;
+      for (let n = 0; n < 400; n++) {
+        const cpl = die.throw(2) ? 3 : 0;
+        const selector = die.throw(8) ? DATA[die.throw(4)] | die.throw(4) : die.throw(4);
+        const bits = die.throw(2) ? [] : [die.throw(64), die.throw(64)];
+        const segment = die.throw(7);
+        const before = die.throw(3);
+        const prepare = (): TestCpu => {
+          const t = size === 64 ? longCaller(cpl) : caller(cpl);
+          for (const bit of bits) t.memory.bytes[GDT + (selector & 0xf8) + (bit >> 3)] ^= 1 << (bit & 7);
+          if (before && segment !== Segment.CS && segment <= Segment.GS) t.cpu.state.setSegment(segment, 0, before === 1 ? 0 : 0x1000, 0, 0x10000);
+          return t;
+        };
+        done += Number(compare(prepare, size, callout('loadSegment', segment, selector), JSON.stringify({ n, size, cpl, selector, bits, segment, before })));
+      }
+      assert.ok(done > 50, `${done} were done`);
+    }
+    for (const [n, expected] of [[0, 0x60000011], [2, 0x1234], [3, 0], [4, 0]]) {
+      const t = caller(0);
+      t.cpu.state.cr2 = 0x1234;
+      place.settle(t, 32);
+      assert.equal(place.transitions.legacy.callouts.movFromCr(RECORD, n, 0, 0), expected);
+    }
+    for (const [cpl, n] of [[3, 0], [0, 1], [0, 8]] as const) assert.ok(!compare(() => caller(cpl), 32, callout('movFromCr', n), `CR${n} at level ${cpl}`));
+  });
+
   it('leave to the full code what needs a look behind them', () => {
     const back = (change: () => void, flags = 0x202): boolean => {
       const t = caller(0);

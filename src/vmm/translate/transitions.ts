@@ -12,7 +12,7 @@ import { counterAddress, type CounterId } from '../cpu/counters';
 import {
   ACTIVE_SPACE, BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BREAKPOINTS, BUDGET, CODE_HIGH, CPL, CR0, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
   INTERRUPT_MAY_WAIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, LONG_TABLE_ENTRIES, LSTAR, NMI_BLOCKED, PAGING_MODE, READ_TABLE, SEGMENT_FIELDS,
-  SEGMENT_SIZE, SEGMENTS, Segment, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSTEM_FLAGS, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WRITE_TABLE,
+  SEGMENT_SIZE, SEGMENTS, Segment, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSTEM_FLAGS, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WIDE_RESULT, WRITE_TABLE,
 } from '../cpu/layout';
 import { MODE_USER } from '../mmu/page-walk';
 import { Code, type Expression } from '../wasm/expression';
@@ -31,6 +31,8 @@ const CODE32_MASK = 0xffcf9dff, CODE32 = 0x00cf9900;
 const CODE64_MASK = 0x00609d00, CODE64 = 0x00209900;
 /** Present, accessed, writable data that does not expand down; flat, with a 32-bit stack pointer. */
 const STACK_MASK = 0xffcf9fff, STACK = 0x00cf9300;
+/** Present, accessed data that does not expand down. */
+const DATA_MASK = 0x9d00, DATA = 0x9100;
 /** Low word of a flat descriptor: base 0, limit FFFFFh. */
 const FLAT_LOW = 0xffff;
 const FLAT_LIMIT = -1;
@@ -52,7 +54,7 @@ const register = (n: number): number => GPR + 8 * n;
 
 /** Callouts that have a quick way here, and those that transfer control. */
 const transfers = ['softwareInterrupt', 'interruptReturn', 'sysenter', 'sysexit', 'syscall', 'sysret'] as const;
-export const quickCallouts = [...transfers, 'invlpg'] as const;
+export const quickCallouts = [...transfers, 'loadSegment', 'movFromCr', 'invlpg'] as const;
 export type QuickCallout = (typeof quickCallouts)[number];
 
 abstract class Transition extends Code {
@@ -96,7 +98,7 @@ abstract class Transition extends Code {
   }
 
   /** Host address of a GDT descriptor. */
-  private descriptor(table: Expression, selector: Expression): Variable {
+  descriptor(table: Expression, selector: Expression): Variable {
     const selectorBits = this.and(selector, 0xfff8);
     this.refuseIf(this.or(this.or(this.and(selector, 4), this.isZero(selectorBits)), this.greater(this.or(selector, 7), this.word(GDTR_LIMIT))));
     const linear = this.variable(this.add(this.slot(GDTR_BASE), this.toAddress(selectorBits)));
@@ -119,11 +121,16 @@ abstract class Transition extends Code {
       return high;
     }
     // They mean nothing here, but whoever looks at the register sees them.
-    const base = this.or(this.or(this.and(high, 0xff000000), this.shl(this.and(high, 0xff), 16)), this.shr(low, 16));
-    const units = this.variable(this.or(this.and(high, 0xf0000), this.and(low, 0xffff)));
-    const limit = this.select(this.and(high, 0x800000), this.or(this.shl(units, 12), 0xfff), units);
-    this.refuseIf(this.or(this.ne(base, this.word(field(Segment.CS, 'base'))), this.ne(limit, this.word(field(Segment.CS, 'limit')))));
+    this.refuseIf(this.or(this.ne(this.base(low, high), this.word(field(Segment.CS, 'base'))), this.ne(this.limit(low, high), this.word(field(Segment.CS, 'limit')))));
     return high;
+  }
+
+  base(low: Expression, high: Expression): Expression {
+    return this.or(this.or(this.and(high, 0xff000000), this.shl(this.and(high, 0xff), 16)), this.shr(low, 16));
+  }
+  limit(low: Expression, high: Expression): Expression {
+    const units = this.variable(this.or(this.and(high, 0xf0000), this.and(low, 0xffff)));
+    return this.select(this.and(high, 0x800000), this.or(this.shl(units, 12), 0xfff), units);
   }
 
   /** A flat stack segment of a level: its upper word. */
@@ -540,6 +547,59 @@ class Functions extends Transition {
     this.body.op('unreachable');
   }
 
+  /** Segment register, selector: ES, DS, FS or GS get a data segment or the null selector. In 32-bit code nothing that contexts depend on may change. */
+  loadSegment(): void {
+    const { long } = this;
+    const n = this.i32(1);
+    this.refuseOtherModes();
+    this.ordinaryFlags();
+    this.refuseIf(this.or(this.eq(n, Segment.CS), this.or(this.eq(n, Segment.SS), this.greater(n, Segment.GS))));
+    const cpl = this.variable(this.word(CPL));
+    const selector = this.variable(this.and(this.i32(2), 0xffff));
+    const at = this.variable(this.shl(n, Math.log2(SEGMENT_SIZE)));
+    const get = (name: keyof typeof SEGMENT_FIELDS): Expression => this.load('i32.load', SEGMENTS + SEGMENT_FIELDS[name], at);
+    const put = (name: keyof typeof SEGMENT_FIELDS, value: Expression | number): void => this.store('i32.store', SEGMENTS + SEGMENT_FIELDS[name], value, at);
+    const old = this.variable(get('attributes'));
+    const matters = this.variable(long ? 0 : this.less(n, Segment.FS));
+    const attributes = this.variable(Attribute.Unusable), base = this.variable(0), limit = this.variable(0), quick = this.variable(0);
+    this.if(this.and(selector, 0xfffc), () => {
+      const { read } = this.supervisorTables(cpl);
+      const place = this.descriptor(read, selector);
+      const low = this.variable(this.load('i32.load', 0, place)), high = this.variable(this.load('i32.load', 4, place));
+      this.refuseIf(this.ne(this.and(high, DATA_MASK), DATA));
+      this.refuseIf(this.or(this.less(this.dpl(high), cpl), this.less(this.dpl(high), this.and(selector, 3))));
+      attributes.set(this.attributes(high));
+      base.set(this.base(low, high));
+      limit.set(this.limit(low, high));
+      this.if(this.greater(limit, 14), () => quick.set(this.sub(limit, 14)));
+      this.refuseIf(this.and(matters, this.or(this.or(this.and(this.xor(old, attributes), KEPT_ATTRIBUTES), this.xor(get('base'), base)), this.xor(get('limit'), limit))));
+    }, () => this.refuseIf(this.and(matters, this.isZero(this.and(old, Attribute.Unusable)))));
+    put('selector', selector);
+    put('attributes', attributes);
+    this.store('i64.store', SEGMENTS + SEGMENT_FIELDS.base, this.wide(base), at);
+    put('limit', limit);
+    put('low', 0);
+    put('readQuick', quick);
+    put('writeQuick', this.select(this.and(attributes, Attribute.ReadWrite), quick, 0));
+    this.return(1);
+    this.body.op('unreachable');
+  }
+
+  /** CR0, CR2, CR3 and CR4: result as callouts leave it. */
+  movFromCr(full: number): void {
+    const n = this.i32(1);
+    const all = [0, 1, 2, 3].map((parameter) => this.i32(parameter));
+    const takes = this.and(this.isZero(this.or(this.word(CPL), this.or(this.word(INTERRUPT_SHADOW), this.and(this.word(SYSTEM_FLAGS), UNUSUAL_FLAGS)))), this.and(this.ne(n, 1), this.less(n, 5)));
+    this.if(takes, () => {
+      // There is no CR1, and no slot for it.
+      const value = this.variable(this.load('i64.load', CR0, this.select(n, this.shl(this.sub(n, 1), 3), 0)));
+      this.count('callouts');
+      this.store('i64.store', WIDE_RESULT, value);
+      this.return(this.narrow(value));
+    });
+    this.call(full, 'i32', ...all).emit();
+  }
+
   /** The shadow is coherent at all times: there is nothing to drop. */
   invlpg(): void {
     this.ordinaryFlags();
@@ -595,6 +655,10 @@ function generate(): Uint8Array<ArrayBuffer> {
     quickCallouts.forEach((name, n) => {
       // What 32-bit code has not.
       const exists = long || (name !== 'syscall' && name !== 'sysret');
+      if (name === 'movFromCr') {
+        module.export(`${name}${suffix}`, define(module.declare(four), (f) => f.movFromCr(full[n])));
+        return;
+      }
       const quick = exists ? define(module.declare(four), (f) => f[name]()) : undefined;
       const transfer = (transfers as readonly string[]).includes(name);
       module.export(`${name}${suffix}`, quick === undefined ? full[n] : define(module.declare(four), (f) => f.callout(quick, full[n], transfer)));
