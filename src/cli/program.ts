@@ -21,8 +21,8 @@ const runHelp = `
 What FILE is gets detected: assembly source (.asm, .nasm, .s, .inc), a Linux
 kernel (bzImage), a multiboot kernel (ELF), a disk image (boot sector
 signature, VDI, qcow2, VMDK), a CD (ISO 9660), else a flat binary, loaded at
-0x7C00 in real mode. Without FILE the machine boots from --fda, --hda, --cdrom or
---virtio-disk.
+0x7C00 in real mode. Without FILE the machine boots from --fda, --hda, --cdrom
+or --virtio-disk.
 
 Standard output gets what the guest writes to its serial port and to the debug
 port 0xE9, then what --screen, --registers and --counters ask for. How the run

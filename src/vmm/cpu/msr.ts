@@ -210,12 +210,20 @@ export const msrs: readonly MsrRow[] = [
       setTimeStamp(cpu, timeStamp(cpu) + moved);
     },
   },
-  { address: 0x79, name: 'IA32_BIOS_UPDT_TRIG', description: 'Loads microcode: nothing happens', ...ignored(0n) },
-  { address: 0x8b, name: 'IA32_BIOS_SIGN_ID', description: 'Microcode revision in bits 63:32', ...ignored(1n << 32n) },
+  { address: 0x48, name: 'IA32_SPEC_CTRL', description: 'Restricts speculation (IBRS 0, BHI_DIS_S 10): nothing is executed speculatively here', feature: 'speculationControl', ...stored(allot(), 0x401n) },
   {
-    // RDCL_NO 0, IBRS_ALL 1, SKIP_L1DFL_VMENTRY 3, SSB_NO 4, MDS_NO 5, IF_PSCHANGE_MC_NO 6, TAA_NO 8, SBDR_SSDP_NO 13, FBSDP_NO 14, PSDP_NO 15, BHI_NO 20, PBRSB_NO 24, GDS_NO 26, RFDS_NO 27.
+    address: 0x49, name: 'IA32_PRED_CMD', description: 'Barrier for branch predictors (IBPB 0), write-only: nothing happens', feature: 'speculationControl',
+    read: () => { throw generalProtection(0, 'RDMSR of a register that can only be written'); },
+    write: (_, value) => {
+      if (value & ~1n) throw generalProtection(0, `WRMSR sets reserved bits (0x${(value & ~1n).toString(16)})`);
+    },
+  },
+  { address: 0x79, name: 'IA32_BIOS_UPDT_TRIG', description: 'Loads microcode: nothing happens', ...ignored(0n) },
+  { address: 0x8b, name: 'IA32_BIOS_SIGN_ID', description: 'Microcode revision in bits 63:32', read: (cpu) => BigInt(cpu.model.microcode ?? 0) << 32n, write: () => { /* software clears it before it asks */ } },
+  {
+    // RDCL_NO 0, IBRS_ALL 1, SKIP_L1DFL_VMENTRY 3, SSB_NO 4, MDS_NO 5, IF_PSCHANGE_MC_NO 6, TAA_NO 8, SBDR_SSDP_NO 13, FBSDP_NO 14, PSDP_NO 15, BHI_NO 20, PBRSB_NO 24, GDS_NO 26, RFDS_NO 27, ITS_NO 62.
     address: 0x10a, name: 'IA32_ARCH_CAPABILITIES', description: 'Attacks that do not work here: nothing is executed speculatively', feature: 'archCapabilities',
-    ...constant([0, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27].reduce((bits, bit) => bits | (1n << BigInt(bit)), 0n)),
+    ...constant([0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].reduce((bits, bit) => bits | (1n << BigInt(bit)), 0n)),
   },
   { address: 0x119, name: 'BBL_CR_CTL', description: 'Second-level cache control; bit 21: the processor serial number is disabled', ...ignored(1n << 21n) },
   { address: 0x174, name: 'IA32_SYSENTER_CS', description: 'Code selector that SYSENTER loads; SS and the SYSEXIT selectors follow from it', feature: 'sep', ...stored(SYSENTER_CS) },

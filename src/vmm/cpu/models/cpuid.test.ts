@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { table } from '../../isa/table';
 import { callouts } from '../callouts';
+import { findMsr } from '../msr';
 import { TestCpu } from '../test-cpu';
 import { modelLeaf, type CpuidLeaf } from './cpuid';
 import { featureRows } from './features';
@@ -84,9 +85,26 @@ describe('CPUID', () => {
     assert.equal(leaf(0x80000008).eax, 0x2024);
     assert.equal(modelLeaf(cpuModels.max, 0x80000008).eax & 0xff, cpuModels.max.physicalAddressBits);
   });
-  it('leaf 7 has sub-leaf 0 only', () => {
+  it('leaf 7 has sub-leaves up to the one that its EAX says', () => {
     assert.notEqual(modelLeaf(cpuModels.max, 7).ebx, 0);
+    assert.equal(modelLeaf(cpuModels.max, 7).eax, 2);
     assert.deepEqual(modelLeaf(cpuModels.max, 7, 1), { eax: 0, ebx: 0, ecx: 0, edx: 0 });
+    assert.deepEqual(modelLeaf(cpuModels.max, 7, 2), { eax: 0, ebx: 0, ecx: 0, edx: 0x10 });
+    assert.deepEqual(modelLeaf(cpuModels.max, 7, 3), { eax: 0, ebx: 0, ecx: 0, edx: 0 });
+  });
+  it('models tell a microcode revision that systems know no defects of, and that nothing is executed speculatively', () => {
+    for (const [model, revision] of [['p6', 2n], ['core', 0xban], ['max', 0xb8n]] as const) {
+      const t = new TestCpu(cpuModels[model]);
+      findMsr(cpuModels[model], 0x8b)!.write(t.cpu, 0n);
+      assert.equal(findMsr(cpuModels[model], 0x8b)!.read(t.cpu) >> 32n, revision, model);
+      assert.equal(findMsr(cpuModels[model], 0x10a) !== undefined, model !== 'p6', model);
+    }
+    const t = new TestCpu(cpuModels.max);
+    findMsr(cpuModels.max, 0x48)!.write(t.cpu, 0x401n);
+    assert.equal(findMsr(cpuModels.max, 0x48)!.read(t.cpu), 0x401n);
+    assert.throws(() => findMsr(cpuModels.max, 0x48)!.write(t.cpu, 2n));
+    findMsr(cpuModels.max, 0x49)!.write(t.cpu, 1n);
+    assert.throws(() => findMsr(cpuModels.max, 0x49)!.read(t.cpu));
   });
   it('shows the local APIC while it is there', () => {
     const t = new TestCpu(cpuModels.max);

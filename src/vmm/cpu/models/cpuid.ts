@@ -24,13 +24,17 @@ function words(text: string, at: number): CpuidLeaf {
 }
 
 /** Feature bits of a leaf's register. */
-function featureBits(model: CpuModel, leaf: number, register: CpuidRegister): number {
-  return featureRows.reduce((bits, row) => (row.leaf === leaf && row.register === register && model.has(row.id) ? bits | (1 << row.bit) : bits), 0);
+function featureBits(model: CpuModel, leaf: number, subleaf: number, register: CpuidRegister): number {
+  return featureRows.reduce((bits, row) => (row.leaf === leaf && (row.subleaf ?? 0) === subleaf && row.register === register && model.has(row.id) ? bits | (1 << row.bit) : bits), 0);
 }
 
-function features(model: CpuModel, leaf: number): CpuidLeaf {
-  const bits = (register: CpuidRegister): number => featureBits(model, leaf, register);
+function features(model: CpuModel, leaf: number, subleaf = 0): CpuidLeaf {
+  const bits = (register: CpuidRegister): number => featureBits(model, leaf, subleaf, register);
   return { eax: bits('eax'), ebx: bits('ebx'), ecx: bits('ecx'), edx: bits('edx') };
+}
+
+function lastSubleaf(model: CpuModel, leaf: number): number {
+  return featureRows.reduce((last, row) => (row.leaf === leaf && model.has(row.id) ? Math.max(last, row.subleaf ?? 0) : last), 0);
 }
 
 /** Leaves by number; sub-leaves other than 0 answer zeros where a leaf has such. */
@@ -47,7 +51,7 @@ function leafOf(model: CpuModel, leaf: number, subleaf: number): CpuidLeaf {
       // The local APIC's timer always runs.
       return model.has('apic') ? { ...NOTHING, eax: 4 } : NOTHING;
     case 7:
-      return subleaf === 0 ? features(model, 7) : NOTHING;
+      return { ...features(model, 7, subleaf), ...(subleaf === 0 && { eax: lastSubleaf(model, 7) }) };
     case EXTENDED:
       return { ...NOTHING, eax: (model.lastExtendedLeaf ?? 0) | 0 };
     case EXTENDED + 2: case EXTENDED + 3: case EXTENDED + 4:

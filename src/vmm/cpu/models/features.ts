@@ -8,8 +8,9 @@ export type CpuidRegister = 'eax' | 'ebx' | 'ecx' | 'edx';
 
 export interface FeatureRow {
   readonly id: string;
-  /** Leaf and register of CPUID (sub-leaf 0). */
+  /** Leaf, sub-leaf (0 unless given) and register of CPUID. */
   readonly leaf: number;
+  readonly subleaf?: number;
   readonly register: CpuidRegister;
   readonly bit: number;
   readonly instructions?: readonly string[];
@@ -62,6 +63,8 @@ const rows = [
   { id: 'invpcid', leaf: STRUCTURED, register: 'ebx', bit: 10, instructions: ['invpcid'] },
   { id: 'smap', leaf: STRUCTURED, register: 'ebx', bit: 20, instructions: ['smap'], cr4: Cr4.SMAP },
   { id: 'umip', leaf: STRUCTURED, register: 'ecx', bit: 2, cr4: Cr4.UMIP },
+  { id: 'speculationControl', leaf: STRUCTURED, register: 'edx', bit: 26 },
+  { id: 'bhiControl', leaf: STRUCTURED, subleaf: 2, register: 'edx', bit: 4 },
   { id: 'archCapabilities', leaf: STRUCTURED, register: 'edx', bit: 29 },
   { id: 'lahf64', leaf: EXTENDED, register: 'ecx', bit: 0, instructions: ['x64'] },
   { id: 'syscall', leaf: EXTENDED, register: 'edx', bit: 11, instructions: ['x64'], efer: Efer.SCE },

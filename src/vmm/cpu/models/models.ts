@@ -15,6 +15,8 @@ interface ModelSpec {
   readonly title: string;
   /** Family, model, stepping as CPUID.1:EAX and as EDX after RESET. */
   readonly signature: number;
+  /** Revision of the microcode, as new as a processor of this signature ever had: systems look for known defects by it. */
+  readonly microcode?: number;
   /** Twelve characters in CPUID leaf 0. */
   readonly vendor: string;
   /** Up to 47 characters; without it there are no leaves that hold it. */
@@ -42,10 +44,12 @@ const p6Features = [
 ] as const;
 const coreFeatures = [
   ...p6Features, 'clflush', 'sse2', 'sse3', 'ssse3', 'cx16', 'nx', 'long', 'syscall', 'lahf64',
+  // Later than the rest: without them systems take pains about speculation that does not exist.
+  'speculationControl', 'bhiControl', 'archCapabilities',
 ] as const;
 const maxFeatures = [
   ...coreFeatures, 'sse41', 'sse42', 'popcnt', 'movbe', 'pclmul', 'aes', 'pcid', 'x2apic', 'tscDeadline', 'fsgsbase', 'tscAdjust', 'smep', 'erms', 'invpcid',
-  'smap', 'umip', 'archCapabilities', 'pages1g', 'rdtscp', 'prefetchw', 'invariantTsc',
+  'smap', 'umip', 'pages1g', 'rdtscp', 'prefetchw', 'invariantTsc',
 ] as const;
 
 const specs = {
@@ -58,16 +62,17 @@ const specs = {
   },
   // Family 6, model 11: the last P6. Its SEP bit is believed; execute-disable came later, and is left to it because 32-bit systems use it where they find it.
   'p6': {
-    title: 'P6-class, 32 bits', signature: 0x6b4, vendor: 'GenuineIntel', brand: 'Ringside P6-class processor', features: [...p6Features, 'nx'],
+    title: 'P6-class, 32 bits', signature: 0x6b4, microcode: 0x2, vendor: 'GenuineIntel', brand: 'Ringside P6-class processor', features: [...p6Features, 'nx'],
     generations: p6, physicalAddressBits: 36, cr4: Cr4.PCE, lastLeaf: 2, lastExtendedLeaf: 0x80000008,
   },
   // Family 6, model 15: the first Core 2.
   'core': {
-    title: 'Core-class, 64 bits', signature: 0x6fb, vendor: 'GenuineIntel', brand: 'Ringside Core-class processor', features: coreFeatures,
-    generations: p6, physicalAddressBits: 36, cr4: Cr4.PCE, lastLeaf: 4, lastExtendedLeaf: 0x80000008,
+    title: 'Core-class, 64 bits', signature: 0x6fb, microcode: 0xba, vendor: 'GenuineIntel', brand: 'Ringside Core-class processor', features: coreFeatures,
+    generations: p6, physicalAddressBits: 36, cr4: Cr4.PCE, lastLeaf: 7, lastExtendedLeaf: 0x80000008,
   },
+  // Family 6, model 140: its defects are those that IA32_ARCH_CAPABILITIES can declare absent.
   'max': {
-    title: 'Everything that Ringside has', signature: 0x906ec, vendor: 'GenuineIntel', brand: 'Ringside processor', features: maxFeatures,
+    title: 'Everything that Ringside has', signature: 0x806c1, microcode: 0xb8, vendor: 'GenuineIntel', brand: 'Ringside processor', features: maxFeatures,
     generations: p6, physicalAddressBits: 40, cr4: Cr4.PCE, lastLeaf: 0xb, lastExtendedLeaf: 0x80000008,
   },
 } as const satisfies Record<CpuModelName, ModelSpec>;
