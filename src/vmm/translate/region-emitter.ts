@@ -18,6 +18,7 @@ import { inMemory, meet, type FlagKind, type FlagState } from './region-flags';
 import { pageOf, type RecordReader, type RegionBlock, type RegionPage, type RegionPlan } from './region-former';
 import { isBackward } from './region-graph';
 import { RegionState, type FlagUse } from './region-state';
+import { enterX87, leaveX87 } from './region-x87';
 import type { Value } from '../isa/builder';
 import { node } from './threaded-values';
 import type { Unit } from './translator';
@@ -65,6 +66,7 @@ interface Knowledge {
   readonly registers: readonly number[];
   readonly vectors: readonly number[];
   readonly mxcsr: boolean;
+  readonly x87: ReadonlySet<string>;
   /** Of each block: the records whose flags nobody sees. */
   readonly deadFlags: readonly ReadonlySet<number>[];
   /** Accesses whose last page is worth a few locals. */
@@ -149,7 +151,7 @@ export class RegionEmitter {
     }
     const used = (locals: Int32Array): number[] => [...locals].flatMap((local, n) => (local >= 0 ? [n] : []));
     const pages = new Set([...scratch.uses].filter(([, weight]) => weight > 0).sort(([, a], [, b]) => b - a).slice(0, PAGES_MAX).map(([name]) => name));
-    return { deadFlags: this.deadFlags(uses, ends), pages, entry, facts, kinds, written: scratch.written, registers: used(scratch.registers), vectors: used(scratch.vectors), mxcsr: scratch.mxcsr >= 0 };
+    return { deadFlags: this.deadFlags(uses, ends), pages, entry, facts, kinds, written: scratch.written, registers: used(scratch.registers), vectors: used(scratch.vectors), mxcsr: scratch.mxcsr >= 0, x87: scratch.usedX87 };
   }
 
   /** By the flags that each instruction needs, from the last one to the first, until nothing changes. */
@@ -411,6 +413,7 @@ export class RegionEmitter {
       body.i32(0).memory(state.wide ? 'i64.load' : 'i32.load', GPR + 8 * n).index('local.set', state.register(n));
     }
     for (const n of this.knowledge.vectors) body.i32(0).memory('v128.load', XMM + 16 * n).index('local.set', state.vector(n));
+    enterX87(body, state, this.knowledge.x87);
     if (!state.wide) for (const name of this.knowledge.pages) body.i64(2 ** 40).index('local.set', state.page(name, false)!.address);
     if (this.knowledge.mxcsr) load(state.controlAndStatus(), MXCSR);
   }
@@ -455,6 +458,7 @@ export class RegionEmitter {
     }
     for (const n of written) body.i32(0).index('local.get', state.register(n)).memory(state.wide ? 'i64.store' : 'i32.store', GPR + 8 * n);
     for (const n of state.writtenVectors) body.i32(0).index('local.get', state.vector(n)).memory('v128.store', XMM + 16 * n);
+    leaveX87(body, state, this.knowledge.x87);
     if (state.mxcsrWritten) body.i32(0).index('local.get', state.controlAndStatus()).memory('i32.store', MXCSR);
     body.index('local.get', state.budget).index('local.get', state.limit).op('i32.add').index('local.set', state.budget);
     body.i32(0).index('local.get', state.budget).memory('i32.store', BUDGET);

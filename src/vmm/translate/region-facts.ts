@@ -2,8 +2,7 @@
  * What is known at a point of a region, whichever way execution came there: checks that need not be made again. Nothing outside changes while a region
  * is at work, so a fact holds until an instruction of the region ends it.
  */
-import type { FloatType } from '../isa/vector';
-import type { ValueType } from '../isa/vector';
+import type { FloatType, ValueType } from '../isa/vector';
 
 /** Which readings of a vector consist of zeros and normal numbers: its lowest double or single, or all of them. */
 export const enum Plain { Double = 1, Single = 2, Doubles = 4, Singles = 8 }
@@ -15,8 +14,11 @@ export function plainBits(type: ValueType, float: FloatType): number {
   return float === 'f64' ? Plain.Double : Plain.Single;
 }
 
+/** Beside the bits of FpuAccess: no x87 exception is pending. */
+export const NO_PENDING_EXCEPTION = 0x100;
+
 export interface Facts {
-  /** Units that may be used (FpuAccess). */
+  /** Units that may be used (FpuAccess), and {@link NO_PENDING_EXCEPTION}. */
   units: number;
   /** MXCSR rounds to nearest and masks the precision exception. */
   nearest: boolean;

@@ -46,6 +46,7 @@ export class RegionState {
   /** Local of MXCSR, or -1 while nobody has used it. */
   mxcsr = -1;
   mxcsrWritten = false;
+  private readonly x87Locals = new Map<string, number>();
   /** Local: what the record before has loaded for a vector instruction. */
   private loadedVector = -1;
   flags: FlagState = [inMemory];
@@ -108,6 +109,17 @@ export class RegionState {
     return this.vectors[n];
   }
 
+  /** Locals of the x87: its top of stack and marks, the record of its last instruction and of the last with a memory operand, and that one's offset. */
+  x87(name: 'top' | 'empty' | 'instruction' | 'access' | 'offset'): number {
+    let local = this.x87Locals.get(name);
+    if (local === undefined) {
+      local = this.body.ownLocal(name === 'offset' ? 'i64' : 'i32');
+      this.x87Locals.set(name, local);
+    }
+    return local;
+  }
+  get usedX87(): ReadonlySet<string> { return new Set(this.x87Locals.keys()); }
+
   get loaded(): number {
     if (this.loadedVector < 0) this.loadedVector = this.body.ownLocal('v128');
     return this.loadedVector;
@@ -141,6 +153,7 @@ export class RegionState {
     this.registers.forEach((local, n) => {
       if (local >= 0) names.set(local, generalRegisterName(n, this.wide ? 64 : 32).toLowerCase());
     });
+    for (const [name, local] of this.x87Locals) names.set(local, `x87.${name}`);
     this.vectors.forEach((local, n) => {
       if (local >= 0) names.set(local, `xmm${n}`);
     });

@@ -6,8 +6,8 @@ import { FPU_ACCESS, FpuAccess, OPERAND, VECTOR_TABLES, XMM } from '../cpu/layou
 import type { Value, Width } from '../isa/builder';
 import type { ExtractOperation, FloatOperation, FloatType, ReplaceOperation, VectorOperation } from '../isa/vector';
 import { ALL_PLAIN, Plain, plainBits } from './region-facts';
-import { RegionMemory } from './region-memory';
 import { REGISTERS } from './region-state';
+import { RegionX87 } from './region-x87';
 import { node, type Node } from './threaded-values';
 import { vectorTableOffset, type VectorTable } from './vector-tables';
 
@@ -29,7 +29,7 @@ const lanes: Readonly<Record<Width, { readonly get: ExtractOperation; readonly s
 };
 const lowest = { i32: 'i32x4.replace_lane', i64: 'i64x2.replace_lane', f32: 'f32x4.replace_lane', f64: 'f64x2.replace_lane' } as const;
 
-export abstract class RegionVector extends RegionMemory {
+export abstract class RegionVector extends RegionX87 {
   /** Threaded code does this instruction. */
   protected abstract stay(): void;
 

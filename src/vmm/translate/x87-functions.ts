@@ -31,6 +31,8 @@ export type X87Imports = Readonly<Record<X87Function, number>>;
 
 const BIAS = 0x3fff;
 const PRECISION = 0x20, C1 = 0x200;
+/** Control word: rounding, precision and the precision exception's mask; as FNINIT leaves them. */
+const USUAL_FIELDS = 0xf20, USUAL_CONTROL = 0x320;
 /** FPU_PENDING: nothing was done. */
 export const NOT_CONVERTED = -1;
 
@@ -122,7 +124,21 @@ class Functions extends Code {
     this.return(1);
   }
 
+  /** Rounds, stores and returns: extended numbers to nearest in line, other controls in a function of their own. */
   private finish(sign: Expression, exponent: Expression, significand: Expression, rest: Expression, to: Expression): void {
+    this.if(this.eq(this.and(this.control(), USUAL_FIELDS), USUAL_CONTROL), () => {
+      const last = this.and(significand, 1);
+      const up = this.variable(this.and(this.narrow(this.shr(rest, 63)), this.or(this.op('i64.ne', this.shl(rest, 1), 0), this.narrow(last))));
+      const rounded = this.variable(this.add(significand, this.wide(up)));
+      const carried = this.isZero(rounded);
+      const finalExponent = this.variable(this.add(exponent, carried));
+      this.if(this.less(this.sub(finalExponent, 1), 0x7ffe), () => {
+        this.storeNumber(to, this.or(rounded, this.shl(this.wide(carried), 63)), this.or(sign, finalExponent));
+        this.report(this.op('i64.ne', rest, 0), up);
+        this.return(1);
+      });
+      this.return(0);
+    });
     this.return(this.call(this.imports.roundStore, 'i32', sign, exponent, significand, rest, to));
   }
 
@@ -136,6 +152,10 @@ class Functions extends Code {
     this.if(this.isZero(this.and(this.isNormal(a, exponent), this.isNormal(b, other))), () => {
       this.if(this.and(this.isNormal(a, exponent), this.isZeroNumber(b, other)), () => this.finish(signA, exponent, a, none, to));
       this.if(this.and(this.isNormal(b, other), this.isZeroNumber(a, exponent)), () => this.finish(signB, other, b, none, to));
+      this.if(this.and(this.isZeroNumber(a, exponent), this.isZeroNumber(b, other)), () => {
+        this.storeZero(to, this.select(this.eq(signA, signB), signA, this.select(this.eq(this.mode(), 1), 0x8000, this.constant(0, 'i32'))));
+        this.return(1);
+      });
       this.return(0);
     });
     const distance = this.variable(this.sub(exponent, other));
