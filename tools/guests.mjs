@@ -36,7 +36,7 @@ export async function fetchGuests({ large = false } = {}) {
   }
   for (const architecture of ramdisks) files[`initramfs-${architecture}`] = ramdisk(files[`busybox-${architecture}`], architecture);
   // Checkouts of several versions share the cache.
-  const index = cacheDirectory('guests', `index-${createHash('sha256').update(pins).digest('hex').slice(0, 16)}.json`);
+  const index = cacheDirectory('guests', `index-${createHash('sha256').update(pins).update(JSON.stringify(files)).digest('hex').slice(0, 16)}.json`);
   fs.mkdirSync(path.dirname(index), { recursive: true });
   // `ringside bench --guests` knows only the last one.
   for (const file of [index, cacheDirectory('guests', 'index.json')]) fs.writeFileSync(file, JSON.stringify(files, undefined, 2));
