@@ -225,23 +225,25 @@ export class Engine {
       this.u32[INTERRUPT_MAY_WAIT >> 2] = this.hooks.interruptRequested() ? 1 : 0;
       this.yielded = false;
       this.running = true;
+      let done: number;
       const run = this.context.codeSize === 64 ? this.long.run : this.runLegacy;
       try {
         run();
       } finally {
         this.running = false;
         this.record = 0;
-        const done = this.i32[RUN_BUDGET >> 2] - this.i32[BUDGET >> 2];
+        done = this.i32[RUN_BUDGET >> 2] - this.i32[BUDGET >> 2];
         this.retiredBefore += done;
         left -= done;
       }
       const reason = this.u32[EXIT_REASON >> 2] as Exit;
+      const look = this.regions.ran(done);
       this.repeating = reason === Exit.Repeating;
       switch (reason) {
         case Exit.Budget:
         case Exit.Repeating:
           if (this.yielded) return RAN;
-          this.regions.sample(this.linearOfRip(), this.context);
+          if (look) this.regions.sample(this.linearOfRip(), this.context);
           break;
         case Exit.Fault:
         case Exit.RuntimeFault:

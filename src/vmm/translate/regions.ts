@@ -59,6 +59,9 @@ const COOLED = 100;
 /** What stands in the root's first record without the region, and does its instruction. */
 const entryOf = ({ root, original }: Pick<Region, 'root' | 'original'>): number => root.tally?.slot ?? original;
 
+/** Too short a rest until the next look is not worth a run of its own. */
+const SHORTEST_RUN = 64;
+
 /** Looks that are remembered for people who ask what is hot. */
 const LOOKS_KEPT = 1024;
 
@@ -103,6 +106,8 @@ export class Regions {
   readonly tallies: Tallies;
   private readonly u32: Uint32Array;
   private stretch: number;
+  /** Instructions until the next look. Faults and events end runs of threaded code long before. */
+  private due: number;
   private die = 0x2545f491;
   /** What the last looks found, as a ring. */
   private readonly recent: Unit[] = [];
@@ -113,7 +118,7 @@ export class Regions {
     /** The instance that runs code of a size, which has run by then. */
     private readonly threaded: (codeSize: number) => { readonly module: ThreadedModule; readonly exports: ThreadedExports },
   ) {
-    this.stretch = policy.shortestStretch;
+    this.due = this.stretch = policy.shortestStretch;
     this.u32 = new Uint32Array(memory.buffer);
     this.tallies = new Tallies(memory, translator, (codeSize) => {
       const { module, exports } = threaded(codeSize);
@@ -143,11 +148,23 @@ export class Regions {
 
   /** Instructions until the next sample, of `left` that may run; and whether the run has to end with exactly so many. */
   plan(left: number): { readonly count: number; readonly exact: boolean } {
-    return left - this.stretch > 2 * REGION_INSTRUCTIONS_MAX ? { count: this.stretch, exact: false } : { count: left, exact: true };
+    const count = Math.max(this.due, SHORTEST_RUN);
+    return left - count > 2 * REGION_INSTRUCTIONS_MAX ? { count, exact: false } : { count: left, exact: true };
   }
 
-  /** Execution stands at the unit of a linear address. */
+  /** So many instructions have run. True when it is time for a look at where execution stands. */
+  ran(instructions: number): boolean {
+    this.due -= instructions;
+    return this.due <= 0;
+  }
+
+  /** A look: execution stands at the unit of a linear address. */
   sample(linear: number, context: TranslationContext): void {
+    this.look(linear, context);
+    this.due = this.stretch;
+  }
+
+  private look(linear: number, context: TranslationContext): void {
     const found = this.translator.find(linear, context);
     // Where a run ends exactly it looks after every instruction: that tells nothing.
     if (found && context.cut === 'full') this.recent[this.looked++ % LOOKS_KEPT] = found;
