@@ -41,6 +41,7 @@ const webExtension = { ...browser, format: 'cjs', alias: { path: 'path-browserif
 const productBundles = [
   { entry: 'src/extension/node.ts', out: 'dist/extension.js', options: { ...node, external: ['vscode'] } },
   { entry: 'src/worker/node-worker.ts', out: 'dist/worker.js', options: node },
+  { entry: 'src/worker/node-compiler-worker.ts', out: 'dist/compiler.js', options: node },
   { entry: 'src/extension/browser.ts', out: 'dist/web/extension.js', options: { ...webExtension, external: ['vscode'] } },
   { entry: 'src/worker/browser-worker.ts', out: 'dist/web/worker.js', options: browser },
   { entry: 'src/cli/main.ts', out: 'dist/cli.js', options: { ...node, external: ['v86'], banner: { js: '#!/usr/bin/env node' } } },

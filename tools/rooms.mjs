@@ -47,7 +47,7 @@ export const rooms = [
   // Views share two tables with the machine's side: which key sends which code, which byte shows which character.
   { room: 'webviews', mayImport: [], types: ['protocol'], files: ['protocol/keys', 'protocol/codepage437'], platform: 'browser' },
   // How much of a guest runs at a time, and how it reaches the network, are questions with one answer in a worker and in a terminal. v86 is the benchmark's peer.
-  { room: 'cli', mayImport: [...everyVmm, 'protocol', 'symbols'], files: ['worker/pacer', 'worker/node-network'], platform: 'node', packages: ['commander', 'v86'] },
+  { room: 'cli', mayImport: [...everyVmm, 'protocol', 'symbols'], files: ['worker/pacer', 'worker/node-network', 'worker/node-compiler'], platform: 'node', packages: ['commander', 'v86'] },
 ];
 
 /** What code of a room with platform 'none' may use beyond the language itself: both Node and browsers have it, and it has no side effects. */

@@ -7,6 +7,7 @@ import { linesOf } from '../protocol/codepage437';
 import { MachineError, type MachineApi } from '../vmm/machine/api';
 import { VIRTIO_CONSOLE_PORT } from '../vmm/machine/virtio';
 import { deferred } from '../vmm/network/host';
+import { nodeRegionCompiler } from '../worker/node-compiler';
 import { nodeNetwork } from '../worker/node-network';
 import { createMachine } from '../vmm/machine/machine';
 import { Bell } from './bell';
@@ -58,7 +59,9 @@ export async function run(file: string | undefined, options: RunOptions): Promis
     stopped ??= end;
     bell.ring();
   };
+  const regionCompiler = nodeRegionCompiler();
   const machine = createMachine(configuration, {
+    ...(regionCompiler && { regionCompiler }),
     serial: (port, bytes) => serial[port]?.write(bytes),
     debugPort: (bytes) => output.write(bytes),
     log: (text) => console.error(`ringside: ${text}`),

@@ -15,6 +15,7 @@ import { counters as counterRows } from '../vmm/cpu/counters';
 import { MachineError } from '../vmm/machine/api';
 import type { MachineApi, MachineOutputs, RunOutcome } from '../vmm/machine/api';
 import { deferred, type NetworkHost } from '../vmm/network/host';
+import type { RegionCompiler } from '../vmm/translate/region-job';
 import { BreakpointTable, evaluateIn } from './breakpoints';
 import { InputQueue } from './input-queue';
 import { Pacer, sliceMilliseconds } from './pacer';
@@ -26,6 +27,8 @@ export interface HostEnvironment extends PublisherEnvironment {
   soon(callback: () => void): void;
   /** What a guest's network card reaches; absent where there is none. */
   readonly network?: NetworkHost;
+  /** A thread for a machine's regions; absent or undefined where there is none. */
+  regionCompiler?(): RegionCompiler | undefined;
 }
 export type MachineFactory = (configuration: MachineConfiguration, outputs: MachineOutputs) => MachineApi;
 
@@ -242,10 +245,12 @@ export class MachineHost {
 
   private build(configuration: MachineConfiguration): MachineApi {
     const { network } = this.environment;
+    const regionCompiler = this.environment.regionCompiler?.();
     return this.createMachine(configuration, {
       serial: (port, bytes) => this.publisher.collect('serial', port, bytes),
       debugPort: (bytes) => this.publisher.collect('debugPort', 0, bytes),
       log: (text) => this.publisher.post('log', { text }),
+      ...(regionCompiler && { regionCompiler }),
       ...(network && { network: deferred(network, (event) => this.heard(event)) }),
     });
   }

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import type { HostChannel } from '../protocol/channel';
 import { createMachine } from '../vmm/machine/machine';
 import { MachineHost } from './host';
+import { nodeRegionCompiler } from './node-compiler';
 import { nodeNetwork } from './node-network';
 
 const port = parentPort;
@@ -17,6 +18,7 @@ const channel: HostChannel = {
 
 new MachineHost(channel, createMachine, {
   network: nodeNetwork,
+  regionCompiler: () => nodeRegionCompiler(),
   now: () => performance.now(),
   soon: (callback) => void setImmediate(callback),
   later: (callback, milliseconds) => {

@@ -9,6 +9,7 @@ import { Machine } from '../../src/vmm/machine/machine';
 import { Mmu } from '../../src/vmm/mmu/mmu';
 import { Engine, type EngineExit } from '../../src/vmm/translate/engine';
 import type { TranslationMode } from '../../src/vmm/translate/regions';
+import type { RegionCompiler } from '../../src/vmm/translate/region-job';
 import { translationUnderTest } from './translation';
 
 export interface Program {
@@ -92,7 +93,7 @@ export class BareEngine {
   readonly memory: WebAssembly.Memory;
   halted = false;
 
-  constructor(cacheBytes?: number, translation: TranslationMode = translationUnderTest) {
+  constructor(cacheBytes?: number, translation: TranslationMode = translationUnderTest, regionCompiler?: RegionCompiler) {
     const pages = (RAM + BARE_RAM) / 65536;
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.mmu = new Mmu(this.memory, { ramBytes: BARE_RAM });
@@ -102,7 +103,7 @@ export class BareEngine {
         this.halted = true;
         this.engine.yield();
       },
-    }, { cacheBytes, translation });
+    }, { cacheBytes, translation, ...(regionCompiler && { regionCompiler }) });
   }
 
   get state() {

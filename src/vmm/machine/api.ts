@@ -7,6 +7,7 @@ import type {
   AddressSpace, DeviceSnapshot, DisassembledInstruction, DiskSaveFormat, DriveSummary, EndReason, MachineConfiguration, MappedRange, MouseMovement, PostMortem, ProcessorSummary, RegisterName, RegisterSnapshot, Screen, Translation, WritableDrive,
 } from '../../protocol/messages';
 import type { HotCodeSample, TranslatedCode } from '../../protocol/translated-code';
+import type { RegionCompiler } from '../translate/region-job';
 import type { NetworkHost } from '../network/host';
 
 export type RunOutcome =
@@ -27,6 +28,8 @@ export interface MachineOutputs {
   log(text: string): void;
   /** The world behind the network card. Its events come between two slices. Without it connections are refused. */
   readonly network?: NetworkHost;
+  /** Writes regions in a thread of its own, for this machine alone. Without it they are written between two runs of guest code. */
+  readonly regionCompiler?: RegionCompiler;
 }
 
 /** Bad input: the message names the file, address or field, and the advice says what to do. */

@@ -71,7 +71,7 @@ export class Machine implements MachineApi {
   private end: EndReason | undefined;
   private lastPostMortem: PostMortem | undefined;
 
-  constructor(readonly configuration: MachineConfiguration, outputs: MachineOutputs) {
+  constructor(readonly configuration: MachineConfiguration, private readonly outputs: MachineOutputs) {
     const ramBytes = checkedMemory(configuration.memoryMiB);
     const boot = prepareBoot(configuration, ramBytes);
     this.drives = new Drives(boot.drives);
@@ -117,7 +117,7 @@ export class Machine implements MachineApi {
         this.fault(fault);
         return true;
       },
-    }, { translation: configuration.translation, model });
+    }, { translation: configuration.translation, model, ...(outputs.regionCompiler && { regionCompiler: outputs.regionCompiler }) });
     this.translatedCodeReader = new TranslatedCodeReader(this.engine);
     this.engine.cpu.clearVirtualInterruptFlagOnEntry = configuration.clearVirtualInterruptFlagOnEntry ?? false;
     this.clock = new EventClock(this.instructionsPerSecond, () => this.engine.now);
@@ -435,6 +435,7 @@ export class Machine implements MachineApi {
     this.finish({ kind: 'terminated' });
     this.board.virtio.disconnect();
     this.breakpoints.clear();
+    this.outputs.regionCompiler?.close();
   }
 
   // ---- debugging ----

@@ -22,6 +22,7 @@ import { ContextTable, isLongCode, type Cut, type TranslationContext } from './c
 import { generateThreadedModule, type HandlerForm, type ThreadedModule } from './handlers';
 import { AccessSegment, Exit, RecordField, UNIT_CAP } from './record';
 import { RecordWriter } from './record-writer';
+import type { RegionCompiler } from './region-job';
 import { regionPolicies, Regions, type ThreadedExports, type TranslationMode } from './regions';
 import { instantiateTransitions, quickCallouts, type QuickCallout, type Transitions } from './transitions';
 import { CacheFull, Translator } from './translator';
@@ -62,6 +63,8 @@ export interface EngineOptions {
   /** Less than the whole translation cache, for tests. */
   readonly cacheBytes?: number;
   readonly translation?: TranslationMode;
+  /** Writes regions in a thread of its own. */
+  readonly regionCompiler?: RegionCompiler;
   readonly model?: CpuModel;
 }
 
@@ -126,7 +129,7 @@ export class Engine {
 
   constructor(
     private readonly memory: WebAssembly.Memory, readonly mmu: Mmu, private readonly hooks: EngineHooks,
-    { cacheBytes, translation = 'adaptive', model = cpuModels[DEFAULT_CPU_MODEL] }: EngineOptions = {},
+    { cacheBytes, translation = 'adaptive', regionCompiler, model = cpuModels[DEFAULT_CPU_MODEL] }: EngineOptions = {},
   ) {
     this.u8 = new Uint8Array(memory.buffer);
     this.u16 = new Uint16Array(memory.buffer);
@@ -146,7 +149,7 @@ export class Engine {
     const legacy = this.instantiate(legacyModule(), this.transitions.legacy);
     this.runLegacy = legacy.run;
     this.regions = new Regions(memory, this.translator, regionPolicies[translation], (codeSize) => (codeSize === 64
-      ? { module: longModule().module, exports: this.long } : { module: legacyModule().module, exports: legacy }));
+      ? { module: longModule().module, exports: this.long } : { module: legacyModule().module, exports: legacy }), regionCompiler);
   }
 
   /** Threaded code of 64-bit code: made when a guest first gets there. */

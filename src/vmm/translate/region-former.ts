@@ -10,9 +10,12 @@ import { analyze, type RegionGraph } from './region-graph';
 import type { TranslationContext } from './context';
 import type { Translator, Unit } from './translator';
 
+/** What has to be known of a unit to write it. */
+export type RegionUnit = Pick<Unit, 'linear' | 'context' | 'record' | 'records' | 'bytes' | 'instructions'>;
+
 /** A unit in a region. Targets are block numbers; -1 leaves the region. */
-export interface RegionBlock {
-  readonly unit: Unit;
+export interface RegionBlock<U extends RegionUnit = RegionUnit> {
+  readonly unit: U;
   /** Where the last instruction jumps, and what comes behind it (or behind the unit). */
   taken: number;
   next: number;
@@ -29,8 +32,8 @@ export interface RegionPage {
   readonly tag: number;
 }
 
-export interface RegionPlan {
-  readonly blocks: readonly RegionBlock[];
+export interface RegionPlan<U extends RegionUnit = RegionUnit> {
+  readonly blocks: readonly RegionBlock<U>[];
   readonly graph: RegionGraph;
   /** Pages besides the root's, by their numbers. */
   readonly pages: ReadonlyMap<number, RegionPage>;
@@ -125,7 +128,7 @@ function returnTargets(exits: readonly Exits[]): Map<number, number[]> {
 }
 
 /** The region rooted at a unit, or undefined when the unit cannot be its root. */
-export function formRegion(root: Unit, translator: Translator, reader: RecordReader): RegionPlan | undefined {
+export function formRegion(root: Unit, translator: Translator, reader: RecordReader): RegionPlan<Unit> | undefined {
   if (!isPlain(root, reader)) return undefined;
   const units: Unit[] = [root];
   const numbers = new Map<Unit, number>([[root, 0]]);
@@ -192,8 +195,7 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
 
   // What cannot be structured leaves the region.
   for (;;) {
-    const successors = edges.map(({ taken, next, targets }) => [taken, next, ...targets].filter((to) => to >= 0));
-    const graph = analyze(successors);
+    const graph = graphOf(edges);
     if (!graph.irreducible.length) {
       return { blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), graph, pages };
     }
@@ -204,4 +206,9 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
       edge.targets = edge.targets.filter((block) => block !== to);
     }
   }
+}
+
+/** The graph of blocks whose targets are known. */
+export function graphOf(edges: readonly Pick<RegionBlock, 'taken' | 'next' | 'targets'>[]): RegionGraph {
+  return analyze(edges.map(({ taken, next, targets }) => [taken, next, ...targets].filter((to) => to >= 0)));
 }

@@ -4,6 +4,8 @@
  * Heat is sampled: the engine runs in stretches of so many instructions and tells where it stands after each. A unit that is found at work a few
  * times becomes the root of a region. Sampling costs the running code nothing, and stretches grow while everything hot is already in a region.
  *
+ * With a compiler of its own thread (region-job.ts) regions are written and compiled there, while the guest goes on; without one, here.
+ *
  * In force means: the first record of the root names the region's place in the handlers' table. Links, continuations and the dispatcher know
  * nothing of it. Taking it back restores the record. No region is at work while the runtime is: it has left before any call into TypeScript.
  *
@@ -15,6 +17,7 @@ import { REGION_STOPPED } from '../cpu/layout';
 import type { ThreadedModule } from './handlers';
 import { REGION_SLOTS } from './handlers';
 import { RegionRecorder } from './region-emitter';
+import { regionJob, type RegionCompiler } from './region-job';
 import { writeRegion } from './region-module';
 import { formRegion, REGION_INSTRUCTIONS_MAX, type RecordReader, type RegionPlan } from './region-former';
 import type { TranslationContext } from './context';
@@ -23,7 +26,7 @@ import type { Translator, Unit } from './translator';
 
 export interface Region {
   readonly root: Unit;
-  readonly plan: RegionPlan;
+  readonly plan: RegionPlan<Unit>;
   readonly units: readonly Unit[];
   readonly slot: number;
   /** Handler of the root's first record. */
@@ -45,7 +48,7 @@ export interface RegionPolicy {
 }
 
 export const regionPolicies = {
-  adaptive: { hot: 3, shortestStretch: 0x1000, longestStretch: 0x40000 },
+  adaptive: { hot: 3, shortestStretch: 0x1000, longestStretch: 0x10000 },
   threaded: { hot: 0, shortestStretch: 0x40000000, longestStretch: 0x40000000 },
   // For tests: the same results must come out.
   eager: { hot: 1, shortestStretch: 64, longestStretch: 64, atOnce: true },
@@ -98,6 +101,17 @@ class Tier {
   }
 }
 
+/** Jobs that may wait for the compiler: what is still hot will be found again. */
+const JOBS_MAX = 32;
+
+/** A region on its way. */
+interface Job {
+  readonly plan: RegionPlan<Unit>;
+  readonly original: number;
+  /** The units' when the job was made. */
+  readonly versions: readonly number[];
+}
+
 export class Regions {
   /** By the context's code size: 32 or 64. */
   private readonly tiers = new Map<number, Tier>();
@@ -109,6 +123,9 @@ export class Regions {
   /** Instructions until the next look. Faults and events end runs of threaded code long before. */
   private due: number;
   private die = 0x2545f491;
+  /** Regions that the compiler is at, by the number of the job. */
+  private readonly jobs = new Map<number, Job>();
+  private jobsMade = 0;
   /** What the last looks found, as a ring. */
   private readonly recent: Unit[] = [];
   private looked = 0;
@@ -117,6 +134,7 @@ export class Regions {
     private readonly memory: WebAssembly.Memory, private readonly translator: Translator, private readonly policy: RegionPolicy,
     /** The instance that runs code of a size, which has run by then. */
     private readonly threaded: (codeSize: number) => { readonly module: ThreadedModule; readonly exports: ThreadedExports },
+    private readonly compiler?: RegionCompiler,
   ) {
     this.due = this.stretch = policy.shortestStretch;
     this.u32 = new Uint32Array(memory.buffer);
@@ -130,6 +148,7 @@ export class Regions {
     };
     translator.onFlush = () => {
       for (const region of [...this.inForce]) this.discard(region);
+      this.jobs.clear();
       this.stretch = this.policy.shortestStretch;
       this.recent.length = this.looked = 0;
       this.tallies.flushed();
@@ -165,6 +184,7 @@ export class Regions {
   }
 
   private look(linear: number, context: TranslationContext): void {
+    if (this.jobs.size > 0) this.takeFinished();
     const found = this.translator.find(linear, context);
     // Where a run ends exactly it looks after every instruction: that tells nothing.
     if (found && context.cut === 'full') this.recent[this.looked++ % LOOKS_KEPT] = found;
@@ -182,6 +202,10 @@ export class Regions {
     // What was refused is no reason to look often.
     this.stretch = unit.heat < 0 ? Math.min(this.stretch * 2, this.policy.longestStretch) : this.policy.shortestStretch;
     if (++unit.heat < this.policy.hot) return;
+    if (this.jobs.size >= JOBS_MAX) {
+      unit.heat--;
+      return;
+    }
     // What cannot be a root now may be one later, when more of its links are in use.
     unit.heat = -COOLED;
     this.make(unit);
@@ -229,12 +253,47 @@ export class Regions {
 
   private make(root: Unit): void {
     const tier = this.tierOf(root.context);
-    const { source, threaded, freeSlots } = tier;
+    const { source } = tier;
     const plan = formRegion(root, this.translator, source);
     if (!plan) return;
     const original = source.handler(root.record);
+    if (this.compiler && !this.policy.atOnce && this.submit(plan, source, original)) return;
     const made = this.compile(plan, tier, entryOf({ root, original }));
-    if (!made) return;
+    if (made) this.enforce(plan, tier, original, made);
+  }
+
+  /** False when there is nobody to do it. */
+  private submit(plan: RegionPlan<Unit>, source: RecordReader, original: number): boolean {
+    // Units that are counted are the machine's own affair.
+    if (plan.blocks.some(({ unit }) => unit.tally)) return false;
+    const id = ++this.jobsMade;
+    if (!this.compiler!.submit(regionJob(id, plan, source, original))) return false;
+    this.jobs.set(id, { plan, original, versions: plan.blocks.map(({ unit }) => unit.version) });
+    return true;
+  }
+
+  /** Takes what the compiler has finished, as far as it still holds. */
+  private takeFinished(): void {
+    for (const { id, module } of this.compiler!.finished()) {
+      const job = this.jobs.get(id);
+      this.jobs.delete(id);
+      if (!job || !module) continue;
+      const { plan, original, versions } = job;
+      const root = plan.blocks[plan.graph.order[0]].unit;
+      const asItWas = plan.blocks.every(({ unit }, n) => unit.live && unit.version === versions[n] && unit.restless === 0 && !unit.tally);
+      if (!asItWas || root.region || this.u32[root.record >> 2] !== original) continue;
+      const tier = this.tierOf(root.context);
+      this.enforce(plan, tier, original, this.instantiate(module, tier));
+    }
+  }
+
+  private instantiate(module: WebAssembly.Module, { threaded }: Tier): CallableFunction {
+    return new WebAssembly.Instance(module, { machine: { memory: this.memory }, threaded: { ...threaded } }).exports.region as CallableFunction;
+  }
+
+  private enforce(plan: RegionPlan<Unit>, tier: Tier, original: number, made: CallableFunction): void {
+    const root = plan.blocks[plan.graph.order[0]].unit;
+    const { threaded, freeSlots } = tier;
     if (!freeSlots.length) this.makeRoom(tier);
     const slot = freeSlots.pop()!;
     threaded.handlers.set(slot, made);
@@ -247,11 +306,9 @@ export class Regions {
   }
 
   /** Undefined when the region would leave at its first instruction. */
-  private compile(plan: RegionPlan, { source, threaded }: Tier, entry: number): CallableFunction | undefined {
-    const written = writeRegion(plan, source, entry);
-    if (!written) return undefined;
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(written), { machine: { memory: this.memory }, threaded: { ...threaded } });
-    return instance.exports.region as CallableFunction;
+  private compile(plan: RegionPlan, tier: Tier, entry: number): CallableFunction | undefined {
+    const written = writeRegion(plan, tier.source, entry);
+    return written && this.instantiate(new WebAssembly.Module(written), tier);
   }
 
   /** Other units of the region are counted than before. */

@@ -35,6 +35,8 @@ export interface Unit {
   /** Records up to the last instruction's. */
   records: number;
   live: boolean;
+  /** How often its records were written. */
+  version: number;
   /** The last instruction is one that ends units. */
   ended: boolean;
   /** Writes to its code that discarded it. */
@@ -127,7 +129,7 @@ export class Translator {
     }
     if (!unit) {
       unit = {
-        linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, ended: false, rewrites: 0, restless: 0,
+        linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, version: 0, ended: false, rewrites: 0, restless: 0,
         forwarders: [], heat: 0,
       };
       this.translate(unit, fetch.hostPage);
@@ -413,6 +415,7 @@ export class Translator {
     this.counters.add(TRANSLATED_INSTRUCTIONS, position);
     this.counters.count(TRANSLATION_UNITS);
     unit.live = !volatile;
+    unit.version++;
     if (unit.live) {
       this.register(unit);
       this.onTranslated(unit);
@@ -515,6 +518,7 @@ export class Translator {
     if (loads) this.writer.emitLoad(at, here, position, context);
     this.writer.emit(at + (records - 1) * RECORD_SIZE, here, position, context);
     unit.restless = RESTLESS;
+    unit.version++;
     this.counters.count(CODE_INVALIDATIONS);
     return true;
   }
