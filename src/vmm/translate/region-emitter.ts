@@ -15,13 +15,12 @@ import { Exit, RECORD_SIZE, RecordField, SpecialHandler } from './record';
 import { RegionBuilder, type BlockEnd } from './region-builder';
 import { meetFacts, nothing, type Facts } from './region-facts';
 import { inMemory, meet, type FlagKind, type FlagState } from './region-flags';
-import { pageOf, type RecordReader, type RegionBlock, type RegionPage, type RegionPlan } from './region-former';
+import { pageOf, type RecordReader, type RegionBlock, type RegionPage, type RegionPlan, type RegionUnit } from './region-former';
 import { isBackward } from './region-graph';
 import { RegionState, type FlagUse } from './region-state';
 import { enterX87, leaveX87 } from './region-x87';
 import type { Value } from '../isa/builder';
 import { node } from './threaded-values';
-import type { Unit } from './translator';
 
 /** Function indices in a region's module. */
 export interface RegionImports extends HandlerImports {
@@ -372,14 +371,14 @@ export class RegionEmitter {
     this.body.i32(0).i32(1).memory('i32.store', REGION_STOPPED);
   }
 
-  private charge(unit: Unit, end: BlockEnd | undefined): void {
+  private charge(unit: RegionUnit, end: BlockEnd | undefined): void {
     const { body, state } = this;
     if (end && unit.instructions === 1) this.tally(unit);
     body.index('local.get', state.budget).i32(unit.instructions).op('i32.sub').index('local.set', state.budget);
   }
 
   /** A unit's first instruction is done: see tallies.ts. */
-  private tally({ tally }: Unit): void {
+  private tally({ tally }: RegionUnit): void {
     if (tally) this.body.i32(0).i32(0).memory('i64.load', tally.counter).i64(1).op('i64.add').memory('i64.store', tally.counter);
   }
 

@@ -11,7 +11,7 @@ import type { TranslationContext } from './context';
 import type { Translator, Unit } from './translator';
 
 /** What has to be known of a unit to write it. */
-export type RegionUnit = Pick<Unit, 'linear' | 'context' | 'record' | 'records' | 'bytes' | 'instructions'>;
+export type RegionUnit = Pick<Unit, 'linear' | 'context' | 'record' | 'records' | 'bytes' | 'instructions' | 'tally'>;
 
 /** A unit in a region. Targets are block numbers; -1 leaves the region. */
 export interface RegionBlock<U extends RegionUnit = RegionUnit> {
