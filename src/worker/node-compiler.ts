@@ -15,7 +15,10 @@ export function nodeRegionCompiler(file = path.join(__dirname, 'compiler.js')): 
   let worker: Worker | undefined;
   let failed = false;
   const start = (): Worker => {
-    const thread = new Worker(file, { name: 'ringside-compiler', workerData: port2, transferList: [port2], resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB } });
+    // It writes nothing; were its streams connected, those of the process would be switched to non-blocking writes.
+    const thread = new Worker(file, {
+      name: 'ringside-compiler', stdout: true, stderr: true, workerData: port2, transferList: [port2], resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    });
     thread.unref();
     thread.on('error', () => { failed = true; });
     return thread;

@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs';
 import { createMachine } from '../../vmm/machine/machine';
+import { nodeRegionCompiler } from '../../worker/node-compiler';
 import { v86Machine } from './v86-guest';
 
 export interface GuestFiles {
@@ -28,9 +29,10 @@ export async function guestProcess(name: string, options: GuestProcessOptions): 
 }
 
 function ringside({ kernel, initrd, commandLine, memory }: GuestProcessOptions): Promise<void> {
+  const regionCompiler = nodeRegionCompiler();
   const machine = createMachine({
     name: kernel, image: new Uint8Array(fs.readFileSync(kernel)), boot: 'auto', initrd: new Uint8Array(fs.readFileSync(initrd)), commandLine, memoryMiB: memory, mmu: 'shadow', pace: 'max',
-  }, { serial: (port, bytes) => { if (port === 0) fs.writeSync(1, bytes); }, debugPort: () => undefined, log: () => undefined });
+  }, { serial: (port, bytes) => { if (port === 0) fs.writeSync(1, bytes); }, debugPort: () => undefined, log: () => undefined, ...(regionCompiler && { regionCompiler }) });
   while (machine.run(SLICE).kind === 'slice');
   return Promise.resolve();
 }

@@ -1,5 +1,6 @@
 /** A kernel on this machine. */
 import { createMachine } from '../../vmm/machine/machine';
+import { nodeRegionCompiler } from '../../worker/node-compiler';
 import { BatchMarks, GO, type Batch } from './batch';
 import { MEMORY_MIB } from './kernels';
 import { Stopwatch } from './stopwatch';
@@ -29,9 +30,10 @@ export function ringsideGuest(image: Uint8Array): SynchronousGuest {
     },
     ended: (wrong) => { result = { batch: { ...watch.read(), instructions: machine.instructions - startedAt }, wrong }; },
   });
+  const regionCompiler = nodeRegionCompiler();
   const machine = createMachine({ name: 'kernel', image, boot: 'multiboot', memoryMiB: MEMORY_MIB, mmu: 'shadow', pace: 'max' }, {
     serial: (port, bytes) => { if (port === 0) bytes.forEach((byte) => marks.byte(byte)); },
-    debugPort: () => undefined, log: () => undefined,
+    debugPort: () => undefined, log: () => undefined, ...(regionCompiler && { regionCompiler }),
   });
   const runUntil = (done: () => boolean): void => {
     const begin = performance.now();
