@@ -163,6 +163,33 @@ const addresses: readonly Row[] = [
 ];
 
 const withCr4 = (bits: number) => (m: LongMachine): void => { m.state.cr4 |= bits; };
+const AC = 0x40202;
+/** A table of the processor's on the user's data page, where the handlers' gates cannot be read either. */
+const tablesOnUserPage = (table: 'gdt' | 'idt' | 'tss', smap: number = Cr4.SMAP) => (m: LongMachine): void => {
+  const { state } = m;
+  state.cr4 |= smap;
+  const copy = (from: number, bytes: number): void => { m.ram.copyWithin(DATA, from, from + bytes); };
+  if (table === 'gdt') {
+    copy(GDT, 0xe0);
+    state.setGdtr(DATA, 0xdf);
+  } else if (table === 'idt') {
+    copy(IDT, 0x200);
+    state.setIdtr(DATA, 0x1ff);
+  } else {
+    copy(TSS, 0x68);
+    m.engine.cpu.setSegment(Segment.TR, TASK, DATA, 0x67, 0x8b);
+    openGate(m);
+  }
+};
+/** INT 1Fh may be executed by ring 3. */
+function openGate(m: LongMachine): void {
+  m.longGate(IDT + 16 * 0x1f, 0xe, KERNEL, HANDLERS + 16 * 0x1f, 3);
+}
+const innerStackOnUserPage = (m: LongMachine): void => {
+  m.state.cr4 |= Cr4.SMAP;
+  m.setWide(TSS + 4, BigInt(DATA + 0x1000));
+  openGate(m);
+};
 const pages: readonly Row[] = [
   row('ring 3 reads an absent page', 'mov rax, [0x412345]', '#PF(4) 412345'),
   row('ring 3 writes an absent page', 'mov [0x412345], al', '#PF(6) 412345'),
@@ -191,6 +218,7 @@ const pages: readonly Row[] = [
   row('a fetch from the upper half by ring 3', 'jmp rax', '#PF(15) ffffffff80000040', { registers: { rax: -0x7fffffc0n }, rip: -0x7fffffc0n }),
   row('a fetch by the supervisor from a page with execute-disable', 'jmp rax', '#PF(11) 416020', { cpl: 0, registers: { rax: 0x416020n }, rip: 0x416020n }),
   row('a fetch by the supervisor from a page of the user', 'jmp rax', 'none', { cpl: 0, registers: { rax: BigInt(CODE + 0x80) }, rip: BigInt(CODE + 0x80), prepare: (m) => { m.ram[CODE + 0x80] = 0x90; } }),
+  row('SMAP does not concern fetches', 'jmp rax', 'none', { cpl: 0, registers: { rax: BigInt(CODE + 0x80) }, rip: BigInt(CODE + 0x80), prepare: (m) => { m.ram[CODE + 0x80] = 0x90; m.state.cr4 |= Cr4.SMAP; } }),
   row('the same with SMEP', 'jmp rax', '#PF(11) 440080', { cpl: 0, registers: { rax: BigInt(CODE + 0x80) }, rip: BigInt(CODE + 0x80), prepare: withCr4(Cr4.SMEP) }),
   row('SMEP without NXE tells of the fetch, too', 'jmp rax', '#PF(11) 440080', { cpl: 0, registers: { rax: BigInt(CODE + 0x80) }, rip: BigInt(CODE + 0x80), prepare: (m) => { m.state.cr4 |= Cr4.SMEP; m.state.efer &= ~Efer.NXE; } }),
   row('the supervisor reads a page of the user with SMAP', 'mov rax, [0x410000]', '#PF(1) 410000', { cpl: 0, prepare: withCr4(Cr4.SMAP) }),
@@ -198,10 +226,19 @@ const pages: readonly Row[] = [
   row('the same with EFLAGS.AC', 'mov [0x410000], rax', 'none', { cpl: 0, eflags: 0x40002, prepare: withCr4(Cr4.SMAP) }),
   row('SMAP does not concern ring 3', 'mov [0x410000], rax', 'none', { prepare: withCr4(Cr4.SMAP) }),
   row('PUSH on a page of the user with SMAP', 'push rax', '#PF(3) 420ff8', { cpl: 0, registers: { rsp: BigInt(STACK + 0x1000) }, prepare: withCr4(Cr4.SMAP) }),
+  // What the processor does by itself is refused by SMAP with EFLAGS.AC, too (SDM Vol. 3, 4.6.1).
+  row('the GDT on a page of the user with SMAP and EFLAGS.AC', 'mov ds, eax', '#PF(1) 410028', { cpl: 0, eflags: AC, registers: { rax: 0x28n }, prepare: tablesOnUserPage('gdt'), dies: true }),
+  row('the same by ring 3', 'mov ds, eax', '#PF(1) 410028', { eflags: AC, registers: { rax: 0x2bn }, prepare: tablesOnUserPage('gdt'), dies: true }),
+  row('LAR there', 'lar ebx, eax', '#PF(1) 410028', { cpl: 0, eflags: AC, registers: { rax: 0x28n }, prepare: tablesOnUserPage('gdt'), dies: true }),
+  row('a descriptor that is to be marked accessed there', 'mov ds, eax', 'none', { cpl: 0, eflags: AC, registers: { rax: 0x28n }, prepare: tablesOnUserPage('gdt', 0) }),
+  row('the IDT on a page of the user with SMAP and EFLAGS.AC', 'int 3', '#PF(1) 410030', { cpl: 0, eflags: AC, prepare: tablesOnUserPage('idt'), dies: true }),
+  row('the same by ring 3', 'int 3', '#PF(1) 410030', { eflags: AC, prepare: tablesOnUserPage('idt'), dies: true }),
+  row('the TSS on a page of the user with SMAP and EFLAGS.AC', 'int 0x1f', '#PF(1) 410004', { eflags: AC, prepare: tablesOnUserPage('tss'), dies: true }),
+  row('its I/O permission bitmap', 'in al, 0x80', '#PF(1) 410066', { eflags: AC, prepare: tablesOnUserPage('tss'), dies: true }),
+  row('the stack of the inner level on a page of the user with SMAP and EFLAGS.AC', 'int 0x1f', '#PF(3) 410ff8', { eflags: AC, prepare: innerStackOnUserPage, dies: true }),
   row('an instruction whose second half lies on an absent page', 'mov rax, 0x1122334455667788', '#PF(14) 441000', { at: CODE + 0xffc }),
 ];
 
-const AC = 0x40202;
 const aligned = (m: LongMachine): void => { m.state.cr0 = (m.state.cr0 | Cr0.AM) >>> 0; };
 const alignment: readonly Row[] = [
   ...([['a word', 'mov ax, [0x410001]'], ['a doubleword', 'mov eax, [0x410002]'], ['a quadword', 'mov rax, [0x410004]'], ['a quadword written', 'mov [0x410004], rax'], ['PUSH', 'push rax'], ['XADD', 'xadd [0x410002], eax'],

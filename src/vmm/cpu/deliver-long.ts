@@ -27,7 +27,7 @@ interface LongGate {
 
 function readGate(cpu: Cpu, linear: number): LongGate {
   const { state, memory } = cpu;
-  const word = (at: number): number => memory.read(state.wrap(linear + at), 4, false);
+  const word = (at: number): number => memory.read(state.wrap(linear + at), 4, 'system');
   const descriptor = parseDescriptor(0, linear, word(0), word(4));
   return {
     descriptor,

@@ -156,7 +156,7 @@ function enterProtected(cpu: Cpu, vector: number, kind: DeliveryKind, errorCode:
   const name = `IDT entry ${vector}`;
   if (vector * 8 + 7 > state.idtrLimit) throw generalProtection(gateError, `${name} is beyond the limit ${hex4(state.idtrLimit)}`);
   const linear = (state.idtrBase + vector * 8) >>> 0;
-  const gate = parseDescriptor(0, linear, memory.read(linear, 4, false), memory.read((linear + 4) >>> 0, 4, false));
+  const gate = parseDescriptor(0, linear, memory.read(linear, 4, 'system'), memory.read((linear + 4) >>> 0, 4, 'system'));
   const type = gate.attributes & 0x1f;
   const isGate = type === SystemType.TaskGate || ((type & ~8) | 1) === SystemType.TrapGate16;
   if (!isGate) throw generalProtection(gateError, `${name} is ${describeType(gate.attributes)}`);
@@ -229,9 +229,9 @@ export function describeGate(cpu: Cpu, vector: number): string {
   const name = `${protectedMode ? 'IDT' : 'IVT'} entry ${vector} at ${hex8(linear)}`;
   if (vector * size + size - 1 > state.idtrLimit) return `${name}: beyond the table's limit ${hex4(state.idtrLimit)}`;
   try {
-    const low = memory.read(linear, 4, false);
+    const low = memory.read(linear, 4, 'system');
     if (!protectedMode) return `${name}: ${hex4(low >>> 16).slice(2)}:${hex4(low).slice(2)}`;
-    const gate = parseDescriptor(0, linear, low, memory.read((linear + 4) >>> 0, 4, false));
+    const gate = parseDescriptor(0, linear, low, memory.read((linear + 4) >>> 0, 4, 'system'));
     const target = gate.type & 8 ? ((gate.high & 0xffff0000) | (low & 0xffff)) >>> 0 : low & 0xffff;
     const presence = gate.present ? 'present' : 'not present';
     return `${name}: ${presence}, ${describeType(gate.attributes)}, DPL ${gate.dpl}, target ${hex4(low >>> 16).slice(2)}:${hex8(target).slice(2)}`;

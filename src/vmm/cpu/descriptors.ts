@@ -64,7 +64,7 @@ export function descriptorAddress(cpu: Cpu, selector: number): number {
 export function findDescriptor(cpu: Cpu, selector: number): Descriptor | undefined {
   const linear = descriptorAddress(cpu, selector);
   if (linear < 0) return undefined;
-  return parseDescriptor(selector, linear, cpu.memory.read(linear, 4, false), cpu.memory.read(cpu.state.wrap(linear + 4), 4, false));
+  return parseDescriptor(selector, linear, cpu.memory.read(linear, 4, 'system'), cpu.memory.read(cpu.state.wrap(linear + 4), 4, 'system'));
 }
 
 /**
@@ -77,8 +77,8 @@ export function readSystemDescriptor(cpu: Cpu, d: Descriptor): SystemDescriptor 
   if (!state.longMode) return { ...d, offset: 0 };
   const outside = d.selector & 4 ? (d.selector & 0xfff8) + 15 > state.limit(Segment.LDTR) : (d.selector & 0xfff8) + 15 > state.gdtrLimit;
   if (outside) throw fault(Vector.GP, d.selector, 0, `is a descriptor of 16 bytes that reaches beyond the ${d.selector & 4 ? 'LDT' : 'GDT'}`);
-  const upper = memory.read(state.wrap(d.linear + 8), 4, false);
-  if (memory.read(state.wrap(d.linear + 12), 4, false) & 0x1f00) throw fault(Vector.GP, d.selector, 0, 'has a type in the upper half of its descriptor');
+  const upper = memory.read(state.wrap(d.linear + 8), 4, 'system');
+  if (memory.read(state.wrap(d.linear + 12), 4, 'system') & 0x1f00) throw fault(Vector.GP, d.selector, 0, 'has a type in the upper half of its descriptor');
   if (d.type === SystemType.CallGate32) return { ...d, offset: canonicalNumber(((d.high & 0xffff0000) | (d.low & 0xffff)) >>> 0, upper) };
   const base = canonicalNumber(d.base, upper);
   if (base < 0) throw fault(Vector.GP, d.selector, 0, 'has a base that is not canonical');
@@ -117,7 +117,7 @@ export function isReadable(d: Descriptor): boolean {
 /** Sets the accessed bit in the guest's table, as loading a segment does. May page-fault: call before anything is committed. */
 export function markAccessed(cpu: Cpu, d: Descriptor): void {
   if (d.attributes & Attribute.Accessed) return;
-  cpu.memory.write(cpu.state.wrap(d.linear + 5), 1, ((d.high >>> 8) & 0xff) | Attribute.Accessed, false);
+  cpu.memory.write(cpu.state.wrap(d.linear + 5), 1, ((d.high >>> 8) & 0xff) | Attribute.Accessed, 'system');
 }
 
 /** Loads a register from a checked code or data descriptor whose accessed bit has been set. */

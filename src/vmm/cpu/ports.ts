@@ -14,11 +14,11 @@ function bitmapAllows(cpu: Cpu, port: number, bytes: number): boolean {
   const { state, memory } = cpu;
   const limit = state.limit(Segment.TR);
   if (!tssIs32(cpu) || state.attributes(Segment.TR) & Attribute.Unusable || limit < IO_MAP_BASE + 1) return false;
-  const map = memory.read(state.linear(Segment.TR, IO_MAP_BASE), 2, false);
+  const map = memory.read(state.linear(Segment.TR, IO_MAP_BASE), 2, 'system');
   // Two bytes are always read, so that an access may straddle; both must be inside the segment.
   const at = map + (port >>> 3);
   if (at + 1 > limit) return false;
-  const bits = memory.read(state.linear(Segment.TR, at), 2, false) >>> (port & 7);
+  const bits = memory.read(state.linear(Segment.TR, at), 2, 'system') >>> (port & 7);
   return (bits & ((1 << bytes) - 1)) === 0;
 }
 

@@ -27,8 +27,8 @@ export function innerStack(cpu: Cpu, dpl: number, ext: 0 | 1): InnerStack {
     throw fault(Vector.TS, state.selector(Segment.TR), ext, `(TSS) is too short for the stack of level ${dpl}`);
   }
   const address = state.linear(Segment.TR, at);
-  const pointer = memory.read(address, wide ? 4 : 2, false);
-  const selector = memory.read((address + (wide ? 4 : 2)) >>> 0, 2, false);
+  const pointer = memory.read(address, wide ? 4 : 2, 'system');
+  const selector = memory.read((address + (wide ? 4 : 2)) >>> 0, 2, 'system');
   if (isNull(selector)) throw new GuestFault(Vector.TS, selectorError(selector, ext), `the TSS has a null stack selector for level ${dpl}`);
   const d = readDescriptor(cpu, selector, Vector.TS, ext);
   if (rpl(selector) !== dpl) throw fault(Vector.TS, selector, ext, `(stack of level ${dpl}) has RPL ${rpl(selector)}`);
@@ -79,7 +79,7 @@ export function requireCode64(d: Descriptor, ext: 0 | 1, where: string): void {
 function longTssPointer(cpu: Cpu, at: number, ext: 0 | 1): number {
   const { state, memory } = cpu;
   if (at + 7 > state.limit(Segment.TR)) throw fault(Vector.TS, state.selector(Segment.TR), ext, '(TSS) is too short for the stack pointer');
-  return canonicalNumber(memory.read(state.linear(Segment.TR, at), 4, false), memory.read(state.linear(Segment.TR, at + 4), 4, false));
+  return canonicalNumber(memory.read(state.linear(Segment.TR, at), 4, 'system'), memory.read(state.linear(Segment.TR, at + 4), 4, 'system'));
 }
 
 /** RSP0–RSP2. */

@@ -63,7 +63,7 @@ export function ltr(cpu: Cpu, _site: CalloutSite, value: number): number {
   }
   const { base } = readSystemDescriptor(cpu, d);
   if (!d.present) throw fault(Vector.NP, selector, 0, 'for TR is not present');
-  cpu.memory.write(cpu.state.wrap(d.linear + 5), 1, ((d.high >>> 8) & 0xff) | 2, false);
+  cpu.memory.write(cpu.state.wrap(d.linear + 5), 1, ((d.high >>> 8) & 0xff) | 2, 'system');
   cpu.setSegment(Segment.TR, selector, base, d.limit, d.attributes | SystemType.TssBusy16);
   return 0;
 }

@@ -70,7 +70,7 @@ export function switchThroughGate(cpu: Cpu, gate: Descriptor, cause: TaskSwitchC
 
 /** IRET with NT set: back to the task that the current TSS's link names. */
 export function returnToLinkedTask(cpu: Cpu): void {
-  const selector = cpu.memory.read(cpu.state.base(Segment.TR), 2, false);
+  const selector = cpu.memory.read(cpu.state.base(Segment.TR), 2, 'system');
   if (selector & 4 || isNull(selector)) throw fault(Vector.TS, selector, 0, '(link of the current TSS) is no GDT selector');
   const d = readDescriptor(cpu, selector, Vector.TS, 0);
   if (d.attributes & Attribute.S || (d.type & ~8) !== SystemType.TssBusy16) {
@@ -97,16 +97,16 @@ export function switchToTss(cpu: Cpu, selector: number, d: Descriptor, cause: Ta
   // Everything that the switch touches must be there before anything changes.
   const oldDescriptor = (state.gdtrBase + (oldSelector & 0xfff8)) >>> 0;
   const savedBytes = old.segments + old.segmentCount * old.segmentStep - old.eip;
-  memory.probeWrite((oldBase + old.eip) >>> 0, savedBytes, false);
+  memory.probeWrite((oldBase + old.eip) >>> 0, savedBytes, 'system');
   const nested = cause === 'call' || cause === 'interrupt';
-  if (nested) memory.probeWrite(d.base, 2, false);
-  else memory.probeWrite((oldDescriptor + 5) >>> 0, 1, false);
-  if (cause !== 'return') memory.probeWrite((d.linear + 5) >>> 0, 1, false);
+  if (nested) memory.probeWrite(d.base, 2, 'system');
+  else memory.probeWrite((oldDescriptor + 5) >>> 0, 1, 'system');
+  if (cause !== 'return') memory.probeWrite((d.linear + 5) >>> 0, 1, 'system');
   const image = readTask(cpu, d.base, next);
 
   saveTask(cpu, oldBase, old, event?.flags ?? (cause === 'return' ? state.eflags & ~Flag.NT : state.eflags));
   if (!nested) setBusy(cpu, oldDescriptor, false);
-  if (nested) memory.write(d.base, 2, oldSelector, false);
+  if (nested) memory.write(d.base, 2, oldSelector, 'system');
   if (cause !== 'return') setBusy(cpu, d.linear, true);
 
   // The commit point: from here on the new task runs, whatever happens.
@@ -139,7 +139,7 @@ export function switchToTss(cpu: Cpu, selector: number, d: Descriptor, cause: Ta
 }
 
 function readTask(cpu: Cpu, base: number, form: TssLayout): TaskImage {
-  const at = (offset: number, bytes: 2 | 4): number => cpu.memory.read((base + offset) >>> 0, bytes, false);
+  const at = (offset: number, bytes: 2 | 4): number => cpu.memory.read((base + offset) >>> 0, bytes, 'system');
   const wide = form === layout32;
   return {
     wide,
@@ -156,7 +156,7 @@ function readTask(cpu: Cpu, base: number, form: TssLayout): TaskImage {
 function saveTask(cpu: Cpu, base: number, form: TssLayout, eflags: number): void {
   const { state, memory } = cpu;
   const put = (offset: number, bytes: 2 | 4, value: number): void =>
-    memory.write((base + offset) >>> 0, bytes, bytes === 2 ? value & 0xffff : value >>> 0, false);
+    memory.write((base + offset) >>> 0, bytes, bytes === 2 ? value & 0xffff : value >>> 0, 'system');
   put(form.eip, form.bytes, state.eip);
   put(form.eflags, form.bytes, eflags);
   for (let n = 0; n < 8; n++) put(form.general + n * form.bytes, form.bytes, state.get32(n));
@@ -165,8 +165,8 @@ function saveTask(cpu: Cpu, base: number, form: TssLayout, eflags: number): void
 
 function setBusy(cpu: Cpu, descriptor: number, busy: boolean): void {
   const at = (descriptor + 5) >>> 0;
-  const byte = cpu.memory.read(at, 1, false);
-  cpu.memory.write(at, 1, busy ? byte | 2 : byte & ~2, false);
+  const byte = cpu.memory.read(at, 1, 'system');
+  cpu.memory.write(at, 1, busy ? byte | 2 : byte & ~2, 'system');
 }
 
 /** Loads LDTR and the six segment registers of the new task, with the checks and error codes of SDM Vol. 3, table 7-1. */

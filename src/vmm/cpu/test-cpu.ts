@@ -1,5 +1,5 @@
 /** For unit tests: a processor over a flat array, and helpers that write descriptor tables into it. */
-import { PageFault, type LinearMemory } from '../mmu/types';
+import { PageFault, type LinearMemory, type Privilege } from '../mmu/types';
 import type { CalloutSite } from './callouts';
 import { Cpu, type CpuHooks, type ProcessorApic } from './cpu';
 import { GuestFault } from './exceptions';
@@ -19,23 +19,23 @@ export class FlatMemory implements LinearMemory {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  private check(linear: number, bytes: number, write: boolean, user: boolean): void {
+  private check(linear: number, bytes: number, write: boolean, user: Privilege): void {
     for (let i = 0; i < bytes; i++) {
       const at = linear < 2 ** 32 ? (linear + i) >>> 0 : linear + i;
-      if (this.absent.has(at >>> 12) || at >= this.bytes.length) throw new PageFault(at, (write ? 2 : 0) | (user ? 4 : 0));
+      if (this.absent.has(at >>> 12) || at >= this.bytes.length) throw new PageFault(at, (write ? 2 : 0) | (user === true ? 4 : 0));
     }
   }
-  read(linear: number, bytes: 1 | 2 | 4, user: boolean): number {
+  read(linear: number, bytes: 1 | 2 | 4, user: Privilege): number {
     this.check(linear, bytes, false, user);
     return bytes === 1 ? this.view.getUint8(linear) : bytes === 2 ? this.view.getUint16(linear, true) : this.view.getUint32(linear, true);
   }
-  write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void {
+  write(linear: number, bytes: 1 | 2 | 4, value: number, user: Privilege): void {
     this.check(linear, bytes, true, user);
     if (bytes === 1) this.view.setUint8(linear, value);
     else if (bytes === 2) this.view.setUint16(linear, value, true);
     else this.view.setUint32(linear, value, true);
   }
-  probeWrite(linear: number, bytes: number, user: boolean): void {
+  probeWrite(linear: number, bytes: number, user: Privilege): void {
     this.check(linear, bytes, true, user);
   }
 }

@@ -68,9 +68,9 @@ function isForMonitor(cpu: Cpu, vector: number): boolean {
   if (!tssIs32(cpu) || state.attributes(Segment.TR) & Attribute.Unusable || limit < IO_MAP_BASE + 1) {
     throw generalProtection(0, 'the TSS has no interrupt redirection bitmap');
   }
-  const at = memory.read(state.linear(Segment.TR, IO_MAP_BASE), 2, false) - REDIRECTION_BYTES + (vector >>> 3);
+  const at = memory.read(state.linear(Segment.TR, IO_MAP_BASE), 2, 'system') - REDIRECTION_BYTES + (vector >>> 3);
   if (at < 0 || at > limit) throw generalProtection(0, `the TSS's interrupt redirection bitmap lies outside of it for vector ${vector}`);
-  return (memory.read(state.linear(Segment.TR, at), 1, false) & (1 << (vector & 7))) !== 0;
+  return (memory.read(state.linear(Segment.TR, at), 1, 'system') & (1 << (vector & 7))) !== 0;
 }
 
 /**

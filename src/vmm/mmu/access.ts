@@ -7,11 +7,11 @@
 import { RAM, SCRATCH } from '../cpu/layout';
 import { EventCounters } from './events';
 import { INVALID, type LookupTables } from './lookup';
-import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, MODE_ALIGNED, MODE_PAGING, MODE_USER } from './page-walk';
+import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_USER, ACCESS_WRITE, MODE_ALIGNED, MODE_PAGING, MODE_USER } from './page-walk';
 import { INTERCEPT_CODE, INTERCEPT_WATCH, KIND_MMIO, KIND_RAM, type PhysicalMemory } from './physical-memory';
 import type { ShadowPaging } from './shadow';
 import type { Traces } from './traces';
-import type { AccessBytes, LinearMemory, PageFault } from './types';
+import type { AccessBytes, LinearMemory, PageFault, Privilege } from './types';
 import type { LinearWatches } from './watches';
 
 const TRACE_FAULTS = EventCounters.index('traceFaults');
@@ -44,8 +44,11 @@ export class MemoryAccess implements LinearMemory {
     return (this.shadow.paging.mode & MODE_USER) !== 0 ? ACCESS_USER : 0;
   }
 
-  /** ACCESS_USER, or 0 with paging off, where privilege means nothing (but for alignment). */
-  private accessOf(user: boolean): number {
+  /** ACCESS_USER, ACCESS_IMPLICIT, or 0; with paging off privilege means nothing (but for alignment). */
+  private accessOf(user: Privilege): number {
+    if (user === 'system') {
+      return ACCESS_IMPLICIT;
+    }
     return user && (this.shadow.paging.mode & (MODE_PAGING | MODE_ALIGNED)) !== 0 ? ACCESS_USER : 0;
   }
 
@@ -184,7 +187,7 @@ export class MemoryAccess implements LinearMemory {
 
   // LinearMemory: the runtime.
 
-  read(linear: number, bytes: 1 | 2 | 4, user: boolean): number {
+  read(linear: number, bytes: 1 | 2 | 4, user: Privilege): number {
     const access = this.accessOf(user);
     const space = this.shadow.spaceFor(access, linear);
     if ((linear & 0xfff) <= 0x1000 - bytes && space >= 0) {
@@ -196,7 +199,7 @@ export class MemoryAccess implements LinearMemory {
     return this.readAs(linear, bytes, access);
   }
 
-  write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void {
+  write(linear: number, bytes: 1 | 2 | 4, value: number, user: Privilege): void {
     const access = this.accessOf(user);
     const space = this.shadow.spaceFor(access, linear);
     if ((linear & 0xfff) <= 0x1000 - bytes && space >= 0) {
@@ -209,7 +212,7 @@ export class MemoryAccess implements LinearMemory {
     this.writeAs(linear, bytes, value, access | ACCESS_WRITE);
   }
 
-  probeWrite(linear: number, bytes: number, user: boolean): void {
+  probeWrite(linear: number, bytes: number, user: Privilege): void {
     this.probeAs(linear, bytes, this.accessOf(user) | ACCESS_WRITE);
   }
 

@@ -11,7 +11,7 @@ import { PagingRegisters } from './page-walk';
 import { PhysicalMemory, type PhysicalOptions } from './physical-memory';
 import { ShadowPaging, type SpaceSummary } from './shadow';
 import { Traces, type TraceHandle, type TraceHandler } from './traces';
-import type { AccessBytes, LinearMemory, PagingState, TraceKind } from './types';
+import type { AccessBytes, LinearMemory, PagingState, Privilege, TraceKind } from './types';
 import { LinearWatches, type WatchHandle, type WatchHandler } from './watches';
 
 export interface MmuOptions extends PhysicalOptions {
@@ -91,15 +91,15 @@ export class Mmu implements LinearMemory {
     this.access.probeWriteSlow(linear, bytes);
   }
 
-  read(linear: number, bytes: 1 | 2 | 4, user: boolean): number {
+  read(linear: number, bytes: 1 | 2 | 4, user: Privilege): number {
     return this.access.read(linear, bytes, user);
   }
 
-  write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void {
+  write(linear: number, bytes: 1 | 2 | 4, value: number, user: Privilege): void {
     this.access.write(linear, bytes, value, user);
   }
 
-  probeWrite(linear: number, bytes: number, user: boolean): void {
+  probeWrite(linear: number, bytes: number, user: Privilege): void {
     this.access.probeWrite(linear, bytes, user);
   }
 

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { RAM } from '../cpu/layout';
 import { INTERCEPT_CODE } from './physical-memory';
 import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, createGuest, EFER_LMA, EFER_NXE, sharedMemory, type Guest } from './test-support';
-import { PageFault } from './types';
+import { PageFault, type Privilege } from './types';
 
 const RAM_BYTES = 0x200000;
 const ROM_FIRST = 0x8000, ROM_LAST = 0x8fff;
@@ -76,8 +76,8 @@ class Model {
     }
   }
 
-  private translatePae(linear: number, write: boolean, user: boolean, fetch: boolean): number {
-    const code = (write ? 2 : 0) | (user ? 4 : 0) | (fetch && this.nx ? 16 : 0);
+  private translatePae(linear: number, write: boolean, user: Privilege, fetch: boolean): number {
+    const code = (write ? 2 : 0) | (user === true ? 4 : 0) | (fetch && this.nx ? 16 : 0);
     let [low, high] = [this.pdptes[(linear >>> 30) * 2], this.pdptes[(linear >>> 30) * 2 + 1]];
     if (!(low & 1)) {
       throw new PageFault(linear, code);
@@ -102,7 +102,7 @@ class Model {
         break;
       }
     }
-    if ((user && !(all & 4)) || (write && !(all & 2) && (user || this.wp)) || (fetch && this.nx && never)) {
+    if ((user === true && !(all & 4)) || (write && !(all & 2) && (user === true || this.wp)) || (fetch && this.nx && never)) {
       throw new PageFault(linear, code | 1);
     }
     used.forEach((at, i) => this.orEntry(at, write && i === used.length - 1 ? 0x60 : 0x20));
@@ -110,8 +110,8 @@ class Model {
     return base - (base % size) + (linear % size);
   }
 
-  private translateLong(linear: number, write: boolean, user: boolean, fetch: boolean): number {
-    const code = (write ? 2 : 0) | (user ? 4 : 0) | (fetch && (this.nx || this.smep) ? 16 : 0);
+  private translateLong(linear: number, write: boolean, user: Privilege, fetch: boolean): number {
+    const code = (write ? 2 : 0) | (user === true ? 4 : 0) | (fetch && (this.nx || this.smep) ? 16 : 0);
     const wide = BigInt(linear);
     let table = BigInt(this.cr3) & ~0xfffn, all = 7n, never = false;
     const used: number[] = [];
@@ -134,8 +134,8 @@ class Model {
         continue;
       }
       const userPage = (all & 4n) !== 0n;
-      const allowed = (user ? userPage : fetch ? !(userPage && this.smep) : !(userPage && this.smap && !this.acFrees())) && !(fetch && never)
-        && !(write && !(all & 2n) && (user || this.wp));
+      const allowed = (user === true ? userPage : fetch ? !(userPage && this.smep) : !(userPage && this.smap && !this.acFrees(user))) && !(fetch && never)
+        && !(write && !(all & 2n) && (user === true || this.wp));
       if (!allowed) {
         throw new PageFault(linear, code | 1);
       }
@@ -145,11 +145,11 @@ class Model {
     throw new Error('a page table maps pages');
   }
 
-  private acFrees(): boolean {
-    return this.ac && this.cpl < 3;
+  private acFrees(user: Privilege): boolean {
+    return this.ac && this.cpl < 3 && user !== 'system';
   }
 
-  translate(linear: number, write: boolean, user = this.cpl === 3, fetch = false): number {
+  translate(linear: number, write: boolean, user: Privilege = this.cpl === 3, fetch = false): number {
     if (!this.paging) {
       return linear;
     }
@@ -159,7 +159,7 @@ class Model {
     if (this.pae) {
       return this.translatePae(linear, write, user, fetch);
     }
-    const code = (write ? 2 : 0) | (user ? 4 : 0);
+    const code = (write ? 2 : 0) | (user === true ? 4 : 0);
     const pdeAt = (this.cr3 & ~0xfff) + (linear >>> 22) * 4;
     const pde = this.entry(pdeAt >>> 0);
     if (!(pde & 1)) {
@@ -181,7 +181,7 @@ class Model {
       gpa = (pte & ~0xfff) + (linear & 0xfff);
       gpa >>>= 0;
     }
-    if (user ? !(all & 4) || (write && !(all & 2)) : write && this.wp && !(all & 2)) {
+    if (user === true ? !(all & 4) || (write && !(all & 2)) : write && this.wp && !(all & 2)) {
       throw new PageFault(linear, code | 1);
     }
     if (mapping !== pdeAt >>> 0) {
@@ -192,18 +192,18 @@ class Model {
   }
 
   /** Guest-physical addresses of the bytes of an access. */
-  private addresses(linear: number, size: number, write: boolean, user = this.cpl === 3): number[] {
+  private addresses(linear: number, size: number, write: boolean, user: Privilege = this.cpl === 3): number[] {
     const first = this.translate(linear, write, user);
     const left = 4096 - (linear & 0xfff);
     const second = left < size ? this.translate((linear + left) % (this.long && this.code64 && this.paging ? 2 ** 48 : 2 ** 32), write, user) : 0;
     return Array.from({ length: size }, (_, i) => (i < left ? first + i : second + i - left));
   }
 
-  load(linear: number, size: number, user = this.cpl === 3): number {
+  load(linear: number, size: number, user: Privilege = this.cpl === 3): number {
     return this.addresses(linear, size, false, user).reduce((value, gpa, i) => value + this.readByte(gpa) * 256 ** i, 0);
   }
 
-  store(linear: number, value: number, size: number, user = this.cpl === 3): void {
+  store(linear: number, value: number, size: number, user: Privilege = this.cpl === 3): void {
     this.addresses(linear, size, true, user).forEach((gpa, i) => this.writeByte(gpa, (value >>> (8 * i)) & 0xff));
   }
 }
@@ -276,12 +276,12 @@ function run(seed: number, steps: number, paging: Paging): { guest: Guest; codeE
     const choice = random(100);
     if (choice < 6) {
       // What the processor does by itself: with the supervisor's rights, whoever is executing.
-      const linear = randomLinear(), size = pick([1, 2, 4] as const), value = randomEntry(linear);
+      const linear = randomLinear(), size = pick([1, 2, 4] as const), value = randomEntry(linear), as = pick([false, 'system'] as const);
       const where = `${what}: implicit access of ${size} at ${linear.toString(16)}`;
       if (random(2) === 0) {
-        assert.equal(outcome(() => guest.mmu.read(linear, size, false) >>> 0), outcome(() => model.load(linear, size, false)), where);
+        assert.equal(outcome(() => guest.mmu.read(linear, size, as) >>> 0), outcome(() => model.load(linear, size, as)), where);
       } else {
-        assert.equal(outcome(() => guest.mmu.write(linear, size, value, false)), outcome(() => model.store(linear, value, size, false)), where);
+        assert.equal(outcome(() => guest.mmu.write(linear, size, value, as)), outcome(() => model.store(linear, value, size, as)), where);
       }
     } else if (choice < 35) {
       const linear = randomLinear(), size = pick([1, 2, 4] as const);

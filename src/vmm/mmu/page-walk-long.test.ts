@@ -69,6 +69,49 @@ describe('4-level paging', () => {
     });
   }
 
+  it('does not let the supervisor read what it has fetched from a user page with SMAP', () => {
+    const guest = createGuest();
+    tables(guest);
+    guest.long(PML4, { smap: true });
+    assert.equal(faultOf(() => guest.mmu.fetchPage(0x10)), undefined);
+    assert.equal(faultOf(() => guest.load(0x10))?.errorCode, 1);
+    assert.equal(faultOf(() => guest.store(0x10, 1))?.errorCode, 3);
+  });
+
+  it('refuses what the processor does by itself with SMAP, whoever executes and whatever EFLAGS.AC says', () => {
+    for (const cpl of [0, 3]) for (const alignmentFlag of [false, true]) for (const smap of [false, true]) {
+      const guest = createGuest();
+      tables(guest);
+      const how = `level ${cpl}, AC ${alignmentFlag}, SMAP ${smap}`;
+      const enter = (ac: boolean, level: number): void => guest.long(PML4, { smap, cpl: level, alignmentFlag: ac });
+      const check = (): void => {
+        for (const access of [() => guest.mmu.read(0x10, 4, 'system'), () => guest.mmu.write(0x10, 4, 1, 'system'), () => guest.mmu.probeWrite(0x10, 4, 'system')]) assert.equal(faultOf(access) !== undefined, smap, how);
+        assert.equal(faultOf(() => guest.mmu.read(0x10, 4, 'system'))?.errorCode, smap ? 1 : undefined, how);
+        // An explicit access of the supervisor, which fills the lookup table that the next implicit one must not use.
+        if (cpl === 0) assert.equal(faultOf(() => guest.store(0x10, 1)) !== undefined, smap && !alignmentFlag, how);
+      };
+      enter(alignmentFlag, cpl);
+      check();
+      check();
+      // With the supervisor's other spaces known, too.
+      enter(!alignmentFlag, 0);
+      faultOf(() => guest.load(0x10));
+      enter(alignmentFlag, cpl);
+      check();
+    }
+  });
+
+  it('lets the processor reach the supervisor\'s pages by itself while SMAP is lifted', () => {
+    const guest = createGuest();
+    tables(guest, P | RW);
+    for (const alignmentFlag of [true, false, true]) {
+      guest.long(PML4, { smap: true, alignmentFlag });
+      guest.mmu.write(0x10, 4, 77, 'system');
+      assert.equal(guest.mmu.read(0x10, 4, 'system'), 77);
+      assert.equal(guest.load(0x10), 77);
+    }
+  });
+
   it('maps pages of 2 MiB and 1 GiB, whose middle bits are reserved', () => {
     const guest = createGuest();
     tables(guest);

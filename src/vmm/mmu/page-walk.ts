@@ -19,6 +19,8 @@ export const ACCESS_WRITE = 2;
 export const ACCESS_USER = 4;
 /** An instruction fetch, where that makes a difference ({@link FETCH_MODES}). */
 export const ACCESS_FETCH = 16;
+/** Of the supervisor, made by the processor itself (types.ts, Privilege). In no error code. */
+export const ACCESS_IMPLICIT = 256;
 
 export const FAULT_PROTECTION = 1;
 export const FAULT_RESERVED = 8;
@@ -38,6 +40,8 @@ export const MODE_CODE64 = 128;
 /** The supervisor may not execute (CR4.SMEP) or, for the moment, not reach (CR4.SMAP, EFLAGS.AC clear) user pages. */
 export const MODE_SMEP = 256;
 export const MODE_SMAP = 512;
+/** CR4.SMAP is lifted by EFLAGS.AC, except for implicit accesses. */
+export const MODE_SMAP_LIFTED = 2048;
 /** Every access of the program is checked for alignment (CR0.AM, EFLAGS.AC, CPL 3). */
 export const MODE_ALIGNED = 1024;
 /** With one of these a fetch differs from a read, in its rights and in its error code. */
@@ -56,7 +60,7 @@ export function pagingMode({ cr0, cr4, efer, cpl, code64, alignmentFlag }: Pagin
   const mode = aligned | MODE_PAGING | ((cr0 & CR0_WP) !== 0 ? MODE_WRITE_PROTECT : 0) | (user ? MODE_USER : 0)
     | ((cr4 & CR4_SMEP) !== 0 ? MODE_SMEP : 0)
     // While CPL is 3 only implicit accesses are the supervisor's, and those EFLAGS.AC does not free.
-    | ((cr4 & CR4_SMAP) !== 0 && (user || alignmentFlag !== true) ? MODE_SMAP : 0);
+    | ((cr4 & CR4_SMAP) === 0 ? 0 : user || alignmentFlag !== true ? MODE_SMAP : MODE_SMAP_LIFTED);
   if ((cr4 & CR4_PAE) !== 0) {
     const noExecute = (efer & EFER_NXE) !== 0 ? MODE_NO_EXECUTE : 0;
     return mode | MODE_PAE | noExecute | ((efer & EFER_LMA) !== 0 ? MODE_LONG | (code64 === true ? MODE_CODE64 : 0) : 0);
@@ -106,6 +110,8 @@ export class Walk {
   errorCode = 0;
   /** The mode and privilege may write the page. */
   writable = false;
+  /** The mode and privilege may read the page: what the supervisor may fetch from, SMAP may forbid it to read. */
+  readable = true;
   /** The mode and privilege may fetch instructions from the page. */
   executable = true;
   /** The D bit of the entry that maps the page. */
@@ -128,6 +134,7 @@ export function largePage(pde: number, linear: number): number {
 export const walkIdentity: WalkFunction = (_physical, _paging, linear, _access, walk) => {
   walk.page = linear >>> 12;
   walk.writable = true;
+  walk.readable = true;
   walk.executable = true;
   walk.dirty = true;
   walk.leaf = 0;
@@ -142,8 +149,8 @@ export function permits(mode: number, rights: number, noExecute: boolean, access
   const user = (access & ACCESS_USER) !== 0, userPage = (rights & ENTRY_USER) !== 0;
   walk.writable = (rights & ENTRY_WRITABLE) !== 0 || (!user && (mode & MODE_WRITE_PROTECT) === 0);
   walk.executable = !noExecute && (user || !userPage || (mode & MODE_SMEP) === 0);
-  const reached = (access & ACCESS_FETCH) !== 0 ? walk.executable && (userPage || !user)
-    : user ? userPage : !userPage || (mode & MODE_SMAP) === 0;
+  walk.readable = user ? userPage : !userPage || (mode & ((access & ACCESS_IMPLICIT) !== 0 ? MODE_SMAP | MODE_SMAP_LIFTED : MODE_SMAP)) === 0;
+  const reached = (access & ACCESS_FETCH) !== 0 ? walk.executable && (userPage || !user) : walk.readable;
   if (!reached || ((access & ACCESS_WRITE) !== 0 && !walk.writable)) {
     walk.errorCode = access | FAULT_PROTECTION;
     return false;

@@ -21,7 +21,7 @@ import { ACTIVE_SPACE, LOOKUP_SPACES, READ_TABLE, TWIN_READ_TABLE, TWIN_SPACE, T
 import { EventCounters, type FaultHistogram } from './events';
 import { ALL_SPACES, Writing, type LookupTables } from './lookup';
 import {
-  ACCESS_FETCH, ACCESS_USER, FETCH_MODES, MODE_ALIGNED, MODE_CODE64, MODE_LONG, MODE_PAE, MODE_PAGING, MODE_SMAP, MODE_SMEP, MODE_USER, MODE_WRITE_PROTECT,
+  ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_USER, FETCH_MODES, MODE_ALIGNED, MODE_CODE64, MODE_LONG, MODE_PAE, MODE_PAGING, MODE_SMAP, MODE_SMAP_LIFTED, MODE_SMEP, MODE_USER, MODE_WRITE_PROTECT,
   pagingMode, Walk, walk32, walkIdentity, type PagingRegisters,
 } from './page-walk';
 import { LONG_LEVELS, walkLong } from './page-walk-long';
@@ -37,7 +37,7 @@ const TRUE_PAGE_FAULTS = EventCounters.index('truePageFaults');
 const ADDRESS_SPACE_SWITCHES = EventCounters.index('addressSpaceSwitches');
 
 /** What makes no difference to a program's translations is left out of the key of its spaces. */
-const SUPERVISOR_ONLY = MODE_WRITE_PROTECT | MODE_SMEP | MODE_SMAP;
+const SUPERVISOR_ONLY = MODE_WRITE_PROTECT | MODE_SMEP | MODE_SMAP | MODE_SMAP_LIFTED;
 /** Writes to the tables of an idle space before it is taken for dead: its tables' memory probably serves other purposes by now. */
 const IDLE_WRITES = 256;
 
@@ -69,8 +69,11 @@ export class ShadowPaging {
   instructionAddress: () => number = () => 0;
   /** The last page fault. */
   fault: PageFault | undefined;
-  /** The supervisor's space of a flat one in long mode, or -1: descriptor tables may lie above 4 GiB. */
-  private wideSupervisor = -1;
+  /**
+   * The space for implicit accesses where neither the one in force nor its twin is it, or -1: of a flat one in long mode, since descriptor tables may lie
+   * above 4 GiB, and while EFLAGS.AC lifts SMAP for all other accesses.
+   */
+  private apart = -1;
   private readonly words: Int32Array;
   private readonly walk = new Walk();
   private readonly uses: TableUses;
@@ -134,8 +137,8 @@ export class ShadowPaging {
 
   /** The supervisor's space for the processor's implicit accesses, where it is not the one in force; -1 for none. */
   get implicit(): number {
-    if (this.wideSupervisor >= 0) {
-      return this.wideSupervisor;
+    if (this.apart >= 0) {
+      return this.apart;
     }
     return (this.paging.mode & MODE_USER) !== 0 ? this.words[TWIN_SPACE >>> 2] : -1;
   }
@@ -223,8 +226,12 @@ export class ShadowPaging {
       this.words[TWIN_WRITE_TABLE >>> 2] = this.lookup.writeTable(twin);
       this.touch(twin);
     }
-    const compatible = (mode & (MODE_LONG | MODE_CODE64)) === MODE_LONG;
-    this.wideSupervisor = compatible ? this.findSpace(cr3, (mode & ~(MODE_USER | MODE_ALIGNED)) | MODE_CODE64) : -1;
+    const compatible = (mode & (MODE_LONG | MODE_CODE64)) === MODE_LONG, lifted = (mode & MODE_SMAP_LIFTED) !== 0;
+    this.apart = -1;
+    if (compatible || (lifted && !isPae(mode))) {
+      const checked = lifted ? (mode & ~MODE_SMAP_LIFTED) | MODE_SMAP : mode;
+      this.apart = this.findSpace(cr3, (checked & ~(MODE_USER | MODE_ALIGNED)) | (compatible ? MODE_CODE64 : 0));
+    }
     this.touch(this.active);
   }
 
@@ -265,8 +272,8 @@ export class ShadowPaging {
     if (index === this.words[TWIN_SPACE >>> 2]) {
       this.words[TWIN_SPACE >>> 2] = -1;
     }
-    if (index === this.wideSupervisor) {
-      this.wideSupervisor = -1;
+    if (index === this.apart) {
+      this.apart = -1;
     }
   }
 
@@ -316,13 +323,13 @@ export class ShadowPaging {
     const walks = (mode & MODE_LONG) !== 0 ? walkLong : (mode & MODE_PAE) !== 0 ? walkPae : walk32;
     if (!walks(this.physical, paging, linear, access, walk)) {
       this.counters.count(TRUE_PAGE_FAULTS);
-      this.fault = new PageFault(linear, (mode & FETCH_MODES) !== 0 ? walk.errorCode : walk.errorCode & ~ACCESS_FETCH);
+      this.fault = new PageFault(linear, walk.errorCode & ~((mode & FETCH_MODES) !== 0 ? ACCESS_IMPLICIT : ACCESS_IMPLICIT | ACCESS_FETCH));
       return -1;
     }
     if (this.uses.exhausted) {
       this.flush();
     }
-    const space = this.spaceFor(access & ACCESS_USER, linear);
+    const space = this.spaceFor(access & (ACCESS_USER | ACCESS_IMPLICIT), linear);
     if (space >= 0) {
       this.fill(linear, space);
     }
@@ -340,10 +347,15 @@ export class ShadowPaging {
 
   /** The space whose tables say what an access may do: the one in force, or the supervisor's for implicit accesses; -1 for none. */
   spaceFor(access: number, linear: number): number {
-    if ((access !== 0) === ((this.paging.mode & MODE_USER) !== 0)) {
-      return linear <= 0xffffffff || this.wide ? this.active : access === 0 ? this.implicit : -1;
+    const { mode } = this.paging;
+    const user = (access & ACCESS_USER) !== 0, lifted = (mode & MODE_SMAP_LIFTED) !== 0;
+    if (user !== ((mode & MODE_USER) !== 0)) {
+      return user ? -1 : this.implicit;
     }
-    return access === 0 ? this.implicit : -1;
+    if (lifted && (access & ACCESS_IMPLICIT) !== 0) {
+      return this.implicit;
+    }
+    return linear <= 0xffffffff || this.wide ? this.active : user || lifted ? -1 : this.implicit;
   }
 
   /** Enters the result of the walk in the tables of a space. A miss that changes them was a hidden page fault. */
@@ -351,7 +363,7 @@ export class ShadowPaging {
     const { walk } = this;
     const frame = this.physical.frameOf(walk.page);
     const { mode } = this.spaces[space];
-    if (frame < 0 || (mode & MODE_ALIGNED) !== 0) {
+    if (frame < 0 || (mode & MODE_ALIGNED) !== 0 || !walk.readable) {
       return;
     }
     const linearPage = Math.floor(linear / 4096);

@@ -49,14 +49,20 @@ export interface PagingState {
 /** 16: a vector, at SCRATCH. */
 export type AccessBytes = 1 | 2 | 4 | 8 | 16;
 
-/** Linear memory as TypeScript code reaches it: implicit supervisor accesses (descriptor tables, TSS) or with the guest's privilege. Throws PageFault. */
+/**
+ * Whose access it is: the program's (true), the supervisor's (false), or an implicit one of the supervisor, which the processor makes by itself to descriptor
+ * tables and TSS whatever the privilege level: EFLAGS.AC does not free those from SMAP (SDM Vol. 3, 4.6.1).
+ */
+export type Privilege = boolean | 'system';
+
+/** Linear memory as TypeScript code reaches it. Throws PageFault. */
 export interface LinearMemory {
   /** Up to 4 bytes: unsigned number. May cross pages. */
-  read(linear: number, bytes: 1 | 2 | 4, user: boolean): number;
+  read(linear: number, bytes: 1 | 2 | 4, user: Privilege): number;
   /** Checks the whole range before writing anything. */
-  write(linear: number, bytes: 1 | 2 | 4, value: number, user: boolean): void;
+  write(linear: number, bytes: 1 | 2 | 4, value: number, user: Privilege): void;
   /** Throws PageFault exactly as a write of `bytes` bytes would; changes nothing (A and D bits excepted). */
-  probeWrite(linear: number, bytes: number, user: boolean): void;
+  probeWrite(linear: number, bytes: number, user: Privilege): void;
 }
 
 /** What a traced range is for; one mechanism serves all (memory_trace of the literature). */
