@@ -2,14 +2,14 @@
  * Vectors in regions: XMM registers and MXCSR in locals, constant shuffles, and no check that an earlier one makes superfluous. MMX registers stay in the
  * state page, where the x87's are. The operand that a loading record has loaded is in a local: who leaves between the two goes back to the loading one.
  */
-import { FPU_ACCESS, FpuAccess, OPERAND, VECTOR_TABLES, XMM } from '../cpu/layout';
+import { FPU_ACCESS, FpuAccess, OPERAND, XMM } from '../cpu/layout';
 import type { Value, Width } from '../isa/builder';
 import type { ExtractOperation, FloatOperation, FloatType, ReplaceOperation, VectorOperation } from '../isa/vector';
 import { ALL_PLAIN, Plain, plainBits } from './region-facts';
 import { REGISTERS } from './region-state';
 import { RegionX87 } from './region-x87';
 import { node, type Node } from './threaded-values';
-import { vectorTableOffset, type VectorTable } from './vector-tables';
+import { vectorTableEntry, type VectorTable } from './vector-tables';
 
 /** A value and what the region knows of it. */
 interface Known extends Node {
@@ -44,8 +44,7 @@ export abstract class RegionVector extends RegionX87 {
   override vectorTable(table: VectorTable, index: Value): Value {
     const { constant } = node(index);
     if (constant === undefined) return super.vectorTable(table, index);
-    const at = VECTOR_TABLES + vectorTableOffset(table) + 16 * constant;
-    return this.vectorConstant([...this.region.u8.subarray(at, at + 16)]);
+    return this.vectorConstant(vectorTableEntry(table, constant));
   }
 
   override operate(operation: FloatOperation | VectorOperation, ...values: Value[]): Value {

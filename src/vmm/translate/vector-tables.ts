@@ -22,6 +22,12 @@ function selection(elements: number, bytes: number, control: number): number[] {
   return Array.from({ length: elements * bytes }, (_, i) => ((control >> (2 * Math.floor(i / bytes))) & 3) * bytes + (i % bytes));
 }
 
+/** Sixteen bytes of a table. */
+export function vectorTableEntry(table: VectorTable, index: number): readonly number[] {
+  const bytes = tables[table](index);
+  return [...bytes, ...new Array<number>(ENTRY_BYTES - bytes.length).fill(0)];
+}
+
 /** Where a table begins behind VECTOR_TABLES. */
 export function vectorTableOffset(table: VectorTable): number {
   return names.indexOf(table) * ENTRIES * ENTRY_BYTES;
