@@ -74,10 +74,10 @@ export function activateRingside(context: vscode.ExtensionContext, host: Extensi
     translation: () => ({ model: translationPanel.model, heat: translationPanel.heat }),
     translationViewText: () => translationPanel.snapshot(),
     screen: () => sessions.current?.screen,
-    serialText: () => serialTerminals.current?.transcript ?? '',
+    serialText: (port) => serialTerminals.ofPort(port ?? 0)?.transcript ?? '',
     inlineValues: () => inlineValues.last,
-    typeSerial: async (text) => {
-      await sessions.current?.typeSerial(text);
+    typeSerial: async (text, port) => {
+      await sessions.current?.typeSerial(text, port);
     },
     client: () => sessions.current && factory.clients.get(sessions.current.debugSession.id),
   };

@@ -18,12 +18,12 @@ export interface RingsideApi {
   /** What the Translation webview shows, as text; undefined when it is not open. */
   translationViewText(): Promise<string | undefined>;
   screen(): Screen | undefined;
-  /** Output of the serial terminal. */
-  serialText(): string;
+  /** Output of a serial terminal: COM1's unless told; the virtio console is port 4. */
+  serialText(port?: number): string;
   /** Values that stand beside the lines that were stepped. */
   inlineValues(): readonly LineValues[];
-  /** Types into the serial port. */
-  typeSerial(text: string): Promise<void>;
+  /** Types into a serial port, COM1 unless told. */
+  typeSerial(text: string, port?: number): Promise<void>;
   /** The current machine itself. */
   client(): MachineClient | undefined;
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
-import { cpioArchive } from '../../tools/lib/cpio.mjs';
+import { extendedRamdisk } from '../../tools/lib/initramfs.mjs';
 import { randomSource } from '../support/guest';
 import { readGuest } from '../support/guests';
 import { isoImage } from '../support/iso';
@@ -23,13 +23,12 @@ const md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).diges
 describe('Linux\'s virtio drivers', () => {
   it('use disks, the console and a shared folder', function () {
     const kernel = readGuest(this, 'vmlinuz-686'), root = readGuest(this, 'initramfs-i386');
-    const drivers = cpioArchive([{ path: 'm', directory: true }, ...modules.map((name) => ({ path: `m/${name}.ko`, bytes: readGuest(this, `${name}.ko`) }))]);
-    const padding = Buffer.alloc((4 - (root.length % 4)) % 4);
+    const initrd = extendedRamdisk(root, [{ path: 'm', directory: true }, ...modules.map((name) => ({ path: `m/${name}.ko`, bytes: readGuest(this, `${name}.ko`) }))]);
     const source = randomSource(5);
     const random = (length: number): Uint8Array => Uint8Array.from({ length }, () => source(256));
     const disk = random(1 << 20), text = random(300_000), shared = random(200_000);
     const guest = new SerialGuest('vmlinuz', kernel, {
-      memoryMiB: 256, initrd: Buffer.concat([root, padding, drivers]), commandLine: 'console=ttyS0 cryptomgr.notests', virtioDisks: [disk, isoImage({ 'DATA/TEXT.BIN': text })], virtioConsole: true,
+      memoryMiB: 256, initrd, commandLine: 'console=ttyS0 cryptomgr.notests', virtioDisks: [disk, isoImage({ 'DATA/TEXT.BIN': text })], virtioConsole: true,
       sharedFolder: { tag: 'work', files: [{ path: 'data/shared.bin', bytes: shared, modified: 1_600_000_000 }, { path: 'hello.sh', bytes: new TextEncoder().encode('#!/bin/sh\necho from the share\n'), mode: 0o755 }] },
     });
     guest.untilText('guest# ', 120);
@@ -94,14 +93,13 @@ describe('Linux\'s virtio drivers', () => {
     try {
       const webPort = await portOf(web), echoPort = await portOf(echo);
       const script = '#!/bin/sh\nifconfig $interface $ip netmask $subnet; ip route add default via $router; echo nameserver $dns > /etc/resolv.conf; echo bound $ip $router $dns $lease\n';
-      const drivers = cpioArchive([
+      const initrd = extendedRamdisk(root, [
         { path: 'm', directory: true }, { path: 'etc', directory: true }, { path: 'lease', bytes: Buffer.from(script), executable: true },
         ...['nc', 'nslookup', 'telnet'].map((name) => ({ path: `bin/${name}`, link: 'busybox' })),
         ...networkModules.map((name) => ({ path: `m/${name}.ko`, bytes: readGuest(this, `${name}.ko`) })),
       ]);
-      const padding = Buffer.alloc((4 - (root.length % 4)) % 4);
       const guest = new SerialGuest('vmlinuz', kernel, {
-        memoryMiB: 256, initrd: Buffer.concat([root, padding, drivers]), commandLine: 'console=ttyS0 cryptomgr.notests', network: 'loopback',
+        memoryMiB: 256, initrd, commandLine: 'console=ttyS0 cryptomgr.notests', network: 'loopback',
       }, nodeNetwork);
       guest.untilText('guest# ', 120);
       const answer = async (command: string): Promise<string> => {

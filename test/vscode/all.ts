@@ -8,4 +8,5 @@ import './disks.test';
 import './translation.test';
 import './guests.test';
 import './linux.test';
+import './virtio.test';
 import './samples.test';

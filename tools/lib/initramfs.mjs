@@ -41,6 +41,15 @@ const applets = [
   'kill', 'mkdir', 'rm', 'cp', 'mv', 'touch', 'seq', 'awk', 'sed', 'dd', 'hexdump', 'nproc', 'taskset', 'stty', 'lspci', 'umount', 'mknod', 'ifconfig', 'ping', 'wget', 'ip', 'udhcpc', 'insmod', 'lsmod', 'cut', 'true', 'sha256sum',
 ];
 
+/**
+ * A ramdisk and, behind it, another archive, which the kernel unpacks over it: for files that only some tests need.
+ * @param {Uint8Array} ramdisk
+ * @param {readonly import('./cpio.mjs').CpioEntry[]} entries
+ */
+export function extendedRamdisk(ramdisk, entries) {
+  return Buffer.concat([ramdisk, Buffer.alloc((4 - (ramdisk.length % 4)) % 4), cpioArchive(entries)]);
+}
+
 /** @param {Uint8Array} busybox the statically linked program */
 export function initramfs(busybox) {
   return gzipSync(cpioArchive([

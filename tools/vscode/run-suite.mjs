@@ -12,6 +12,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fetchGuests } from '../guests.mjs';
+import { extendedRamdisk } from '../lib/initramfs.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
 import { isMain } from '../lib/main.mjs';
 import { inProject, root } from '../lib/project.mjs';
@@ -26,6 +27,19 @@ const bundles = { node: '/dist/test/vscode/index.js', web: '/dist/test/vscode/we
 const workbenchTimeoutMs = 60_000;
 const defaultTimeoutMs = 300_000;
 const windowSize = { width: 1400, height: 900 };
+
+/** Drivers that the 686 kernel needs for a virtio console and a shared folder, in the order in which they need each other: a ramdisk with them in /m, and /drivers to load them. */
+const virtioModules = ['virtio', 'virtio_ring', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'virtio_console', 'netfs', 'fscache', '9pnet', '9pnet_virtio', '9p'];
+
+function addVirtioRamdisk(guests) {
+  const file = (name) => path.join(guests, name);
+  if (!['initramfs-i386', ...virtioModules.map((name) => `${name}.ko`)].every((name) => fs.existsSync(file(name)))) return;
+  const script = `#!/bin/sh\n${virtioModules.map((name) => `insmod /m/${name}.ko || exit 1`).join('\n')}\n`;
+  fs.writeFileSync(file('initramfs-virtio'), extendedRamdisk(fs.readFileSync(file('initramfs-i386')), [
+    { path: 'm', directory: true }, ...virtioModules.map((name) => ({ path: `m/${name}.ko`, bytes: fs.readFileSync(file(`${name}.ko`)) })),
+    { path: 'drivers', bytes: Buffer.from(script), executable: true },
+  ]));
+}
 
 /**
  * @param {'server' | 'web' | 'electron'} launcher
@@ -44,6 +58,7 @@ export async function runVscodeSuite(launcher, { extension = root, tests, vsix, 
   for (const [name, found] of Object.entries((await fetchGuests()).files)) {
     if (found.path) fs.copyFileSync(found.path, path.join(workspace, 'guests', name));
   }
+  addVirtioRamdisk(path.join(workspace, 'guests'));
 
   const screenshots = inProject('artifacts', 'screenshots', vsix ? `${launcher}-vsix` : launcher);
   fs.rmSync(screenshots, { recursive: true, force: true });

@@ -113,13 +113,13 @@ export class SerialTerminals implements vscode.Disposable {
     });
   }
 
-  /** COM1's. */
-  get current(): SerialTerminal | undefined {
-    return this.sessions.current && this.terminals.get(this.sessions.current)?.get(0);
+  /** The current machine's. */
+  ofPort(port: number): SerialTerminal | undefined {
+    return this.sessions.current && this.terminals.get(this.sessions.current)?.get(port);
   }
 
   show(preserveFocus = false): void {
-    this.current?.show(preserveFocus);
+    this.ofPort(0)?.show(preserveFocus);
   }
 
   dispose(): void {
