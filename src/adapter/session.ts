@@ -107,7 +107,11 @@ export class RingsideDebugSession extends DebugSession {
     completions: (args: DebugProtocol.CompletionsArguments) => Promise.resolve({ targets: completions(this.debuggee, args) }),
 
     continue: () => {
-      this.resume((debuggee) => debuggee.run('continue', {}));
+      this.resume((debuggee) => {
+        // Views continue by requests of their own, of whose answers the debugger's windows know nothing.
+        this.sendEvent(new ContinuedEvent(firstThread, true));
+        return debuggee.run('continue', {});
+      });
       return Promise.resolve({ allThreadsContinued: true });
     },
     pause: () => this.pause(),

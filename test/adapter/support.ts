@@ -49,18 +49,18 @@ export class TestSession {
   /** Files that the session has written. */
   readonly written: Record<string, Uint8Array> = {};
 
-  static async open(given: Readonly<Record<string, string | Uint8Array>>): Promise<TestSession> {
-    const files: Record<string, string | Uint8Array> = { ...given };
+  /** The files are read when they are needed: a test may edit them meanwhile. */
+  static async open(files: Readonly<Record<string, string | Uint8Array>>): Promise<TestSession> {
     const services: AdapterServices = {
       files: {
         readFile: (name) => {
-          const contents = files[name];
+          const contents = (session.written[name] as Uint8Array | undefined) ?? files[name];
           if (contents === undefined) return name.startsWith('/project/') ? Promise.reject(new Error('no such file')) : fs.promises.readFile(name);
           return Promise.resolve(typeof contents === 'string' ? new TextEncoder().encode(contents) : contents);
         },
         replaceFile: (name, bytes) => {
           if (name.includes('/locked/')) return Promise.reject(new Error('no permission'));
-          files[name] = session.written[name] = bytes;
+          session.written[name] = bytes;
           return Promise.resolve();
         },
       },

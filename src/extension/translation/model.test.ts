@@ -48,9 +48,11 @@ describe('the Translation view\'s model', () => {
   it('shows a region\'s code in the place of the handlers\', and where it leaves', () => {
     const { summary, blocks, frame } = translationModel(answer({
       state: 'region', unit: 0, region: { slot: 3335, root: 0x1000, wasmBytes: 612, frame: ['return'] },
-      units: [unit(0x1000, [instruction(0x1000, 'cpuid', { treatment: 'callout', reason: 'callout', leaves: true, region: ['br 0'] })], [{ kind: 'taken', state: 'chained', unit: 0, target: 0x1000, inside: true }])],
+      units: [unit(0x1000, [instruction(0x1000, 'cpuid', {
+        records: [{ address: 0x100000, handler: 'region 3335 instead of cpuid', fields: '0' }], treatment: 'callout', reason: 'callout', leaves: true, region: ['br 0'] })], [{ kind: 'taken', state: 'chained', unit: 0, target: 0x1000, inside: true }])],
     }), place);
     assert.match(summary, /Region 3335: 1 unit of 32-bit code in one WebAssembly function of 612 bytes, with 0 loops/);
+    assert.deepEqual(blocks[0].rows[0].records, [{ text: 'cpuid', title: 'record at 100000: 0; its handler is region 3335' }]);
     assert.deepEqual(blocks[0].rows[0].wasm, ['br 0']);
     assert.match(blocks[0].rows[0].reason, /leaves here/);
     assert.deepEqual(blocks[0].exits[0], { state: 'inside', text: 'taken: 00001000, inside the region', target: '0x00001000' });

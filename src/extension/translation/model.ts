@@ -71,7 +71,11 @@ function rowOf(instruction: TranslatedInstruction, code: TranslatedCode, names: 
   return {
     linear, address: address(linear), ...(label !== undefined && { label }), bytes, text, treatment,
     reason: leaves ? `${reason}. The region leaves here: threaded code does it` : reason,
-    records: instruction.records.map((record) => ({ text: record.handler, title: `record at ${record.address.toString(16)}: ${record.fields}` })),
+    records: instruction.records.map(({ handler, address: at, fields }) => {
+      // A region stands in the first record's place.
+      const [, region, own] = /^(region \d+) instead of (.*)$/.exec(handler) ?? [];
+      return { text: own ?? handler, title: `record at ${at.toString(16)}: ${fields}${region ? `; its handler is ${region}` : ''}` };
+    }),
     wasm: instruction.region ?? handlers,
     ...(linear === place.instructionPointer ? { here: 'instruction pointer' as const } : linear === code.linear ? { here: 'asked for' as const } : {}),
     ...(source && { source }),

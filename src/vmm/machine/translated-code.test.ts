@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { machine, program, TestMachine, type Program } from '../../../test/support/guest';
+import { BareEngine, machine, program, TestMachine, type Program } from '../../../test/support/guest';
 import type { TranslatedCode, TranslatedInstruction } from '../../protocol/translated-code';
 import { assemble } from '../asm/assembler';
+import { TranslatedCodeReader } from './translated-code';
 
 /** A sample with its includes. */
 function sample(name: string): Program {
@@ -104,6 +105,20 @@ describe('translated code', () => {
     const first = text();
     hot.run(20_000);
     assert.equal(text(), first);
+  });
+
+  it('of 64-bit code has its registers in 64-bit locals', () => {
+    const bare = new BareEngine(undefined, 'eager');
+    const source = program('bits 64\norg 0x1000\n mov ecx, 2000\nagain: add rax, rcx\n mov [rsp-8], rax\n dec ecx\n jnz again\n hlt');
+    bare.load(source, 'long').toHalt();
+    const code = new TranslatedCodeReader(bare.engine).at(source.label('again'), 64, true, () => []);
+    assert.deepEqual([code.state, code.codeSize], ['region', 64]);
+    assert.match(instruction(code, 'add rax, rcx').region!.join('\n'), /local\.get \$rax[^]*i64\.add[^]*local\.set \$rax/);
+    assert.equal(instruction(code, 'add rax, rcx').executions, 0);
+    bare.state.eip = source.origin;
+    bare.engine.stateChanged();
+    bare.toHalt();
+    assert.equal(new TranslatedCodeReader(bare.engine).at(source.label('again'), 64, true, () => []).units[code.unit].instructions[1].executions, 2000);
   });
 
   it('marks callouts, and what a region leaves to threaded code', () => {

@@ -46,6 +46,7 @@ function recordName(address: number): string {
 /** What a load or store with this constant offset touches. */
 export function memoryName(offset: number): string | undefined {
   if (offset >= layout.CODE_CACHE && offset < layout.CODE_CACHE + layout.CODE_CACHE_SIZE) return recordName(offset);
+  if (offset >= layout.TALLIES && offset < layout.TALLIES + 8 * layout.TALLIES_MAX) return 'how often this unit was begun, while somebody looks';
   return names.get(offset);
 }
 
