@@ -49,6 +49,26 @@ describe('Linux', () => {
     await eventually('the machine runs', () => ringside.machineModel().state === 'running');
     await ringside.typeSerial('echo $((6*7)) and on\n');
     await eventually('the shell goes on', () => ringside.serialText().includes('\n42 and on'), ANSWER_MILLISECONDS);
+
+    // The kernel at work on random numbers: its hottest loop.
+    await ringside.typeSerial('dd if=/dev/urandom of=/dev/null bs=64k &\n');
+    await hook.resize(1760, 1160);
+    await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+    await vscode.commands.executeCommand('ringside.showTranslation');
+    const loop = await eventually('a hot loop of the kernel', () => {
+      const now = ringside.translation();
+      return now.model.state === 'region' && now.model.blocks.some((block) => block.loop) && /^\w/.test(now.model.title) && !/^[0-9a-f]{8}/.test(now.model.title)
+        && now.heat.executions.flat().some((count) => (count ?? 0) > 100_000) ? now : undefined;
+    }, ANSWER_MILLISECONDS);
+    match(loop.model.summary, /Region \d+: .* of 32-bit code in one WebAssembly function/);
+    match(loop.heat.counting, /exact counts/);
+    ok(loop.heat.hot.length > 0, 'hot code is listed');
+    await vscode.commands.executeCommand('workbench.action.closeSidebar');
+    await new Promise((resolve) => setTimeout(resolve, 2000)); // the terminal stops telling its size
+    await picture('linux-translation');
+    await vscode.commands.executeCommand('workbench.view.debug');
+    await hook.resize(1400, 900);
+    await ringside.typeSerial('kill %1\n');
     await ringside.typeSerial('poweroff -f\n');
     await eventually('the session ends with the power', () => vscode.debug.activeDebugSession === undefined, ANSWER_MILLISECONDS);
   });

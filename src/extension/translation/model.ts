@@ -131,6 +131,9 @@ export function translationModel(answer: TranslationAnswer, place: TranslationPl
   };
 }
 
+/** What is found at work less often is not called hot. */
+const LEAST_SHARE = 0.01;
+
 /** Counts, and the guest's hottest code. */
 export function translationHeat({ code }: TranslationAnswer, hot: HotAnswer): TranslationHeat {
   const counted = code.countingSince !== undefined;
@@ -141,7 +144,7 @@ export function translationHeat({ code }: TranslationAnswer, hot: HotAnswer): Tr
       : 'Executions are not counted.',
     executions: code.units.map(({ instructions }) => instructions.map(({ executions = null }) => executions)),
     samples: code.units.map(({ samples }) => samples),
-    hot: hot.code.map((one) => ({
+    hot: hot.code.filter(({ samples }) => samples >= LEAST_SHARE * hot.looks).map((one) => ({
       title: one.name ?? address(one.linear), expression: `0x${address(one.linear)}`, share: hot.looks > 0 ? one.samples / hot.looks : 0,
       note: `${one.region ? `a region of ${plural(one.units, 'unit')}` : 'threaded code'}, found at work in ${one.samples} of the last ${plural(hot.looks, 'look')}`,
     })),

@@ -4,13 +4,15 @@ import { setAttribute, svgElement } from '../dom';
 import { layOut } from './graph';
 
 const boxWidth = 168, boxHeight = 24, gap = 18, laneWidth = 11, margin = 8;
-const titleCharacters = 22;
+/** As many as a box is wide. */
+const characters = 22;
 
 const edgeWords: Readonly<Record<TranslationEdge['kind'], string>> = { taken: 'jumps to', next: 'goes on with', indirect: 'leads indirectly to', return: 'comes back to' };
 
 export class GraphPicture {
   readonly svg = svgElement('svg', { id: 'graph', role: 'group' });
   private boxes: SVGGElement[] = [];
+  private chosen: string | undefined;
 
   constructor(private readonly choose: (block: number) => void) {
     const marker = svgElement('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: '7', refY: '4', markerWidth: '6', markerHeight: '6', orient: 'auto-start-reverse' });
@@ -47,7 +49,8 @@ export class GraphPicture {
       const tip = svgElement('title');
       tip.textContent = `${title}: ${note}`;
       const text = svgElement('text', { x: '8', y: String(boxHeight / 2 + 4) });
-      text.textContent = `${n}  ${title.length > titleCharacters ? `…${title.slice(1 - titleCharacters)}` : title}`;
+      const room = characters - String(n).length - 1;
+      text.textContent = `${n} ${title.length > room ? `…${title.slice(1 - room)}` : title}`;
       group.append(tip, svgElement('rect', { width: String(boxWidth), height: String(boxHeight), rx: '3' }), text);
       group.addEventListener('click', () => this.choose(n));
       group.addEventListener('keydown', ({ key }) => {
@@ -56,6 +59,8 @@ export class GraphPicture {
       return group;
     });
     this.svg.replaceChildren(this.svg.firstElementChild!, ...paths, ...this.boxes);
+    if (this.chosen !== blocks[chosen]?.title) this.svg.parentElement?.scrollTo({ top: top(chosen) - 100 });
+    this.chosen = blocks[chosen]?.title;
   }
 
   /** Step of the heat margin for a block. */
