@@ -40,7 +40,7 @@ const suites: readonly Suite[] = [
       + 'registers, flags, segments and their bases, memory and stack, where control goes, exceptions, error codes and CR2.',
     notCompared: [
       ...ownResults.map(({ mnemonics, what, why }) => ({ what: `${mnemonics.join(', ')}: ${what}`, why })),
-      { what: '66 before near transfers, REX.W before far ones through memory', why: 'AMD\'s processors heed the one and ignore the other, Intel\'s, and this one, the other way around (SDM Vol. 2, JMP)' },
+      { what: '66 before near transfers, REX.W before far ones through memory and before LSS, LFS and LGS', why: 'AMD\'s processors heed the one and ignore the other, Intel\'s, and this one, the other way around (SDM Vol. 2, JMP, LDS)' },
     ],
   },
   {

@@ -334,10 +334,10 @@ export class Machine implements MachineApi {
     }
     state.interruptShadow = false;
     this.engine.interruptTaken = false;
-    this.engine.flagsReturned = false;
+    this.engine.resumeFlagBrought = false;
     const exit = this.engine.execute(1, 'step');
     if (exit.kind === 'fault') return this.fault(exit.fault);
-    if (flags & Flag.RF && !this.engine.interruptTaken && !this.engine.flagsReturned) state.systemFlags &= ~Flag.RF;
+    if (flags & Flag.RF && !this.engine.interruptTaken && !this.engine.resumeFlagBrought) state.systemFlags &= ~Flag.RF;
     const stepped = (flags & Flag.TF) !== 0 && !this.engine.interruptTaken && !state.stackShadow;
     return stepped || (cpu.pendingDebug && !state.stackShadow) ? this.debugTrap(stepped ? SINGLE_STEP : 0) : undefined;
   }

@@ -100,8 +100,8 @@ body:
 bits 32
 ${handler(4)}
 align 8
-gdt: dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00009b000000ffff
-gdtr: dw 31
+gdt: dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00009b000000ffff, 0x0000890050000067, 0x0000890051000067
+gdtr: dw 47
   dd gdt
 idtr: dw 0x31*8-1
   dd idt
@@ -273,4 +273,14 @@ for (const bits of [16, 32, 64] as const) describe(`EFLAGS.RF in ${bits}-bit cod
     assert.deepEqual(seen(rows(bits, `${arm('t1')} ${image} ${returnTo('t0', RF)}t0: iretw\nt1: nop\nt2: nop\n`)), ['1 t1']);
   });
 
+
+  if (bits === 32) it('comes from the TSS of a task that is switched to', () => {
+    const task = (flags: number): string => `${[[32, 't1'], [36, `${2 | flags}`], [56, '0x7000'], [72, '16'], [76, '8'], [80, '16'], [84, '16']].map(([at, value]) => `mov dword [0x5100+${at}], ${value}\n`).join('')}
+      mov ax, 0x20\n ltr ax\n`;
+    assert.deepEqual(seen(rows(bits, `${task(0)} ${arm('t1')}t0: jmp 0x28:0\nt1: nop\nt2: nop\n`)), ['1 t1']);
+    assert.deepEqual(seen(rows(bits, `${task(RF)} ${arm('t1')}t0: jmp 0x28:0\nt1: nop\nt2: nop\n`)), []);
+    // The jump itself is executed with RF.
+    assert.deepEqual(seen(rows(bits, `${task(RF)} ${arm('t0', 't1')} nop\nt0: jmp 0x28:0\nt1: nop\nt2: nop\n`)), ['1 t0']);
+    assert.deepEqual(seen(rows(bits, `${task(0)} ${arm('t0', 't1')} nop\nt0: jmp 0x28:0\nt1: nop\nt2: nop\n`)), ['1 t0', '1 t1']);
+  });
 });

@@ -122,8 +122,8 @@ export class Engine {
   private running = false;
   /** The last instruction entered a handler by itself (INT n): it takes no single-step trap. */
   interruptTaken = false;
-  /** The last instruction was IRET: RF is what it brought. */
-  flagsReturned = false;
+  /** The last instruction was a callout, which finds RF clear: what it is now came from IRET's image or from the TSS of a new task. */
+  resumeFlagBrought = false;
   /** EIP is at a repeated string instruction that has done some of its iterations. */
   repeating = false;
 
@@ -585,7 +585,6 @@ export class Engine {
     if (!callout) throw new Error(`engine: the instruction table names the callout ${name}, which does not exist`);
     const site = { operandSize: 16, addressSize: 16, eip: 0, nextEip: 0 } as { -readonly [K in keyof CalloutSite]: CalloutSite[K] };
     const entersHandler = interruptCallouts.has(name);
-    const returnsFlags = name === 'interruptReturn';
     const { cpu } = this;
     return (record, a, b, c) => {
       this.record = record;
@@ -598,7 +597,7 @@ export class Engine {
       this.setNextEip(record);
       const nextHigh = this.u32[(EIP >> 2) + 1];
       this.interruptTaken = entersHandler;
-      this.flagsReturned = returnsFlags;
+      this.resumeFlagBrought = true;
       const resume = cpu.state.systemFlags & Flag.RF;
       // An instruction that keeps EFLAGS anywhere keeps them without RF.
       if (resume !== 0) cpu.state.systemFlags &= ~Flag.RF;
