@@ -242,6 +242,7 @@ export class Engine {
       const reason = this.u32[EXIT_REASON >> 2] as Exit;
       const look = this.regions.ran(done);
       this.repeating = reason === Exit.Repeating;
+      if (this.repeating) this.regions.tallies.left(this.u32[EXIT_RECORD >> 2], true);
       switch (reason) {
         case Exit.Budget:
         case Exit.Repeating:
@@ -562,6 +563,7 @@ export class Engine {
     this.i32[BUDGET >> 2] -= this.u8[record + RecordField.position];
     this.u32[EXIT_REASON >> 2] = Exit.RuntimeFault;
     this.u32[EXIT_RECORD >> 2] = record;
+    this.regions.tallies.left(record);
     return 0;
   }
 
@@ -570,6 +572,7 @@ export class Engine {
     const position = this.u8[record + RecordField.position];
     this.setEip(this.u32[(record + RecordField.eip) >> 2]);
     this.retiredBefore += position;
+    this.regions.tallies.left(record);
     const vector = this.u32[FAULT_VECTOR >> 2];
     return new GuestFault(vector, errorCodeVectors.has(vector) ? this.u32[FAULT_ERROR >> 2] : undefined, inPlaceReasons[vector] ?? 'raised by the instruction');
   }

@@ -99,6 +99,82 @@ describe('counts of executions', () => {
     });
   }
 
+  /** Faults, interrupts, repeated instructions and rewritten code in the middle of units, in real mode. */
+  const busy = `bits 16
+org 0x7c00
+start:
+  xor ax, ax
+  mov ds, ax
+  mov es, ax
+  mov ss, ax
+  mov sp, 0x7000
+  mov word [0], divided
+  mov word [2], 0
+  mov word [0x20], tick
+  mov word [0x22], 0
+  mov al, 0x36
+  out 0x43, al
+  mov al, 100
+  out 0x40, al
+  mov al, 0
+  out 0x40, al
+  sti
+  mov cx, 400
+again:
+  mov ax, cx
+  and al, 3
+  mov bl, al
+  mov ax, 100
+  div bl
+  mov [0x6000], ax
+  in al, 0x61
+  mov di, 0x6100
+  mov dx, cx
+  mov cx, 50
+  rep stosb
+  mov cx, dx
+  inc byte [rewritten + 2]
+rewritten:
+  add si, 1
+  dec cx
+  jnz again
+  cli
+  hlt
+divided:
+  inc bl
+  iret
+tick:
+  push ax
+  mov al, 0x20
+  out 0x20, al
+  pop ax
+  iret
+`;
+
+  for (const translation of modes) {
+    it(`are those of single steps when units are left in their middle, ${translation}`, () => {
+      const source = program(busy);
+      const truth = new Map<number, number>();
+      const slow = machine(busy, { translation: 'threaded' });
+      for (let before = -1, running = true; running;) {
+        const eip = slow.register('eip');
+        // Iterations of a repeated instruction are one execution.
+        if (eip !== before) truth.set(eip, (truth.get(eip) ?? 0) + 1);
+        before = eip;
+        running = slow.step(1).kind === 'slice';
+      }
+      assert.ok(truth.get(source.label('tick'))! > 5 && truth.get(source.label('divided'))! > 50, 'interrupts and faults');
+      const guest = machine(busy, { translation });
+      guest.translatedCode(source.label('start'), true);
+      guest.translatedCode(source.label('again'), true);
+      for (let n = 0; guest.run(37 + n).kind === 'slice'; n++);
+      const counts = new Map(guest.translatedCode(source.label('again'), true).units.flatMap(({ instructions }) => instructions.map(({ linear, executions: count }) => [linear, count])));
+      const differing = [...counts].filter(([linear, count]) => count !== truth.get(linear));
+      assert.deepEqual(differing.map(([linear, count]) => `${linear.toString(16)}: ${count}, not ${truth.get(linear)}`), []);
+      assert.ok(counts.size > 8);
+    });
+  }
+
   it('count steps', () => {
     const guest = machine(loop, { translation: 'threaded' });
     guest.translatedCode(label('again'), true);

@@ -42,6 +42,7 @@ export interface TallyModule {
 /** No unit is longer: 12 instructions of 15 bytes. */
 const UNIT_BYTES = 180;
 
+const endOf = ({ record, records }: Unit): number => record + records * RECORD_SIZE;
 const overlaps = (unit: Unit, { first, last }: { readonly first: number; readonly last: number }): boolean => unit.linear <= last && unit.linear + unit.bytes > first;
 
 export class Tallies {
@@ -60,6 +61,10 @@ export class Tallies {
   ) {
     this.u32 = new Uint32Array(memory.buffer);
     translator.onTranslated = (unit) => this.translated(unit);
+    translator.onLeaving = (record, next) => {
+      this.left(record);
+      this.cut(next);
+    };
   }
 
   /** Counts the units that have code in these ranges of linear addresses, and no others; what goes on being counted keeps its counts. Never while threaded code runs. */
@@ -76,27 +81,28 @@ export class Tallies {
       note(unit);
     }
     for (const linear of this.settled.keys()) if (!ranges.some(({ first, last }) => linear >= first && linear <= last)) this.settled.delete(linear);
-    for (const unit of wanted) if (!unit.tally && this.add(unit, now)) note(unit);
+    for (const unit of wanted) if (!unit.tally && this.begin(unit, now)) note(unit);
     for (const region of changed) this.rewrite(region);
     // Only now nothing refers to their places any more.
     for (const tally of dropped) this.release(tally);
   }
 
   /**
-   * How often the instructions of the units that are counted were begun, by linear address. (The same one can be in several units: one that a jump
-   * into the middle has made, one for steps.) What stands behind an instruction that faulted, or behind which the unit was left, is taken to have been begun.
+   * How often the instructions of the units that are counted were begun, by linear address. The same one can be in several units: one that a jump
+   * into the middle has made, one for steps.
    */
   executions(): ReadonlyMap<number, number> {
     const executions = new Map(this.settled);
-    for (const unit of this.units) this.addTo(executions, unit);
+    for (const unit of this.units) this.add(executions, unit, unit.record, this.countOf(unit.tally!));
     return executions;
   }
 
-  private addTo(executions: Map<number, number>, unit: Unit): void {
-    const count = this.countOf(unit.tally!);
+  /** Adds to the executions of a unit's instructions from a record on, as far as threaded code goes in the unit. */
+  private add(executions: Map<number, number>, unit: Unit, from: number, count: number): void {
     let before = -1;
-    for (let n = 0; n < unit.records; n++) {
-      const eip = this.u32[(unit.record + n * RECORD_SIZE + RecordField.eip) >> 2];
+    for (let record = from; record < endOf(unit); record += RECORD_SIZE) {
+      if (this.u32[record >> 2] === SpecialHandler.Leave) return;
+      const eip = this.u32[(record + RecordField.eip) >> 2];
       // Some instructions have two records.
       if (eip === before) continue;
       before = eip;
@@ -105,11 +111,52 @@ export class Tallies {
     }
   }
 
+  /**
+   * The unit at work is left at a record: by a fault, by an interrupt, between two iterations (`again`: the instruction is begun once more). What
+   * stands behind is not executed this time.
+   */
+  left(record: number, again = false): void {
+    if (this.units.size === 0) return;
+    const unit = this.unitAtWork(record);
+    if (unit) this.add(this.settled, unit, again ? this.firstRecord(record, unit) : this.behind(record, unit), -1);
+  }
+
+  /** Whoever comes to a record of the unit at work will leave the unit there from now on. */
+  private cut(record: number): void {
+    const unit = this.unitAtWork(record);
+    if (unit) this.add(this.settled, unit, record, this.countOf(unit.tally!));
+  }
+
+  /** The unit that a record belongs to, if it is counted. */
+  private unitAtWork(record: number): Unit | undefined {
+    for (const unit of this.units) if (record >= unit.record && record < endOf(unit)) return unit;
+    return undefined;
+  }
+
+  /** The first record of the next instruction. */
+  private behind(record: number, unit: Unit): number {
+    const eip = this.u32[(record + RecordField.eip) >> 2];
+    let at = record;
+    while (at < endOf(unit) && this.u32[(at + RecordField.eip) >> 2] === eip) at += RECORD_SIZE;
+    return at;
+  }
+
+  /** The first record of a record's instruction. */
+  private firstRecord(record: number, unit: Unit): number {
+    const eip = this.u32[(record + RecordField.eip) >> 2];
+    let at = record;
+    while (at > unit.record && this.u32[(at - RECORD_SIZE + RecordField.eip) >> 2] === eip) at -= RECORD_SIZE;
+    return at;
+  }
+
   /** A unit's code was overwritten: its records are about to change. */
   discarded(unit: Unit): void {
     const { tally } = unit;
     if (!tally) return;
-    this.addTo(this.settled, unit);
+    // It may be at work: an instruction that writes into its own unit.
+    const working = this.translator.recordAtWork();
+    if (working !== 0 && this.unitAtWork(working) === unit) this.left(working);
+    this.add(this.settled, unit, unit.record, this.countOf(tally));
     this.units.delete(unit);
     unit.tally = undefined;
     this.release(tally);
@@ -122,10 +169,10 @@ export class Tallies {
   /** A unit is new; it has not run yet. */
   private translated(unit: Unit): void {
     const range = this.watched.find((one) => overlaps(unit, one));
-    if (range) this.add(unit, range.since);
+    if (range) this.begin(unit, range.since);
   }
 
-  private add(unit: Unit, since: number): boolean {
+  private begin(unit: Unit, since: number): boolean {
     const original = unit.region?.original ?? this.u32[unit.record >> 2];
     // A breakpoint's unit never runs: the debugger steps over its first instruction.
     if (original === SpecialHandler.Breakpoint) return false;

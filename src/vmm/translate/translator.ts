@@ -90,6 +90,8 @@ export class Translator {
   private readonly byLinear = new Map<number, Set<Unit>>();
   /** Live units by the address of their first record. */
   private readonly byRecord = new Map<number, Unit>();
+  /** Told that the unit of the record at work will be left at the next one, now and later. */
+  onLeaving: (record: number, next: number) => void = () => { /* nobody counts */ };
   /** Told of a new unit, before it runs. */
   onTranslated: (unit: Unit) => void = () => { /* nobody counts */ };
   /** Told of a unit whose code was overwritten, before its records change. */
@@ -318,7 +320,9 @@ export class Translator {
     const behind = this.u32[(record + RecordField.eip) >> 2] + this.u8[record + RecordField.length];
     // Whatever else stands there (a continuation, another unit) is reached only by way of a charge, which looks at the budget.
     if (this.u8[next + RecordField.position] !== this.u8[record + RecordField.position] + 1 || this.u32[(next + RecordField.eip) >> 2] !== behind >>> 0) return;
-    if (this.u32[next >> 2] >= SpecialHandler.Count) this.u32[next >> 2] = SpecialHandler.Leave;
+    if (this.u32[next >> 2] < SpecialHandler.Count) return;
+    this.onLeaving(record, next);
+    this.u32[next >> 2] = SpecialHandler.Leave;
   }
 
   /** Forgets everything. Must not be called while threaded code runs. */
