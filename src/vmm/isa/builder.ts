@@ -12,6 +12,9 @@
 import type { ExactCheck, ExtractOperation, FloatOperation, FloatType, ReplaceOperation, ValueType, VectorOperation } from './vector';
 import type { X87Builder } from './x87-builder';
 
+/** A condition, or one and another that is looked at only where the first does not hold. */
+export type Requirement = Value | readonly [Value, () => Value];
+
 /** An SSA value. Opaque to semantics. */
 export interface Value {
   readonly type: ValueType;
@@ -128,8 +131,8 @@ export interface Builder extends X87Builder {
 
   // Control inside an instruction.
   if(condition: Value, then: () => void, otherwise?: () => void): void;
-  /** 1 if `a` is not zero, else what `b` says, which is computed only then. */
-  either(a: Value, b: () => Value): Value;
+  /** `then` where all requirements are met, else `otherwise`, the runtime's way of doing the instruction, instead of which a back end may have its own. */
+  attempt(requirements: readonly Requirement[], then: () => void, otherwise: () => void): void;
   /** Repeat `body` while it returns a non-zero value. */
   loop(body: () => Value): void;
   /** A mutable local, for loops and merges. */
@@ -262,6 +265,8 @@ export interface Builder extends X87Builder {
   enterMmx(): void;
   leaveMmx(): void;
   mxcsr(): Value;
+  /** Notes the precision exception, unless it has been noted or `exact` says that nothing was rounded. Behind everything that is required, before the result. */
+  notePrecision(exact: () => Value): void;
   /** 1 when MXCSR rounds to nearest and masks the precision exception. Where it does not, the runtime does the instruction. */
   roundsToNearest(): Value;
   /**

@@ -7,8 +7,7 @@
  * What must hold: an instruction changes no register and no flag before the last operation of it that may leave (see isa/builder.ts).
  */
 import { GPR, READ_TABLE, SYSTEM_FLAGS, WRITE_TABLE } from '../cpu/layout';
-import type { ArithmeticFlag, BinaryOperation, Condition, StringRun, Value, Width } from '../isa/builder';
-import type { FloatOperation, VectorOperation } from '../isa/vector';
+import type { ArithmeticFlag, BinaryOperation, Condition, Requirement, StringRun, Value, Width } from '../isa/builder';
 import type { FormOperand } from './forms';
 import { RecordField } from './record';
 import { meetFacts, type Facts } from './region-facts';
@@ -27,9 +26,6 @@ export type BlockEnd =
   /** Nothing follows: the block has left. */
   | { readonly kind: 'left' };
 
-/** Values that are 0 or 1. */
-const booleans = new WeakSet<Value>();
-const comparing: ReadonlySet<string> = new Set(['eq', 'ne', 'gtU', 'ltU', 'leU', 'geU', 'gtS', 'ltS', 'leS', 'geS']);
 const foldable: Partial<Record<BinaryOperation, (a: number, b: number) => number>> = {
   add: (a, b) => a + b, sub: (a, b) => a - b, and: (a, b) => a & b, or: (a, b) => a | b, xor: (a, b) => a ^ b, mul: (a, b) => Math.imul(a, b),
   shl: (a, b) => a << b, shr: (a, b) => a >>> b, sar: (a, b) => a >> b,
@@ -76,48 +72,16 @@ export class RegionBuilder extends RegionVector {
     const x = node(a).constant, y = node(b).constant;
     if (y === 0 && neutralZero.has(operation)) return a;
     if (a.type === b.type && x === 0 && (operation === 'add' || operation === 'or' || operation === 'xor')) return b;
-    if (operation === 'and' && (y === 1 && this.isBoolean(a))) return a;
-    if (operation === 'and' && (x === 1 && this.isBoolean(b))) return b;
     if (a.type === 'i32' && b.type === 'i32') {
       const fold = foldable[operation];
       if (fold && x !== undefined && y !== undefined) return this.constant(fold(x, y));
     } else if (operation === 'add' && x !== undefined && y !== undefined && Number.isSafeInteger(x + y)) return this.constant(x + y, 64);
-    const result = super.op(operation, a, b);
-    return comparing.has(operation) || ((operation === 'and' || operation === 'or') && this.isBoolean(a) && this.isBoolean(b)) ? this.boolean(result) : result;
-  }
-
-  private isBoolean(value: Value): boolean {
-    const { constant } = node(value);
-    return booleans.has(value) || constant === 0 || constant === 1;
-  }
-  private boolean(value: Value): Value {
-    booleans.add(value);
-    return value;
+    return super.op(operation, a, b);
   }
 
   override isZero(a: Value): Value {
     const x = node(a).constant;
-    return x === undefined ? this.boolean(super.isZero(a)) : this.constant(Number(x === 0));
-  }
-
-  override let(a: Value): Value {
-    const kept = super.let(a);
-    return this.isBoolean(a) ? this.boolean(kept) : kept;
-  }
-
-  override either(a: Value, b: () => Value): Value {
-    let both = this.isBoolean(a);
-    const result = super.either(a, () => {
-      const other = b();
-      both &&= this.isBoolean(other);
-      return other;
-    });
-    return both ? this.boolean(result) : result;
-  }
-
-  override operate(operation: FloatOperation | VectorOperation, ...values: Value[]): Value {
-    const result = super.operate(operation, ...values);
-    return /_true$|^f(32|64)\.(eq|ne|[lg][te])$/.test(operation) ? this.boolean(result) : result;
+    return x === undefined ? super.isZero(a) : this.constant(Number(x === 0));
   }
 
   // ---- registers ----
@@ -463,6 +427,24 @@ export class RegionBuilder extends RegionVector {
     region.flags = after ?? before;
     region.facts = factsAfter ?? factsBefore;
     region.knownBytes = factsAfter ? bytesAfter : bytesBefore;
+  }
+
+  override attempt(requirements: readonly Requirement[], then: () => void): void {
+    const { body } = this;
+    for (const requirement of requirements) {
+      const [first, second] = (Array.isArray(requirement) ? requirement : [requirement, undefined]) as [Value, (() => Value) | undefined];
+      if (node(first).constant === 1) continue;
+      node(this.isZero(first)).emit();
+      body.open('if');
+      if (second) {
+        node(this.isZero(second())).emit();
+        body.open('if');
+        this.leaveHere();
+        body.op('end');
+      } else this.leaveHere();
+      body.op('end');
+    }
+    then();
   }
 
   override loop(body: () => Value): void {

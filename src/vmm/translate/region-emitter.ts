@@ -88,7 +88,7 @@ export class RegionEmitter {
     private readonly originalHandler: number, private readonly recorder?: RegionRecorder,
   ) {
     this.context = plan.blocks[plan.graph.order[0]].unit.context;
-    this.state = new RegionState(body, source.u8, source.u16, source.u32, this.context);
+    this.state = new RegionState(body, source.u8, source.u16, source.u32, this.context, plan.precisionNoted);
     this.checksLate = plan.pages.size > CHECKED_AT_ENTRY;
   }
 
@@ -119,7 +119,7 @@ export class RegionEmitter {
   /** Writes every block for nothing, until it is known which operations may define the flags at each block's entry. */
   private rehearse(): Knowledge {
     const { plan, source } = this;
-    const scratch = new RegionState(new FunctionBody(1), source.u8, source.u16, source.u32, this.context);
+    const scratch = new RegionState(new FunctionBody(1), source.u8, source.u16, source.u32, this.context, plan.precisionNoted);
     const entry: FlagState[] = plan.blocks.map(() => []);
     const facts: (Facts | undefined)[] = plan.blocks.map(() => undefined);
     const kinds = new Set<FlagKind>();

@@ -22,18 +22,22 @@ export interface Facts {
   units: number;
   /** MXCSR rounds to nearest and masks the precision exception. */
   nearest: boolean;
+  /** MXCSR has noted the precision exception. */
+  noted: boolean;
   /** Of each XMM register: bits of {@link Plain}. */
   plain: readonly number[];
 }
 
 const VECTORS = 16;
 
-export const nothing = (): Facts => ({ units: 0, nearest: false, plain: new Array<number>(VECTORS).fill(0) });
+export const nothing = (): Facts => ({ units: 0, nearest: false, noted: false, plain: new Array<number>(VECTORS).fill(0) });
 
 /** What holds on both ways; the first argument when it is no more than the second. */
 export function meetFacts(a: Facts, b: Facts): Facts {
   const units = a.units & b.units;
   const nearest = a.nearest && b.nearest;
+  const noted = a.noted && b.noted;
   const plain = a.plain.map((bits, n) => bits & b.plain[n]);
-  return units === a.units && nearest === a.nearest && plain.every((bits, n) => bits === a.plain[n]) ? a : { units, nearest, plain };
+  return units === a.units && nearest === a.nearest && noted === a.noted && plain.every((bits, n) => bits === a.plain[n])
+    ? a : { units, nearest, noted, plain };
 }

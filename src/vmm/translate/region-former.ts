@@ -2,11 +2,12 @@
  * Forms a region around a hot translation unit: follows the links that threaded code has already been patched with, so that only what has been
  * executed is taken in, and tells for each unit where its exits lead inside the region. Everything else is an exit to threaded code.
  */
-import { ZERO } from '../cpu/layout';
+import { MXCSR, ZERO } from '../cpu/layout';
 import type { Form } from './forms';
 import type { HandlerForm } from './handlers';
 import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
 import { analyze, type RegionGraph } from './region-graph';
+import { PRECISION } from './threaded-vector';
 import type { TranslationContext } from './context';
 import type { Translator, Unit } from './translator';
 
@@ -37,6 +38,8 @@ export interface RegionPlan<U extends RegionUnit = RegionUnit> {
   readonly graph: RegionGraph;
   /** Pages besides the root's, by their numbers. */
   readonly pages: ReadonlyMap<number, RegionPage>;
+  /** MXCSR has noted the precision exception. */
+  readonly precisionNoted: boolean;
 }
 
 export const pageOf = (linear: number): number => Math.floor(linear / 4096);
@@ -197,7 +200,7 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
   for (;;) {
     const graph = graphOf(edges);
     if (!graph.irreducible.length) {
-      return { blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), graph, pages };
+      return { blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), graph, pages, precisionNoted: (reader.u32[MXCSR >> 2] & PRECISION) !== 0 };
     }
     for (const { from, to } of graph.irreducible) {
       const edge = edges[from];

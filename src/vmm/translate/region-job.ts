@@ -22,6 +22,7 @@ export interface RegionJob {
   readonly blocks: Float64Array<ArrayBuffer>;
   /** For each page: its number, offset, expected entry and tag. */
   readonly pages: Float64Array<ArrayBuffer>;
+  readonly precisionNoted: boolean;
   /** The records of the blocks, in their order. */
   readonly records: Uint8Array<ArrayBuffer>;
 }
@@ -42,7 +43,7 @@ export interface RegionCompiler {
 }
 
 export function regionJob(id: number, plan: RegionPlan, source: RecordReader, original: number): RegionJob {
-  const { blocks, pages } = plan;
+  const { blocks, pages, precisionNoted } = plan;
   const { context } = blocks[0].unit;
   let bytes = 0;
   const numbers: number[] = [];
@@ -60,11 +61,11 @@ export function regionJob(id: number, plan: RegionPlan, source: RecordReader, or
     at += count * RECORD_SIZE;
   }
   const pageNumbers = [...pages].flatMap(([page, { offset, expected, tag }]) => [page, offset, expected, tag]);
-  return { id, context, original, blocks: Float64Array.from(numbers), pages: Float64Array.from(pageNumbers), records };
+  return { id, context, original, precisionNoted, blocks: Float64Array.from(numbers), pages: Float64Array.from(pageNumbers), records };
 }
 
 /** The plan again. */
-function planOf({ context, blocks: numbers, pages: pageNumbers }: RegionJob): RegionPlan {
+function planOf({ context, blocks: numbers, pages: pageNumbers, precisionNoted }: RegionJob): RegionPlan {
   const blocks: RegionBlock[] = [];
   for (let at = 0; at < numbers.length;) {
     const [linear, record, records, bytes, instructions, taken, next, count] = numbers.subarray(at, at + 8);
@@ -76,7 +77,7 @@ function planOf({ context, blocks: numbers, pages: pageNumbers }: RegionJob): Re
     const [page, offset, expected, tag] = pageNumbers.subarray(at, at + 4);
     pages.set(page, { offset, expected, tag });
   }
-  return { blocks, pages, graph: graphOf(blocks) };
+  return { blocks, pages, precisionNoted, graph: graphOf(blocks) };
 }
 
 /** Does jobs: in the thread. */

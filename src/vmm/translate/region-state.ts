@@ -67,7 +67,11 @@ export class RegionState {
   leaveLevel = 0;
   private readonly operands: Record<'i32' | 'i64', number[]> = { i32: [], i64: [] };
 
-  constructor(readonly body: FunctionBody, readonly u8: Uint8Array, readonly u16: Uint16Array, readonly u32: Uint32Array, { codeSize, codeHigh }: TranslationContext) {
+  constructor(
+    readonly body: FunctionBody, readonly u8: Uint8Array, readonly u16: Uint16Array, readonly u32: Uint32Array, { codeSize, codeHigh }: TranslationContext,
+    /** MXCSR had noted the precision exception when the region was formed. */
+    readonly precisionNoted: boolean,
+  ) {
     this.wide = codeSize === 64;
     this.codeHigh = codeHigh;
     this.leaveRecord = body.ownLocal('i32');

@@ -2,13 +2,14 @@
  * Vectors in regions: XMM registers and MXCSR in locals, constant shuffles, and no check that an earlier one makes superfluous. MMX registers stay in the
  * state page, where the x87's are. The operand that a loading record has loaded is in a local: who leaves between the two goes back to the loading one.
  */
-import { FPU_ACCESS, FpuAccess, OPERAND, XMM } from '../cpu/layout';
+import { FPU_ACCESS, FpuAccess, OPERAND, READ_TABLE, WRITE_TABLE, XMM } from '../cpu/layout';
 import type { Value, Width } from '../isa/builder';
 import type { ExtractOperation, FloatOperation, FloatType, ReplaceOperation, VectorOperation } from '../isa/vector';
 import { ALL_PLAIN, Plain, plainBits } from './region-facts';
 import { REGISTERS } from './region-state';
 import { RegionX87 } from './region-x87';
 import { node, type Node } from './threaded-values';
+import { NEAREST_AND_MASKED, PRECISION, ROUNDING_AND_MASK } from './threaded-vector';
 import { vectorTableEntry, type VectorTable } from './vector-tables';
 
 /** A value and what the region knows of it. */
@@ -99,16 +100,32 @@ export abstract class RegionVector extends RegionX87 {
     this.body.index('local.set', local);
   }
 
+  /** Leaves unless MXCSR's fields are so. */
+  private requireMxcsr(mask: number, wanted: number): void {
+    node(this.op('ne', this.op('and', this.mxcsr(), this.constant(mask)), this.constant(wanted))).emit();
+    this.body.open('if');
+    this.leaveHere();
+    this.body.op('end');
+  }
+
   override roundsToNearest(): Value {
-    const { region, body } = this;
+    const { region } = this;
     if (!region.facts.nearest) {
-      node(this.isZero(super.roundsToNearest())).emit();
-      body.open('if');
-      this.leaveHere();
-      body.op('end');
-      region.facts = { ...region.facts, nearest: true };
+      const noted = region.precisionNoted ? PRECISION : 0;
+      this.requireMxcsr(ROUNDING_AND_MASK | noted, NEAREST_AND_MASKED | noted);
+      region.facts = { ...region.facts, nearest: true, noted: noted !== 0 };
     }
     return this.constant(1);
+  }
+
+  /** Where the exception had been noted when the region was formed, as is the rule, threaded code does what comes before the first one. */
+  override notePrecision(exact: () => Value): void {
+    const { region } = this;
+    if (!region.precisionNoted) super.notePrecision(exact);
+    else if (!region.facts.noted) {
+      this.requireMxcsr(PRECISION, PRECISION);
+      region.facts = { ...region.facts, noted: true };
+    }
   }
 
   // ---- operands ----
@@ -150,6 +167,32 @@ export abstract class RegionVector extends RegionX87 {
   protected override keepLoaded(value: Value): void {
     node(value).emit();
     this.body.index('local.set', this.region.loaded);
+  }
+
+  protected override loadVector(n: number, bytes: number, aligned: boolean): Value {
+    if (bytes !== 4 && bytes !== 8) return super.loadVector(n, bytes, aligned);
+    const { body } = this;
+    const linear = this.linearOf(this.address(n), (8 * bytes) as Width, false);
+    const host = body.local('i32'), value = body.local('v128');
+    this.lookup(linear, (8 * bytes) as Width, READ_TABLE, host, () => undefined, () => {
+      body.index('local.get', host).memory(bytes === 8 ? 'v128.load64_zero' : 'v128.load32_zero', 0).index('local.set', value);
+    });
+    return this.localNode(value, 'v128');
+  }
+
+  protected override storeVector(n: number, bytes: number, value: Value, aligned: boolean): void {
+    if (bytes !== 4 && bytes !== 8) {
+      super.storeVector(n, bytes, value, aligned);
+      return;
+    }
+    const { body } = this;
+    const linear = this.linearOf(this.address(n), (8 * bytes) as Width, true);
+    const host = body.local('i32');
+    this.lookup(linear, (8 * bytes) as Width, WRITE_TABLE, host, () => undefined, () => {
+      body.index('local.get', host);
+      node(value).emit();
+      body.memoryLane(bytes === 8 ? 'v128.store64_lane' : 'v128.store32_lane', 0, 0);
+    });
   }
 
   override read(n: number): Value {

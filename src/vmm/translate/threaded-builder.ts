@@ -7,7 +7,7 @@ import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, LONG_TABLE_ENTRIES, READ_TABLE, Segment, SEGMENTS, SEGMENT_FIELDS, SEGMENT_SIZE, SYSTEM_FLAGS, WIDE_ARGUMENTS, WRITE_TABLE,
 } from '../cpu/layout';
 import { counterAddress } from '../cpu/counters';
-import type { Builder, StringRun, Value, Width } from '../isa/builder';
+import type { Builder, Requirement, StringRun, Value, Width } from '../isa/builder';
 import { Exit, RecordField, RECORD_SIZE, SpecialHandler } from './record';
 import { ThreadedVector } from './threaded-vector';
 import { node, RECORD } from './threaded-values';
@@ -54,11 +54,16 @@ export class ThreadedBuilder extends ThreadedVector implements Builder {
     if (thenEnded && otherwiseEnded) this.body.op('unreachable');
   }
 
-  either(a: Value, b: () => Value): Value {
+  attempt(requirements: readonly Requirement[], then: () => void, otherwise: () => void): void {
+    const [first, ...others] = requirements.map((one) => (Array.isArray(one) ? this.either(one[0] as Value, one[1] as () => Value) : one as Value));
+    this.if(others.reduce((all, one) => this.op('and', all, one), first), then, otherwise);
+  }
+
+  private either(a: Value, b: () => Value): Value {
     const result = this.body.local('i32');
-    this.truth(a).emit();
+    node(a).emit();
     this.body.index('local.tee', result).op('i32.eqz').open('if');
-    this.truth(b()).emit();
+    node(b()).emit();
     this.body.index('local.set', result).op('end');
     return this.localNode(result, 'i32');
   }

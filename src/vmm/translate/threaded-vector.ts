@@ -11,7 +11,9 @@ import { node } from './threaded-values';
 import { vectorTableOffset, type VectorTable } from './vector-tables';
 
 /** MXCSR's fields: rounding to nearest, and the precision exception masked. */
-const ROUNDING_AND_MASK = 0x7000, NEAREST_AND_MASKED = 0x1000;
+export const ROUNDING_AND_MASK = 0x7000, NEAREST_AND_MASKED = 0x1000;
+/** Its flag. */
+export const PRECISION = 0x20;
 const accessBits = { x87: FpuAccess.X87, mmx: FpuAccess.Mmx, sse: FpuAccess.Sse } as const;
 /** Sign and exponent of an x87 register that an MMX instruction wrote (SDM Vol. 1, 9.2.1), and the distance of it from the significand. */
 const MMX_EXPONENT = 0xffff, EXPONENT = 8;
@@ -91,6 +93,13 @@ export abstract class ThreadedVector extends ThreadedX87 {
     return this.effect('i32', () => {
       for (const value of [x, y, result]) node(value).emit();
       this.body.index('call', this.imports.exact(check));
+    });
+  }
+
+  notePrecision(exact: () => Value): void {
+    const mxcsr = this.mxcsr();
+    this.if(this.isZero(this.op('and', mxcsr, this.constant(PRECISION))), () => {
+      this.if(this.isZero(exact()), () => this.setMxcsr(this.op('or', mxcsr, this.constant(PRECISION))));
     });
   }
 
@@ -216,7 +225,7 @@ export abstract class ThreadedVector extends ThreadedX87 {
   }
 
   /** The memory operand in the low bytes of a vector, the rest zero. */
-  private loadVector(n: number, bytes: number, aligned: boolean): Value {
+  protected loadVector(n: number, bytes: number, aligned: boolean): Value {
     if (bytes < 16) {
       const width = (bytes * 8) as Width;
       const value = this.load(this.address(n), width);
@@ -229,7 +238,7 @@ export abstract class ThreadedVector extends ThreadedX87 {
     return this.localNode(this.loadLinear(linear, address), 'v128');
   }
 
-  private storeVector(n: number, bytes: number, value: Value, aligned: boolean): void {
+  protected storeVector(n: number, bytes: number, value: Value, aligned: boolean): void {
     if (bytes < 16) {
       const wide = bytes === 8;
       this.store(this.address(n), (bytes * 8) as Width, this.let(this.extractLane(wide ? 'i64x2.extract_lane' : 'i32x4.extract_lane', value, 0)));

@@ -23,7 +23,7 @@ const fromInteger = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const result = b.let(b.operate(`${type}.convert_${source.type as 'i32' | 'i64'}_s`, source));
   const write = () => b.writeLow(0, b.markPlain(result, type));
   if (type === 'f64' && source.type === 'i32') write();
-  else unlessExceptional(b, b.constant(1), () => exactInteger(b, type, source, result), write, () => runtime(b, mnemonic));
+  else unlessExceptional(b, [], () => exactInteger(b, type, source, result), write, () => runtime(b, mnemonic));
 };
 
 /** Out of range and NaN raise the invalid exception. `truncate`: whatever MXCSR says. */
@@ -36,7 +36,7 @@ const toInteger = (mnemonic: string, type: FloatType, truncate: boolean): Semant
   // To nearest, 2^31 - 0.5 as a double comes outside.
   // A denormal number is zero with DAZ.
   const fits = truncate ? inside : and(b, inside, b.operate(`${type}.lt`, rounded, limit));
-  const stays = b.knownPlain(y, type) ? fits : and(b, notDenormal(b, type, magnitude(b, type, y)), fits);
+  const stays = b.knownPlain(y, type) ? [fits] : [fits, notDenormal(b, type, magnitude(b, type, y))];
   unlessExceptional(b, stays, () => b.operate(`${type}.eq`, truncate ? b.operate(`${type}.trunc`, y) : rounded, y),
     () => b.write(0, b.let(b.operate(`${wide ? 'i64' : 'i32'}.trunc_sat_${type}_s`, rounded))), () => runtime(b, mnemonic), truncate);
 };
@@ -46,14 +46,14 @@ const packedToInteger = (mnemonic: string, truncate: boolean): Semantics => (b) 
   const y = b.readVector(1);
   const rounded = b.let(truncate ? y : b.operate('f32x4.nearest', y));
   const inside = b.operate('v128.and', b.operate('f32x4.lt', b.operate('f32x4.abs', rounded), floatSplat(b, 'f32', 2 ** 31)), elementsNotDenormal(b, 'f32', b.let(b.operate('f32x4.abs', y))));
-  unlessExceptional(b, every(b, 'f32', inside), () => every(b, 'f32', b.operate('f32x4.eq', truncate ? b.operate('f32x4.trunc', y) : rounded, y)),
+  unlessExceptional(b, [every(b, 'f32', inside)], () => every(b, 'f32', b.operate('f32x4.eq', truncate ? b.operate('f32x4.trunc', y) : rounded, y)),
     () => b.writeVector(0, b.operate('i32x4.trunc_sat_f32x4_s', rounded)), () => runtime(b, mnemonic), truncate);
 };
 const doublesToInteger = (mnemonic: string, truncate: boolean): Semantics => (b) => {
   const y = b.readVector(1);
   const rounded = b.let(truncate ? y : b.operate('f64x2.nearest', y));
   const inside = b.operate('v128.and', b.operate('f64x2.lt', b.operate('f64x2.abs', rounded), floatSplat(b, 'f64', 2 ** 31)), elementsNotDenormal(b, 'f64', b.let(b.operate('f64x2.abs', y))));
-  unlessExceptional(b, every(b, 'f64', inside), () => every(b, 'f64', b.operate('f64x2.eq', truncate ? b.operate('f64x2.trunc', y) : rounded, y)),
+  unlessExceptional(b, [every(b, 'f64', inside)], () => every(b, 'f64', b.operate('f64x2.eq', truncate ? b.operate('f64x2.trunc', y) : rounded, y)),
     () => b.writeVector(0, b.operate('i32x4.trunc_sat_f64x2_s_zero', rounded)), () => runtime(b, mnemonic), truncate);
 };
 
@@ -62,7 +62,7 @@ const doublewordsToSingles: Semantics = (b) => {
   const result = b.let(b.operate('f32x4.convert_i32x4_s', y));
   const same = (from: Value, to: Value) => b.operate('f64x2.eq', b.operate('f64x2.convert_low_i32x4_s', from), b.operate('f64x2.promote_low_f32x4', to));
   const high = (v: Value) => b.shuffle(elements(8, 1, 1), v, v);
-  unlessExceptional(b, b.constant(1), () => every(b, 'f64', b.operate('v128.and', same(y, result), same(high(y), high(result)))),
+  unlessExceptional(b, [], () => every(b, 'f64', b.operate('v128.and', same(y, result), same(high(y), high(result)))),
     () => b.writeVector(0, result), () => runtime(b, 'cvtdq2ps'));
 };
 
@@ -72,21 +72,21 @@ const toDouble: Semantics = (b) => {
   // Infinities come over as they are; NaNs become quiet, and denormal numbers raise their exception.
   const result = b.operate('f64.promote_f32', y);
   if (b.knownPlain(y, 'f32')) b.writeLow(0, b.markPlain(result, 'f64'));
-  else b.if(and(b, notDenormal(b, 'f32', bits), b.op('leU', bits, b.constant(-(2 ** 24) | 0))), () => b.writeLow(0, result), () => runtime(b, 'cvtss2sd'));
+  else b.attempt([notDenormal(b, 'f32', bits), b.op('leU', bits, b.constant(-(2 ** 24) | 0))], () => b.writeLow(0, result), () => runtime(b, 'cvtss2sd'));
 };
 const toSingle: Semantics = (b) => {
   const y = b.readFloat(1, 'f64');
   const result = b.let(b.operate('f32.demote_f64', y));
   const bits = magnitude(b, 'f32', result);
   const exact = b.isZero(magnitude(b, 'f64', y));
-  unlessExceptional(b, b.op('or', safelyNormal(b, 'f32', bits), exact), () => b.operate('f64.eq', b.operate('f64.promote_f32', result), y),
+  unlessExceptional(b, [[safelyNormal(b, 'f32', bits), () => exact]], () => b.operate('f64.eq', b.operate('f64.promote_f32', result), y),
     () => b.writeLow(0, b.markPlain(result, 'f32')), () => runtime(b, 'cvtsd2ss'));
 };
 const toDoubles: Semantics = (b) => {
   const y = b.readVector(1);
   // Only the low two count.
   const low = b.let(b.shuffle([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7], y, y));
-  b.if(every(b, 'f32', goodElements(b, 'add', 'f32', low, low, low)),
+  b.attempt([every(b, 'f32', goodElements(b, 'add', 'f32', low, low, low))],
     () => b.writeVector(0, b.operate('f64x2.promote_low_f32x4', y)), () => runtime(b, 'cvtps2pd'));
 };
 const toSingles: Semantics = (b) => {
@@ -97,7 +97,7 @@ const toSingles: Semantics = (b) => {
   const normal = b.operate('v128.and', b.operate('f32x4.ge', absolute, floatSplat(b, 'f32', 2 * least)), b.operate('f32x4.lt', absolute, floatSplat(b, 'f32', Infinity)));
   // Zeros may have been anything small, but for those that fill the upper half.
   const low = b.shuffle([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7], normal, normal);
-  unlessExceptional(b, every(b, 'f32', low), () => every(b, 'f64', b.operate('f64x2.eq', b.operate('f64x2.promote_low_f32x4', result), y)),
+  unlessExceptional(b, [every(b, 'f32', low)], () => every(b, 'f64', b.operate('f64x2.eq', b.operate('f64x2.promote_low_f32x4', result), y)),
     () => b.writeVector(0, result), () => runtime(b, 'cvtpd2ps'));
 };
 
@@ -113,7 +113,7 @@ const roundPacked = (mnemonic: string, type: FloatType, packed: boolean): Semant
   const own = b.isZero(b.op('and', control, b.constant(4)));
   // What is small may be denormal, which matters with DAZ.
   const plain = goodElements(b, 'add', type, value, value, value);
-  unlessExceptional(b, and(b, own, every(b, type, plain)), () => b.op('or', bit(3), every(b, type, b.operate(`${floats}.eq`, result, value))), () => {
+  unlessExceptional(b, [own, every(b, type, plain)], () => b.op('or', bit(3), every(b, type, b.operate(`${floats}.eq`, result, value))), () => {
     if (packed) b.writeVector(0, result);
     else b.writeLow(0, b.extractLane(`${floats}.extract_lane`, result, 0));
   }, () => runtime(b, mnemonic, 2), true);

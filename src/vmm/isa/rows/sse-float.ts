@@ -6,7 +6,7 @@
  * has noted one and masks it. All else (NaNs, infinities, denormals, overflow, other rounding) is for the runtime, which calculates exactly
  * (cpu/sse-float.ts) and raises #XM.
  */
-import type { Builder, Semantics, Value } from '../builder';
+import type { Builder, Requirement, Semantics, Value } from '../builder';
 import type { Feature, InstructionSpec } from '../types';
 import type { FloatType } from '../vector';
 import { formats, magnitude, type ExactOperation } from './sse-exact';
@@ -53,20 +53,17 @@ function safelyNormal(b: Builder, type: FloatType, bits: Value): Value {
   return b.op('ltU', b.op('sub', bits, b.constant(2 ** (fraction + 1), width)), b.constant(exponents > 0xff ? range : range | 0, width));
 }
 
-/** MXCSR: the precision exception's mask and flag. */
-const MASK = 0x1000, PRECISION = 0x20;
+/** MXCSR: the precision exception's mask. */
+const MASK = 0x1000;
 
 /**
- * Where `condition` says that at most the precision exception can arise, and MXCSR masks it (and, unless `anyRounding`, rounds to nearest): notes
+ * Where the requirements say that at most the precision exception can arise, and MXCSR masks it (and, unless `anyRounding`, rounds to nearest): notes
  * it if it has not been noted and `exact` says that something was lost, and writes the result. Otherwise the runtime's way.
  */
-export function unlessExceptional(b: Builder, condition: Value, exact: () => Value, write: () => void, runtimeWay: () => void, anyRounding = false): void {
-  const mxcsr = b.mxcsr();
-  const modes = anyRounding ? b.op('ne', b.op('and', mxcsr, b.constant(MASK)), b.constant(0)) : b.roundsToNearest();
-  b.if(b.op('and', modes, condition), () => {
-    b.if(b.isZero(b.op('and', mxcsr, b.constant(PRECISION))), () => {
-      b.if(b.isZero(exact()), () => b.setMxcsr(b.op('or', mxcsr, b.constant(PRECISION))));
-    });
+export function unlessExceptional(b: Builder, requirements: readonly Requirement[], exact: () => Value, write: () => void, runtimeWay: () => void, anyRounding = false): void {
+  const modes = anyRounding ? b.op('ne', b.op('and', b.mxcsr(), b.constant(MASK)), b.constant(0)) : b.roundsToNearest();
+  b.attempt([modes, ...requirements], () => {
+    b.notePrecision(exact);
     write();
   }, runtimeWay);
 }
@@ -96,8 +93,7 @@ const scalarArithmetic = (mnemonic: string, operation: Operation, type: FloatTyp
   const operands = [[x, xBits], [y, yBits]].filter(([value]) => !b.knownPlain(value, type)).map(([, itsBits]) => notDenormal(b, type, itsBits));
   // A zero comes of operands that cancel, or of a zero; else it has underflowed.
   const zeros = (): Value[] => (operation === 'mul' ? [any(b, b.isZero(xBits), b.isZero(yBits))] : operation === 'div' ? [b.isZero(xBits)] : []);
-  const good = b.either(safelyNormal(b, type, bits), () => all(b, b.isZero(bits), ...zeros()));
-  unlessExceptional(b, all(b, good, ...operands), () => b.isExact(`${operation}.${type}`, x, y, result), () => {
+  unlessExceptional(b, [[safelyNormal(b, type, bits), () => all(b, b.isZero(bits), ...zeros())], ...operands], () => b.isExact(`${operation}.${type}`, x, y, result), () => {
     // An infinite divisor comes through.
     if (operation !== 'div') b.markOperandPlain(1, type, false);
     b.writeLow(0, b.markPlain(result, type));
@@ -123,7 +119,7 @@ const every = (b: Builder, type: FloatType, mask: Value): Value => b.operate(`${
 const packedArithmetic = (mnemonic: string, operation: Operation, type: FloatType): Semantics => (b) => {
   const x = b.readVector(0), y = b.readVector(1);
   const result = b.let(b.operate(`${formats[type].floats}.${operation}`, x, y));
-  unlessExceptional(b, every(b, type, goodElements(b, operation, type, x, y, result)), () => b.isExact(`${operation}.${formats[type].floats}`, x, y, result), () => {
+  unlessExceptional(b, [every(b, type, goodElements(b, operation, type, x, y, result))], () => b.isExact(`${operation}.${formats[type].floats}`, x, y, result), () => {
     if (operation !== 'div') b.markOperandPlain(1, type, true);
     b.writeVector(0, b.markPlain(result, type));
   }, () => runtime(b, mnemonic));
@@ -136,7 +132,7 @@ const horizontal = (mnemonic: string, operation: 'add' | 'sub', type: FloatType)
   const first = b.let(b.shuffle(everyOther(bytes, false, false), x, y));
   const second = b.let(b.shuffle(everyOther(bytes, false, true), x, y));
   const result = b.let(b.operate(`${formats[type].floats}.${operation}`, first, second));
-  unlessExceptional(b, every(b, type, goodElements(b, operation, type, first, second, result)),
+  unlessExceptional(b, [every(b, type, goodElements(b, operation, type, first, second, result))],
     () => b.isExact(`${operation}.${formats[type].floats}`, first, second, result), () => b.writeVector(0, b.markPlain(result, type)), () => runtime(b, mnemonic));
 };
 
@@ -146,7 +142,7 @@ const alternating = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const signs = b.vectorConstant(type === 'f32' ? [0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0] : [0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0]);
   const turned = b.let(b.operate('v128.xor', y, signs));
   const result = b.let(b.operate(`${floats}.add`, x, turned));
-  unlessExceptional(b, every(b, type, goodElements(b, 'add', type, x, turned, result)),
+  unlessExceptional(b, [every(b, type, goodElements(b, 'add', type, x, turned, result))],
     () => b.isExact(`add.${floats}`, x, turned, result), () => b.writeVector(0, b.markPlain(result, type)), () => runtime(b, mnemonic));
 };
 
@@ -154,32 +150,31 @@ const scalarRoot = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const y = b.readFloat(1, type);
   const result = b.let(b.operate(`${type}.sqrt`, y));
   const bits = magnitude(b, type, result);
-  unlessExceptional(b, all(b, notDenormal(b, type, magnitude(b, type, y)), any(b, safelyNormal(b, type, bits), b.isZero(bits))),
+  unlessExceptional(b, [notDenormal(b, type, magnitude(b, type, y)), [safelyNormal(b, type, bits), () => b.isZero(bits)]],
     () => b.isExact(`sqrt.${type}`, y, y, result), () => b.writeLow(0, b.markPlain(result, type)), () => runtime(b, mnemonic));
 };
 
 const packedRoot = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const y = b.readVector(1);
   const result = b.let(b.operate(`${formats[type].floats}.sqrt`, y));
-  unlessExceptional(b, every(b, type, goodElements(b, 'add', type, y, y, result)),
+  unlessExceptional(b, [every(b, type, goodElements(b, 'add', type, y, y, result))],
     () => b.isExact(`sqrt.${formats[type].floats}`, y, y, result), () => b.writeVector(0, b.markPlain(result, type)), () => runtime(b, mnemonic));
 };
 
 /** No NaN (whose invalid exception, and result, are for the runtime) and no denormal number: infinities may be. */
-function comparable(b: Builder, type: FloatType, x: Value, y: Value): Value {
+function comparable(b: Builder, type: FloatType, x: Value, y: Value): Value[] {
   const { floats } = formats[type];
   const unknown = [x, y].filter((v) => !b.knownPlain(v, type));
-  if (unknown.length === 0) return b.constant(1);
-  return every(b, type, unknown.map((v) => elementsNotDenormal(b, type, b.let(b.operate(`${floats}.abs`, v)))).reduce((one, other) => b.operate('v128.and', one, other)));
+  if (unknown.length === 0) return [];
+  return [every(b, type, unknown.map((v) => elementsNotDenormal(b, type, b.let(b.operate(`${floats}.abs`, v)))).reduce((one, other) => b.operate('v128.and', one, other)))];
 }
-function comparableScalars(b: Builder, type: FloatType, x: Value, y: Value): Value {
+function comparableScalars(b: Builder, type: FloatType, x: Value, y: Value): Value[] {
   const { width, fraction } = formats[type];
   const numeric = (bits: Value) => b.op('leU', bits, b.constant(type === 'f32' ? -(2 ** 24) | 0 : -(2 ** fraction), width));
-  const conditions = [x, y].filter((v) => !b.knownPlain(v, type)).flatMap((v) => {
+  return [x, y].filter((v) => !b.knownPlain(v, type)).flatMap((v) => {
     const bits = magnitude(b, type, v);
     return [notDenormal(b, type, bits), numeric(bits)];
   });
-  return conditions.length > 0 ? conditions.reduce((one, other) => b.op('and', one, other)) : b.constant(1);
 }
 
 /** The second operand where neither is less: also for two zeros. */
@@ -188,13 +183,13 @@ const scalarExtreme = (mnemonic: string, operation: 'min' | 'max', type: FloatTy
   const first = operation === 'min' ? b.operate(`${type}.lt`, x, y) : b.operate(`${type}.gt`, x, y);
   const plain = b.knownPlain(x, type) && b.knownPlain(y, type);
   const result = b.select(first, x, y);
-  b.if(comparableScalars(b, type, x, y), () => b.writeLow(0, plain ? b.markPlain(result, type) : result), () => runtime(b, mnemonic));
+  b.attempt([b.constant(1), ...comparableScalars(b, type, x, y)], () => b.writeLow(0, plain ? b.markPlain(result, type) : result), () => runtime(b, mnemonic));
 };
 const packedExtreme = (mnemonic: string, operation: 'min' | 'max', type: FloatType): Semantics => (b) => {
   const x = b.readVector(0), y = b.readVector(1);
   const plain = b.knownPlain(x, type) && b.knownPlain(y, type);
   const result = b.operate(`${formats[type].floats}.p${operation}`, y, x);
-  b.if(comparable(b, type, x, y), () => b.writeVector(0, plain ? b.markPlain(result, type) : result), () => runtime(b, mnemonic));
+  b.attempt([b.constant(1), ...comparable(b, type, x, y)], () => b.writeVector(0, plain ? b.markPlain(result, type) : result), () => runtime(b, mnemonic));
 };
 
 /** Predicates without NaNs: equal, less, less or equal, never; with bit 2 the opposite. */
@@ -210,14 +205,14 @@ function predicate(b: Builder, equal: Value, less: Value, control: Value): Value
 const packedCompare = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const { floats } = formats[type];
   const x = b.readVector(0), y = b.readVector(1);
-  b.if(comparable(b, type, x, y),
+  b.attempt([b.constant(1), ...comparable(b, type, x, y)],
     () => b.writeVector(0, predicate(b, b.operate(`${floats}.eq`, x, y), b.operate(`${floats}.lt`, x, y), b.read(2))), () => runtime(b, mnemonic, 2));
 };
 const scalarCompare = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const { floats } = formats[type];
   const x = b.readFloat(0, type), y = b.readFloat(1, type);
   const wide = (v: Value) => b.operate(`${floats}.splat`, v);
-  b.if(comparableScalars(b, type, x, y), () => {
+  b.attempt([b.constant(1), ...comparableScalars(b, type, x, y)], () => {
     const mask = predicate(b, b.operate(`${floats}.eq`, wide(x), wide(y)), b.operate(`${floats}.lt`, wide(x), wide(y)), b.read(2));
     b.writeLow(0, b.extractLane(type === 'f32' ? 'i32x4.extract_lane' : 'i64x2.extract_lane', mask, 0));
   }, () => runtime(b, mnemonic, 2));
@@ -226,7 +221,7 @@ const scalarCompare = (mnemonic: string, type: FloatType): Semantics => (b) => {
 /** COMI and UCOMI differ in what a quiet NaN means, which the runtime knows. */
 const compareFlags = (mnemonic: string, type: FloatType): Semantics => (b) => {
   const x = b.readFloat(0, type), y = b.readFloat(1, type);
-  b.if(comparableScalars(b, type, x, y), () => {
+  b.attempt([b.constant(1), ...comparableScalars(b, type, x, y)], () => {
     const equal = b.operate(`${type}.eq`, x, y);
     b.setArithmeticFlags(b.let(b.op('or', b.op('shl', equal, b.constant(6)), b.operate(`${type}.lt`, x, y))));
   }, () => runtime(b, mnemonic));
@@ -239,7 +234,7 @@ const approximation = (mnemonic: string, root: boolean, packed: boolean): Semant
   const result = b.let(b.operate('f32x4.div', floatSplat(b, 'f32', 1), divisor));
   const good = goodElements(b, 'add', 'f32', y, y, result);
   const condition = packed ? every(b, 'f32', good) : b.extractLane('i32x4.extract_lane', good, 0);
-  b.if(condition, () => {
+  b.attempt([condition], () => {
     if (packed) b.writeVector(0, result);
     else b.writeLow(0, b.extractLane('f32x4.extract_lane', result, 0));
   }, () => runtime(b, mnemonic));
