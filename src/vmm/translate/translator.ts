@@ -44,7 +44,7 @@ export interface Unit {
   /** While positive, its instructions are rewritten in place time and again: regions keep away. */
   restless: number;
   /** First records of discarded predecessors that forward to this unit. */
-  forwarders: number[];
+  forwarders: readonly number[];
   /** How often the unit was found at work before it became part of a region. */
   heat: number;
   /** The region that the unit is the root of. */
@@ -59,6 +59,8 @@ export interface Unit {
 export class CacheFull {}
 
 const FORWARDERS_MAX = 16;
+/** What nearly every unit has. */
+const NO_FORWARDERS: readonly number[] = [];
 const GRANULE = 64;
 const PAGES = 0x100000;
 /**
@@ -86,8 +88,8 @@ export class Translator {
   /** Units by page (frame, linear page and context) and by offset in it: aliases of a frame do not slow each other down. */
   private readonly pages = new Map<number, Map<number, Unit>>();
   /** Live units by the 64-byte granules of memory that hold their code, and by the linear granule in which they begin. */
-  private readonly byGranule = new Map<number, Set<Unit>>();
-  private readonly byLinear = new Map<number, Set<Unit>>();
+  private readonly byGranule = new Map<number, Unit[]>();
+  private readonly byLinear = new Map<number, Unit[]>();
   /** Live units by the address of their first record. */
   private readonly byRecord = new Map<number, Unit>();
   /** Told that the unit of the record at work will be left at the next one, now and later. */
@@ -132,7 +134,7 @@ export class Translator {
     if (!unit) {
       unit = {
         linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, version: 0, ended: false, rewrites: 0, restless: 0,
-        forwarders: [], heat: 0,
+        forwarders: NO_FORWARDERS, heat: 0,
       };
       this.translate(unit, fetch.hostPage);
       if (unit.live) this.keep(page, unit);
@@ -440,8 +442,7 @@ export class Translator {
     this.writer.next = start + records * RECORD_SIZE;
     this.lastPlaced = unit;
     if (old !== 0) {
-      unit.forwarders.push(old);
-      if (unit.forwarders.length > FORWARDERS_MAX) unit.forwarders.shift();
+      unit.forwarders = [...unit.forwarders, old].slice(-FORWARDERS_MAX);
     }
     for (const forwarder of unit.forwarders) {
       this.writer.clearRecord(forwarder, SpecialHandler.Goto, (unit.linear - unit.context.csBase) >>> 0, 0);
@@ -538,12 +539,12 @@ export class Translator {
     return 0;
   }
 
-  /** Discards the units of a set that `concerns` names, or all of a set too large to ask. Returns how many. */
-  private discardFrom(set: Set<Unit> | undefined, concerns: (unit: Unit) => boolean): number {
-    if (!set) return 0;
-    const units = [...set];
-    const chosen = units.length > MOST_UNITS_PER_GRANULE ? units : units.filter(concerns);
-    for (const unit of chosen) this.discard(unit);
+  /** Discards the units of a granule that `concerns` names, or all of a granule with too many to ask. Returns how many. */
+  private discardFrom(units: readonly Unit[] | undefined, concerns: (unit: Unit) => boolean): number {
+    if (!units) return 0;
+    const chosen = units.length > MOST_UNITS_PER_GRANULE ? [...units] : units.filter(concerns);
+    // The last of a list is found at once.
+    for (const unit of chosen.reverse()) if (unit.live) this.discard(unit);
     return chosen.length;
   }
 
@@ -575,18 +576,22 @@ export class Translator {
   }
 }
 
-/** Adds to a map of sets; true when the set is new. */
-function into(map: Map<number, Set<Unit>>, key: number, unit: Unit): boolean {
-  const set = map.get(key);
-  if (set) set.add(unit);
-  else map.set(key, new Set([unit]));
-  return !set;
+/** Adds to a map of lists; true when the list is new. Nearly all lists are short: a set of one takes ten times the memory. */
+function into(map: Map<number, Unit[]>, key: number, unit: Unit): boolean {
+  const list = map.get(key);
+  if (list) list.push(unit);
+  else map.set(key, [unit]);
+  return !list;
 }
 
-/** Takes from a map of sets; true when nothing is left of the set. */
-function outOf(map: Map<number, Set<Unit>>, key: number, unit: Unit): boolean {
-  const set = map.get(key);
-  if (!set?.delete(unit) || set.size > 0) return false;
+/** Takes from a map of lists; true when nothing is left of the list. */
+function outOf(map: Map<number, Unit[]>, key: number, unit: Unit): boolean {
+  const list = map.get(key);
+  const at = list ? list.lastIndexOf(unit) : -1;
+  if (at < 0) return false;
+  const last = list!.pop()!;
+  if (last !== unit) list![at] = last;
+  if (list!.length > 0) return false;
   map.delete(key);
   return true;
 }
