@@ -41,7 +41,7 @@ export const rooms = [
   // Language features (hovers, completion, disassembly text) come from the instruction table and its two readers.
   {
     room: 'extension', mayImport: ['adapter', 'protocol', 'vmm/asm', 'vmm/decode', 'vmm/isa'], platform: 'any',
-    files: ['worker/launch-node', 'worker/launch-browser'], // how a worker is started is the worker's own affair
+    files: ['worker/launch-node', 'worker/launch-browser', 'worker/spare-worker'], // how a worker is started is the worker's own affair
     packages: ['vscode', '@vscode/debugadapter', '@vscode/debugprotocol'],
   },
   // Views share two tables with the machine's side: which key sends which code, which byte shows which character.

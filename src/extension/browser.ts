@@ -1,23 +1,30 @@
 /** Entry of the web extension host: machines run in web workers. */
 import * as vscode from 'vscode';
 import { launchBrowserWorker } from '../worker/launch-browser';
+import { SpareWorker } from '../worker/spare-worker';
 import { activateRingside } from './activate';
 import type { RingsideApi } from './api';
 
 export function activate(context: vscode.ExtensionContext): RingsideApi {
-  let source: Promise<string> | undefined;
-  const read = async (): Promise<string> => {
+  const prepare = async (): Promise<SpareWorker> => {
     const bytes = await vscode.workspace.fs.readFile(vscode.Uri.joinPath(context.extensionUri, 'dist', 'web', 'worker.js'));
-    return new TextDecoder().decode(bytes);
+    const source = new TextDecoder().decode(bytes);
+    const workers = new SpareWorker(() => launchBrowserWorker(source));
+    context.subscriptions.push(workers);
+    workers.prepare();
+    return workers;
   };
+  let prepared: Promise<SpareWorker> | undefined = prepare();
+  // Told to whoever starts a machine.
+  prepared.catch(() => undefined);
   return activateRingside(context, {
     prepareLauncher: async () => {
-      source ??= read();
+      prepared ??= prepare();
       try {
-        const text = await source;
-        return () => launchBrowserWorker(text);
+        const workers = await prepared;
+        return () => workers.launch();
       } catch (error) {
-        source = undefined;
+        prepared = undefined;
         throw error;
       }
     },

@@ -2,6 +2,7 @@
 import type { HostChannel } from '../protocol/channel';
 import type { ClientMessage, HostMessage } from '../protocol/messages';
 import { createMachine } from '../vmm/machine/machine';
+import { prepareEngines } from '../vmm/translate/engine';
 import { MachineHost } from './host';
 
 /** The part of DedicatedWorkerGlobalScope that is used; the project compiles against the window's library. */
@@ -36,3 +37,6 @@ new MachineHost(channel, createMachine, {
     return { cancel: () => clearTimeout(timer) };
   },
 });
+
+// The worker may have been started ahead of its machine. When it was not, the machine needs this first in any case.
+prepareEngines();

@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import type { HostChannel } from '../protocol/channel';
 import { createMachine } from '../vmm/machine/machine';
+import { prepareEngines } from '../vmm/translate/engine';
 import { MachineHost } from './host';
 import { nodeRegionCompiler } from './node-compiler';
 import { nodeNetwork } from './node-network';
@@ -26,3 +27,6 @@ new MachineHost(channel, createMachine, {
     return { cancel: () => clearTimeout(timer) };
   },
 });
+
+// The worker may have been started ahead of its machine. When it was not, the machine needs this first in any case.
+prepareEngines();

@@ -91,6 +91,10 @@ function compile(long: boolean): CompiledModule {
 
 /** 16- and 32-bit code. */
 const legacyModule = (): CompiledModule => modules.legacy ??= compile(false);
+/** Does beforehand what the first engine of a process would do first: generates and compiles the handlers. */
+export function prepareEngines(): void {
+  legacyModule();
+}
 /** 64-bit code: generated when a guest first gets there. */
 const longModule = (): CompiledModule => modules.long ??= compile(true);
 
