@@ -124,6 +124,11 @@ export const ACTIVE_SPACE = 0x9ac, PAGING_MODE = 0x9b0, TWIN_SPACE = 0x9b4, TWIN
 export const INTERRUPT_MAY_WAIT = 0x9c0;
 /** u32: how many places have a breakpoint of the debugger or of DR0–DR3. */
 export const BREAKPOINTS = 0x9c4;
+/**
+ * u32 each, for page-functions.ts: linear watches that exist; the page numbers that the bus sees (A20); how many addresses wait in HIDDEN_FAULTS; 1 while
+ * page faults may be delivered without anybody's being asked.
+ */
+export const LINEAR_WATCHES = 0x9cc, BUS_PAGE_MASK = 0x9d0, HIDDEN_FAULTS_NOTED = 0x9d4, FAULTS_DELIVERED = 0x9d8;
 /** u32: 1 from the delivery of a non-maskable interrupt to the next IRET: another one waits (SDM Vol. 3, 6.7.1). */
 export const NMI_BLOCKED = 0x9c8;
 
@@ -207,5 +212,36 @@ export const LOOKUP_SPACES = 8;
 export const HASHED_LOOKUP = LOOKUP + LOOKUP_SPACES * 2 * LOOKUP_TABLE_SIZE;
 export const HASHED_TABLE_SIZE = LONG_TABLE_ENTRIES * 16;
 export const HASHED_SPACES = 32;
-/** Guest RAM begins here (page-aligned). */
-export const RAM = HASHED_LOOKUP + HASHED_SPACES * 2 * HASHED_TABLE_SIZE;
+
+/*
+ * What memory virtualization knows about lookup entries, frames and pages: kept by the room mmu, and read and written by page-functions.ts, which serves the common
+ * misses. Untouched stretches cost address space only.
+ *
+ * Lookup entries are the *nodes* of lists, one for each frame (mmu/lookup.ts): neighbours u32 each, marks u8; how many each stretch of a space has, u16.
+ */
+export const LOOKUP_NODES = LOOKUP_SPACES * 0x100000 + HASHED_SPACES * LONG_TABLE_ENTRIES;
+export const NODE_NEXT = HASHED_LOOKUP + HASHED_SPACES * 2 * HASHED_TABLE_SIZE;
+export const NODE_PREVIOUS = NODE_NEXT + 4 * LOOKUP_NODES;
+export const NODE_MARKS = NODE_PREVIOUS + 4 * LOOKUP_NODES;
+export const LOOKUP_FILLED = NODE_MARKS + LOOKUP_NODES;
+/** By frame: first node + 1, u32; nodes, u16; intercepts (mmu/physical-memory.ts), u8; first use as a table, u32, and 1024 bits: entries that something was derived through (mmu/table-uses.ts). */
+const MOST_FRAMES = CODE_GRANULES_SIZE / 8;
+export const FRAME_NODES = LOOKUP_FILLED + 0x10000;
+export const FRAME_NODE_COUNT = FRAME_NODES + 4 * MOST_FRAMES;
+export const FRAME_INTERCEPTS = FRAME_NODE_COUNT + 2 * MOST_FRAMES;
+export const FRAME_USES = FRAME_INTERCEPTS + MOST_FRAMES;
+export const FRAME_DERIVED = FRAME_USES + 4 * MOST_FRAMES;
+/** By page below 4 GiB: its frame, or -1, i32; its kind, u8 (mmu/physical-memory.ts). */
+export const PAGE_FRAMES = FRAME_DERIVED + 128 * MOST_FRAMES;
+export const PAGE_KINDS = PAGE_FRAMES + 0x400000;
+/** Uses of frames as tables, by number (mmu/table-uses.ts): first page f64, next one of the same frame i32, space u8, level u8. */
+export const TABLE_USES = 0x8000;
+export const USE_FIRST_PAGE = PAGE_KINDS + 0x100000;
+export const USE_NEXT = USE_FIRST_PAGE + 8 * TABLE_USES;
+export const USE_SPACE = USE_NEXT + 4 * TABLE_USES;
+export const USE_LEVEL = USE_SPACE + TABLE_USES;
+/** Linear addresses (u32) of instructions with hidden page faults that have not been counted by instruction yet: HIDDEN_FAULTS_NOTED of them. */
+export const HIDDEN_FAULTS = USE_LEVEL + TABLE_USES;
+export const HIDDEN_FAULTS_MOST = 0x1000;
+/** Guest RAM begins here (64 KiB-aligned). */
+export const RAM = (HIDDEN_FAULTS + 4 * HIDDEN_FAULTS_MOST + 0xffff) & ~0xffff;

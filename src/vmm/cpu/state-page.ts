@@ -3,8 +3,8 @@
  * what belongs to a processor is copied out and in, word by word as this table says; the rest is the engine's and stays.
  */
 import {
-  ACTIVE_SPACE, BREAKPOINTS, BUDGET, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FPU_PENDING, INTERRUPT_MAY_WAIT, OPERAND,
-  PAGING_MODE, PAUSE_TOLD, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH, STATE_END, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE,
+  ACTIVE_SPACE, BREAKPOINTS, BUDGET, BUS_PAGE_MASK, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FAULTS_DELIVERED, FPU_PENDING, HIDDEN_FAULTS_NOTED,
+  INTERRUPT_MAY_WAIT, LINEAR_WATCHES, OPERAND, PAGING_MODE, PAUSE_TOLD, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH, STATE_END, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE,
   WIDE_ARGUMENTS, WIDE_RESULT, WRITE_TABLE,
 } from './layout';
 
@@ -40,6 +40,10 @@ export const sharedWords: readonly SharedWords[] = [
   { first: TWIN_WRITE_TABLE, bytes: 4, why: 'set when the address space is activated' },
   { first: INTERRUPT_MAY_WAIT, bytes: 4, why: 'set before each run' },
   { first: BREAKPOINTS, bytes: 4, why: 'the translator\'s' },
+  { first: LINEAR_WATCHES, bytes: 4, why: 'set with the watches' },
+  { first: BUS_PAGE_MASK, bytes: 4, why: 'the board\'s' },
+  { first: HIDDEN_FAULTS_NOTED, bytes: 4, why: 'counts the machine\'s events' },
+  { first: FAULTS_DELIVERED, bytes: 4, why: 'the run\'s' },
   { first: FPU_PENDING, bytes: 4, why: 'holds a value within an instruction' },
   { first: OPERAND, bytes: 16, why: 'holds a value within an instruction' },
 ];

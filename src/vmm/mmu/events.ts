@@ -1,4 +1,5 @@
 /** The room's counters in the state page, and the histogram of hidden page faults by guest instruction. */
+import { HIDDEN_FAULTS, HIDDEN_FAULTS_NOTED } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 
 /** Instructions that the histogram tells apart; later ones share {@link FaultHistogram.overflow}. */
@@ -45,7 +46,23 @@ export class FaultHistogram {
   /** Faults of instructions beyond the first {@link HISTOGRAM_ENTRIES}. */
   overflow = 0;
 
+  /** `words`: the machine's memory, where WebAssembly notes the faults that it serves. */
+  constructor(private readonly words: Int32Array) {
+    words[HIDDEN_FAULTS_NOTED >>> 2] = 0;
+  }
+
+  private takeNotes(): void {
+    const noted = this.words[HIDDEN_FAULTS_NOTED >>> 2];
+    for (let n = 0; n < noted; n++) this.addOne(this.words[(HIDDEN_FAULTS >>> 2) + n] >>> 0);
+    this.words[HIDDEN_FAULTS_NOTED >>> 2] = 0;
+  }
+
   add(instruction: number): void {
+    this.takeNotes();
+    this.addOne(instruction);
+  }
+
+  private addOne(instruction: number): void {
     let place = (Math.imul(instruction | 0, 0x9e3779b1) >>> 16) & (PLACES - 1);
     while (this.instructions[place] !== instruction) {
       if (this.instructions[place] === NOWHERE) {
@@ -64,11 +81,13 @@ export class FaultHistogram {
 
   /** The `most` instructions with the most faults, most first. */
   top(most: number): { linear: number; count: number }[] {
+    this.takeNotes();
     return Array.from(this.instructions, (linear, place) => ({ linear, count: this.counts[place] })).filter(({ count }) => count > 0)
       .sort((a, b) => b.count - a.count || a.linear - b.linear).slice(0, most);
   }
 
   clear(): void {
+    this.words[HIDDEN_FAULTS_NOTED >>> 2] = 0;
     this.instructions.fill(NOWHERE);
     this.counts.fill(0);
     this.entries = 0;

@@ -14,12 +14,13 @@
  * are the entries themselves, numbered through all tables: nothing is allocated, nothing grows, whatever the guest maps.
  */
 import {
-  HASHED_LOOKUP, HASHED_SPACES, HASHED_TABLE_SIZE, LONG_TABLE_ENTRIES, LOOKUP, LOOKUP_SPACES, LOOKUP_TABLE_SIZE, RAM,
+  FRAME_NODE_COUNT, FRAME_NODES, HASHED_LOOKUP, HASHED_SPACES, HASHED_TABLE_SIZE, LONG_TABLE_ENTRIES, LOOKUP, LOOKUP_FILLED, LOOKUP_NODES, LOOKUP_SPACES, LOOKUP_TABLE_SIZE,
+  NODE_MARKS, NODE_NEXT, NODE_PREVIOUS, RAM,
 } from '../cpu/layout';
 
 export const INVALID = -1;
 /** Low bits of a guarded write entry. */
-const GUARD = 0xfff;
+export const GUARD = 0xfff;
 
 /** All spaces: the flat ones come first. */
 export const ALL_SPACES = LOOKUP_SPACES + HASHED_SPACES;
@@ -29,7 +30,6 @@ export const enum Writing { No, Yes, Guarded }
 
 const FLAT_PAGES = 0x100000;
 const FLAT_NODES = LOOKUP_SPACES * FLAT_PAGES;
-const NODES = FLAT_NODES + HASHED_SPACES * LONG_TABLE_ENTRIES;
 const HASH_MASK = LONG_TABLE_ENTRIES - 1;
 /** Words from a read entry to the write entry of the same page. */
 const FLAT_TO_WRITE = LOOKUP_TABLE_SIZE >>> 2, HASHED_TO_WRITE = HASHED_TABLE_SIZE >>> 2;
@@ -37,10 +37,10 @@ const FLAT_TO_WRITE = LOOKUP_TABLE_SIZE >>> 2, HASHED_TO_WRITE = HASHED_TABLE_SI
 const STRETCH_PAGES = 512;
 const STRETCHES = FLAT_PAGES / STRETCH_PAGES;
 /** Entries that one frame may have: a guest that maps one frame everywhere must not make a trace on it slow. */
-const MOST_ENTRIES_PER_FRAME = 4096;
+export const MOST_ENTRIES_PER_FRAME = 4096;
 
 /** What the guest's tables say about an entry's page, beyond the entry. */
-const NO_EXECUTE = 1, MAY_WRITE = 2;
+export const NO_EXECUTE = 1, MAY_WRITE = 2;
 
 export class LookupTables {
   private readonly words: Int32Array;
@@ -48,18 +48,23 @@ export class LookupTables {
   private readonly heads: Int32Array;
   private readonly entriesOfFrame: Uint16Array;
   /** Per node: neighbour + 1, or 0. Untouched stretches of these arrays cost address space only. */
-  private readonly next = new Int32Array(NODES);
-  private readonly previous = new Int32Array(NODES);
+  private readonly next: Int32Array;
+  private readonly previous: Int32Array;
   /** Per node: NO_EXECUTE, MAY_WRITE. */
-  private readonly marks = new Uint8Array(NODES);
+  private readonly marks: Uint8Array;
   /** Valid read entries per flat space and stretch, so that emptying a space visits only what was used; then one count per hashed space. */
-  private readonly filled = new Uint16Array(LOOKUP_SPACES * STRETCHES + HASHED_SPACES);
+  private readonly filled: Uint16Array;
   private readonly prepared = new Uint8Array(ALL_SPACES);
 
   constructor(memory: WebAssembly.Memory, frameCount: number) {
     this.words = new Int32Array(memory.buffer);
-    this.heads = new Int32Array(frameCount);
-    this.entriesOfFrame = new Uint16Array(frameCount);
+    const { buffer } = memory;
+    this.heads = new Int32Array(buffer, FRAME_NODES, frameCount).fill(0);
+    this.entriesOfFrame = new Uint16Array(buffer, FRAME_NODE_COUNT, frameCount).fill(0);
+    this.next = new Int32Array(buffer, NODE_NEXT, LOOKUP_NODES);
+    this.previous = new Int32Array(buffer, NODE_PREVIOUS, LOOKUP_NODES);
+    this.marks = new Uint8Array(buffer, NODE_MARKS, LOOKUP_NODES);
+    this.filled = new Uint16Array(buffer, LOOKUP_FILLED, LOOKUP_SPACES * STRETCHES + HASHED_SPACES).fill(0);
   }
 
   isHashed(space: number): boolean {

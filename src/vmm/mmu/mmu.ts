@@ -28,15 +28,16 @@ export class Mmu implements LinearMemory {
   readonly watches: LinearWatches;
   readonly shadow: ShadowPaging;
   readonly access: MemoryAccess;
-  private readonly histogram = new FaultHistogram();
+  private readonly histogram: FaultHistogram;
 
   /** Starts with paging off and those lookup tables in force. Throws RangeError for regions that make no sense. */
   constructor(memory: WebAssembly.Memory, options: MmuOptions) {
     const counters = new EventCounters(memory);
     this.physical = new PhysicalMemory(memory, options);
+    this.histogram = new FaultHistogram(this.physical.words);
     this.lookup = new LookupTables(memory, this.physical.frameCount);
     this.traces = new Traces(this.physical, this.lookup);
-    this.watches = new LinearWatches(this.lookup);
+    this.watches = new LinearWatches(this.lookup, this.physical.words);
     this.shadow = new ShadowPaging(
       memory, this.physical, this.lookup, this.traces, this.watches, counters, this.histogram,
       new PagingRegisters(options.physicalAddressBits ?? 36, options.gigabytePages ?? true, this.physical.words),

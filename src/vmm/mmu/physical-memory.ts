@@ -12,7 +12,7 @@
  *
  * Bytes that nothing backs read as all ones; writes to them and to ROM are dropped.
  */
-import { RAM } from '../cpu/layout';
+import { BUS_PAGE_MASK, FRAME_INTERCEPTS, PAGE_FRAMES, PAGE_KINDS, RAM } from '../cpu/layout';
 
 export const KIND_UNMAPPED = 0;
 export const KIND_RAM = 1;
@@ -103,8 +103,8 @@ export class PhysicalMemory {
   /** Called after a change of the page map, when every translation derived from it is void. */
   onRemap: () => void = () => { /* nobody translates yet */ };
 
-  private readonly kinds = new Uint8Array(PAGES);
-  private readonly frames = new Int32Array(PAGES).fill(-1);
+  private readonly kinds: Uint8Array;
+  private readonly frames: Int32Array;
   private readonly windows: MmioWindow[] = [];
   private readonly movable: MovableWindow[] = [];
   /** ROM and holes by page; a later region wins. */
@@ -125,10 +125,13 @@ export class PhysicalMemory {
     }
     this.ramBytes = ramBytes;
     this.frameCount = Math.floor((memory.buffer.byteLength - RAM) / PAGE_BYTES);
-    this.intercepts = new Uint8Array(this.frameCount);
+    this.intercepts = new Uint8Array(memory.buffer, FRAME_INTERCEPTS, this.frameCount).fill(0);
+    this.kinds = new Uint8Array(memory.buffer, PAGE_KINDS, PAGES).fill(KIND_UNMAPPED);
+    this.frames = new Int32Array(memory.buffer, PAGE_FRAMES, PAGES).fill(-1);
     this.bytes = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.words = new Int32Array(memory.buffer);
+    this.words[BUS_PAGE_MASK >>> 2] = this.pageMask;
     for (const { first, last } of options.holes ?? []) {
       checkPages('hole', first, last);
       this.regions.push({ first: first / PAGE_BYTES, last: Math.floor(last / PAGE_BYTES), frame: -1 });
@@ -258,6 +261,7 @@ export class PhysicalMemory {
     if (enabled !== this.a20) {
       this.a20 = enabled;
       this.pageMask = enabled ? ALL_PAGES : ALL_PAGES & ~A20_PAGE_BIT;
+      this.words[BUS_PAGE_MASK >>> 2] = this.pageMask;
       this.onRemap();
     }
   }

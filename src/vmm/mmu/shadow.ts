@@ -96,7 +96,7 @@ export class ShadowPaging {
     readonly paging: PagingRegisters,
   ) {
     this.words = new Int32Array(memory.buffer);
-    this.uses = new TableUses(lookup, traces, physical.frameCount);
+    this.uses = new TableUses(memory, lookup, traces, physical.frameCount);
     traces.onPageTableWrite = (frame, first, last) => this.pageTableWritten(frame, first, last);
     physical.onRemap = () => this.flush();
     paging.mode = 0;

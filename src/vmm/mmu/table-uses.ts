@@ -8,6 +8,7 @@
  * Per frame and word a bit says whether anything was derived through the entry in it. Guests fill in entries far more often than they change
  * used ones: such a write costs a look at the bit.
  */
+import { FRAME_DERIVED, FRAME_USES, TABLE_USES, USE_FIRST_PAGE, USE_LEVEL, USE_NEXT, USE_SPACE } from '../cpu/layout';
 import type { LookupTables } from './lookup';
 import { ALL_SPACES } from './lookup';
 import type { Walk } from './page-walk';
@@ -15,7 +16,7 @@ import type { Traces } from './traces';
 
 /** Roots per space: the four directories of PAE paging. */
 export const MOST_ROOTS = 4;
-const POOL = 0x8000;
+const POOL = TABLE_USES;
 /** Uses that a walk may need. */
 const LEVELS = 4;
 /** Uses that one frame may have: a guest that uses one table everywhere must not make a write to it slow. */
@@ -26,18 +27,18 @@ const SPANS: readonly (readonly number[])[] = Array.from({ length: 11 }, (_, bit
 
 export class TableUses {
   // Uses by number; 0 is none.
-  private readonly space = new Uint8Array(POOL);
-  private readonly level = new Uint8Array(POOL);
+  private readonly space: Uint8Array;
+  private readonly level: Uint8Array;
   /** Large pages were entered through this table. */
   private readonly large = new Uint8Array(POOL);
-  private readonly firstPage = new Float64Array(POOL);
+  private readonly firstPage: Float64Array;
   /** -1: a table outside memory, which nobody can write. */
   private readonly frame = new Int32Array(POOL);
   private readonly parent = new Int32Array(POOL);
   private readonly firstChild = new Int32Array(POOL);
   private readonly nextSibling = new Int32Array(POOL);
   private readonly previousSibling = new Int32Array(POOL);
-  private readonly nextOfFrame = new Int32Array(POOL);
+  private readonly nextOfFrame: Int32Array;
   private readonly previousOfFrame = new Int32Array(POOL);
   /** Unused numbers, chained by nextSibling. */
   private free = 1;
@@ -54,10 +55,14 @@ export class TableUses {
   /** Uses of the frame that is being written, copied: dropping changes the list. */
   private readonly visited = new Int32Array(MOST_USES_PER_FRAME);
 
-  constructor(private readonly lookup: LookupTables, private readonly traces: Traces, frameCount: number) {
-    this.firstOfFrame = new Int32Array(frameCount);
+  constructor({ buffer }: WebAssembly.Memory, private readonly lookup: LookupTables, private readonly traces: Traces, frameCount: number) {
+    this.space = new Uint8Array(buffer, USE_SPACE, POOL);
+    this.level = new Uint8Array(buffer, USE_LEVEL, POOL).fill(0);
+    this.firstPage = new Float64Array(buffer, USE_FIRST_PAGE, POOL);
+    this.nextOfFrame = new Int32Array(buffer, USE_NEXT, POOL);
+    this.firstOfFrame = new Int32Array(buffer, FRAME_USES, frameCount).fill(0);
     this.usesOfFrame = new Uint8Array(frameCount);
-    this.derived = new Int32Array(frameCount * (WORDS_PER_FRAME / 32));
+    this.derived = new Int32Array(buffer, FRAME_DERIVED, frameCount * (WORDS_PER_FRAME / 32));
     for (let use = 1; use < POOL; use++) {
       this.nextSibling[use] = use + 1 < POOL ? use + 1 : 0;
     }
@@ -187,6 +192,7 @@ export class TableUses {
       }
       this.firstOfFrame[frame] = use;
       if (head === 0) {
+        this.derived.fill(0, frame * 32, frame * 32 + 32);
         this.traces.tracePageTable(frame);
       }
     }
@@ -251,7 +257,6 @@ export class TableUses {
       this.previousOfFrame[next] = previous;
     }
     if (this.firstOfFrame[frame] === 0) {
-      this.derived.fill(0, frame * 32, frame * 32 + 32);
       this.traces.untracePageTable(frame);
     }
   }

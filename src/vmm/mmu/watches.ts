@@ -2,6 +2,7 @@
  * Watches on linear addresses: data breakpoints of the debugger and of the guest's debug registers. A watched linear page is withheld from
  * all lookup tables, so that every access to it comes to the slow path, which asks here.
  */
+import { LINEAR_WATCHES } from '../cpu/layout';
 import type { LookupTables } from './lookup';
 
 /** Told after an access of `length` bytes at `linear` that touches the watched bytes has been carried out. */
@@ -21,13 +22,22 @@ interface Watch {
 const LARGEST = 4096;
 
 export class LinearWatches {
-  /** Zero is the common case and all that hot paths look at. */
-  count = 0;
   /** Where linear addresses of the space in force wrap: a power of two. */
   wrap = 2 ** 32;
   private watches: readonly Watch[] = [];
 
-  constructor(private readonly lookup: LookupTables) {}
+  constructor(private readonly lookup: LookupTables, private readonly words: Int32Array) {
+    this.count = 0;
+  }
+
+  /** Zero is the common case and all that hot paths look at. */
+  get count(): number {
+    return this.words[LINEAR_WATCHES >>> 2];
+  }
+
+  private set count(count: number) {
+    this.words[LINEAR_WATCHES >>> 2] = count;
+  }
 
   /** Watches `length` bytes (1 to 4096, may wrap at the end of the address space). Throws RangeError for another length. */
   watchLinear(linear: number, length: number, onRead: WatchHandler | undefined, onWrite: WatchHandler | undefined): WatchHandle {

@@ -10,7 +10,7 @@ import { hexAddress } from '../cpu/descriptors';
 import { generalProtection, GuestFault, Vector } from '../cpu/exceptions';
 import { cpuModels, DEFAULT_CPU_MODEL, type CpuModel } from '../cpu/models/models';
 import {
-  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR,
+  BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULTS_DELIVERED,
   FAULT_VECTOR, INTERRUPT_MAY_WAIT, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
@@ -110,7 +110,7 @@ export class Engine {
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
   private readonly i32: Int32Array;
-  private readonly transitions: { readonly legacy: Transitions; readonly long: Transitions };
+  private readonly transitions: ReturnType<typeof instantiateTransitions>;
   /** Runs threaded code of 16- and 32-bit code. */
   private readonly runLegacy: () => void;
   private longInstance: ThreadedInstance | undefined;
@@ -149,7 +149,11 @@ export class Engine {
     };
     this.translator.recordAtWork = () => this.record;
     mmu.instructionAddress = () => this.instructionLinear();
-    this.transitions = instantiateTransitions(memory, () => (this.hooks.interruptRequested() ? 1 : 0), this.calloutImports(quickCallouts) as Record<QuickCallout, CalloutFunction>);
+    this.transitions = instantiateTransitions(memory, () => (this.hooks.interruptRequested() ? 1 : 0), this.calloutImports(quickCallouts) as Record<QuickCallout, CalloutFunction>, {
+      read: (record, linear, bytes) => this.readSlow(record, linear, bytes as AccessBytes),
+      readForWrite: (record, linear, bytes) => this.readForWriteSlow(record, linear, bytes as AccessBytes),
+      write: (record, linear, bytes, value) => this.writeSlow(record, linear, bytes as AccessBytes, value),
+    });
     const legacy = this.instantiate(legacyModule(), this.transitions.legacy);
     this.runLegacy = legacy.run;
     this.regions = new Regions(memory, this.translator, regionPolicies[translation], (codeSize) => (codeSize === 64
@@ -167,9 +171,7 @@ export class Engine {
       machine: { memory },
       translator: { lookup: () => this.lookup(), resolve: (record: number) => this.resolve(record) },
       memory: {
-        read: (record: number, linear: number, bytes: AccessBytes) => this.readSlow(record, linear, bytes),
-        readForWrite: (record: number, linear: number, bytes: AccessBytes) => this.readForWriteSlow(record, linear, bytes),
-        write: (record: number, linear: number, bytes: AccessBytes, value: number) => this.writeSlow(record, linear, bytes, value),
+        read: this.transitions.memory.read, readForWrite: this.transitions.memory.readForWrite, write: this.transitions.memory.write,
         longRead: (record: number, low: number, high: number, access: number) => this.longAccess(record, low, high, access, this.readBound),
         longReadForWrite: (record: number, low: number, high: number, access: number) => this.longAccess(record, low, high, access, this.readForWriteBound),
         longWrite: (record: number, low: number, high: number, access: number, value: number) => {
@@ -230,6 +232,7 @@ export class Engine {
       this.i32[RUN_BUDGET >> 2] = budget;
       this.u32[EXIT_REASON >> 2] = Exit.None;
       this.u32[INTERRUPT_MAY_WAIT >> 2] = this.hooks.interruptRequested() ? 1 : 0;
+      this.u32[FAULTS_DELIVERED >> 2] = cut === 'full' && !fine && this.hooks.deliversFaults?.() ? 1 : 0;
       this.yielded = false;
       this.running = true;
       let done: number;
@@ -538,7 +541,7 @@ export class Engine {
   private deliversHere(fault: PageFault, position: number): boolean {
     // Its delivery takes a tick.
     const spent = position + 1;
-    if (this.cut !== 'full' || this.i32[BUDGET >> 2] < spent || !this.hooks.deliversFaults?.()) return false;
+    if (this.u32[FAULTS_DELIVERED >> 2] === 0 || this.i32[BUDGET >> 2] < spent) return false;
     const { cpu } = this;
     const from = this.instructionLinear();
     cpu.state.cr2 = fault.linear;

@@ -48,7 +48,7 @@ class Place {
       this.refused = true;
       return 0;
     };
-    this.transitions = instantiateTransitions(this.memory, () => this.interrupt, Object.fromEntries(quickCallouts.map((name) => [name, refuse])) as Record<QuickCallout, () => number>);
+    this.transitions = instantiateTransitions(this.memory, () => this.interrupt, Object.fromEntries(quickCallouts.map((name) => [name, refuse])) as Record<QuickCallout, () => number>, { read: refuse, readForWrite: refuse, write: refuse });
   }
 
   make<T extends TestCpu>(construct: (place: TestPlace) => T): T {

@@ -8,18 +8,17 @@
  * does it, whatever was out of the ordinary.
  */
 import { Attribute, Cr0, Efer, Flag } from '../cpu/bits';
-import { counterAddress, type CounterId } from '../cpu/counters';
 import {
-  ACTIVE_SPACE, BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BREAKPOINTS, BUDGET, CODE_HIGH, CPL, CR0, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
+  ACTIVE_SPACE, BREAKPOINTS, BUDGET, CPL, CR0, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
   INTERRUPT_MAY_WAIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, LONG_TABLE_ENTRIES, LSTAR, NMI_BLOCKED, PAGING_MODE, READ_TABLE, SEGMENT_FIELDS,
   SEGMENT_SIZE, SEGMENTS, Segment, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSTEM_FLAGS, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WIDE_RESULT, WRITE_TABLE,
 } from '../cpu/layout';
 import { MODE_USER } from '../mmu/page-walk';
-import { Code, type Expression } from '../wasm/expression';
+import type { Expression } from '../wasm/expression';
 import { ModuleWriter, type FunctionBody } from '../wasm/module';
 import { RecordField, UNIT_CAP } from './record';
-
-type Variable = ReturnType<Code['variable']>;
+import { definePageFunctions } from './page-functions';
+import { StateCode, type Variable } from './state-code';
 
 // Upper words of descriptors: what is looked at, and how it has to look.
 /** Present interrupt or trap gate, of 32 bits, or of 64 in long mode. */
@@ -57,14 +56,9 @@ const transfers = ['softwareInterrupt', 'interruptReturn', 'sysenter', 'sysexit'
 export const quickCallouts = [...transfers, 'loadSegment', 'movFromCr', 'invlpg'] as const;
 export type QuickCallout = (typeof quickCallouts)[number];
 
-abstract class Transition extends Code {
-  constructor(body: FunctionBody, protected readonly long: boolean) { super(body); }
-
-  i32(parameter: number): Expression { return this.get(parameter, 'i32'); }
-  word(address: number): Expression { return this.load('i32.load', address); }
+abstract class Transition extends StateCode {
   /** A slot of the state page as an address of the code's size. */
   slot(address: number): Expression { return this.load(this.long ? 'i64.load' : 'i32.load', address); }
-  refuseIf(condition: Expression): void { this.if(condition, () => this.return(0)); }
 
   private low(address: Expression): Expression { return address.type === 'i64' ? this.narrow(address) : address; }
   private toAddress(value: Expression): Expression { return this.long && value.type === 'i32' ? this.wide(value) : value; }
@@ -172,10 +166,6 @@ abstract class Transition extends Code {
 
   // ---- the state page ----
 
-  setWord(address: number, value: Expression | number): void { this.store('i32.store', address, value); }
-  /** A 64-bit slot from an address of the code's size. */
-  setSlot(address: number, value: Expression): void { this.store('i64.store', address, value.type === 'i64' ? value : this.wide(value)); }
-
   setSegment(segment: Segment, selector: Expression, attributes: Expression | number): void {
     this.setWord(field(segment, 'selector'), selector);
     this.setWord(field(segment, 'attributes'), attributes);
@@ -202,19 +192,6 @@ abstract class Transition extends Code {
     this.count('addressSpaceSwitches');
   }
 
-  count(id: CounterId): void {
-    this.store('i64.store', counterAddress(id), this.add(this.load('i64.load', counterAddress(id)), 1));
-  }
-
-  eflags(): Expression {
-    const carry = this.variable(this.word(LAZY_CARRY)), sign = this.variable(this.word(LAZY_SIGN));
-    const bit = (value: Expression, from: number, to: number): Expression => this.shl(this.and(this.shr(value, from), 1), to);
-    const parity = this.shl(this.xor(this.and(this.op('i32.popcnt', this.and(sign, 0xff)), 1), 1), 2);
-    const low = this.or(this.or(this.shr(carry, 31), parity), this.shl(this.and(carry, 8), 1));
-    const high = this.or(this.shl(this.shr(sign, 31), 7), bit(this.xor(carry, this.shl(carry, 1)), 31, 11));
-    return this.variable(this.or(this.or(this.word(SYSTEM_FLAGS), low), this.or(high, this.shl(this.isZero(this.word(LAZY_ZERO)), 6))));
-  }
-
   setArithmeticFlags(eflags: Expression): void {
     const bit = (n: number): Expression => this.and(this.shr(eflags, n), 1);
     this.setWord(LAZY_ZERO, this.isZero(bit(6)));
@@ -227,24 +204,6 @@ abstract class Transition extends Code {
     this.if(this.and(this.ne(this.and(after, Flag.IF), 0), this.ne(this.word(INTERRUPT_MAY_WAIT), 0)), () => this.refuseIf(this.call(interruptRequested, 'i32')));
   }
 
-  /** RIP of the record at work (the first parameter), or of the instruction behind it. */
-  recordEip(andLength: boolean): Expression {
-    const record = this.i32(0);
-    const eip = this.load('i32.load', RecordField.eip, record);
-    const length = this.load('i32.load8_u', RecordField.length, record);
-    if (!this.long) return andLength ? this.add(eip, length) : eip;
-    const whole = this.or(this.wide(eip), this.shl(this.wide(this.word(CODE_HIGH)), 32));
-    return andLength ? this.add(whole, this.wide(length)) : whole;
-  }
-
-  /** Notes the transfer for the post-mortem. */
-  noteTransfer(): void {
-    const at = this.variable(this.word(BRANCH_RING_NEXT));
-    const from = this.recordEip(false);
-    this.store('i64.store', BRANCH_RING, from.type === 'i64' ? from : this.wide(from), at);
-    this.store('i64.store', BRANCH_RING + 8, this.load('i64.load', EIP), at);
-    this.setWord(BRANCH_RING_NEXT, this.and(this.add(at, 16), 16 * BRANCH_RING_ENTRIES - 1));
-  }
 }
 
 class Functions extends Transition {
@@ -627,6 +586,13 @@ const flatData = (level: number): number => Attribute.G | Attribute.DB | Attribu
 type QuickEntry = (vector: number, software: number, image: number, errorCode: number) => number;
 type CalloutFunction = (record: number, a: number, b: number, c: number) => number;
 
+/** What handlers call when the inlined lookup fails: (record, linear, bytes), and the value to write. */
+export interface MemorySlowPaths {
+  read(this: void, record: number, linear: number, bytes: number): number;
+  readForWrite(this: void, record: number, linear: number, bytes: number): number;
+  write(this: void, record: number, linear: number, bytes: number, value: number): void;
+}
+
 /** The functions for code of one size. */
 export interface Transitions {
   /** One delivery through the IDT: 0 when it is out of the ordinary. `image` is EFLAGS as they are pushed, `errorCode` -1 for none. */
@@ -641,6 +607,11 @@ function generate(): Uint8Array<ArrayBuffer> {
   const four = module.type(['i32', 'i32', 'i32', 'i32'], ['i32']);
   module.importMemory('machine', 'memory', 1);
   const interruptRequested = module.importFunction('machine', 'interruptRequested', found);
+  const three = module.type(['i32', 'i32', 'i32'], ['i32']);
+  const memory = {
+    read: module.importFunction('memory', 'read', three), readForWrite: module.importFunction('memory', 'readForWrite', three),
+    write: module.importFunction('memory', 'write', module.type(['i32', 'i32', 'i32', 'i32'], [])),
+  };
   const full = quickCallouts.map((name) => module.importFunction('callout', name, four));
   for (const long of [false, true]) {
     const suffix = long ? '64' : '32';
@@ -652,6 +623,7 @@ function generate(): Uint8Array<ArrayBuffer> {
       return index;
     };
     module.export(`enter${suffix}`, define(enter, (f) => f.enter()));
+    if (!long) Object.entries(definePageFunctions(module, { ...memory, enter })).forEach(([name, index]) => module.export(name, index));
     quickCallouts.forEach((name, n) => {
       // What 32-bit code has not.
       const exists = long || (name !== 'syscall' && name !== 'sysret');
@@ -669,15 +641,15 @@ function generate(): Uint8Array<ArrayBuffer> {
 
 let compiled: WebAssembly.Module | undefined;
 
-/** Instances of one memory, for 16- and 32-bit and for 64-bit code. `callouts` do what is out of the ordinary. */
+/** Instances of one memory, for 16- and 32-bit and for 64-bit code, and the memory paths of the former. `callouts` and `slow` do what is out of the ordinary. */
 export function instantiateTransitions(
-  memory: WebAssembly.Memory, interruptRequested: () => number, callouts: Readonly<Record<QuickCallout, CalloutFunction>>,
-): { readonly legacy: Transitions; readonly long: Transitions } {
+  memory: WebAssembly.Memory, interruptRequested: () => number, callouts: Readonly<Record<QuickCallout, CalloutFunction>>, slow: MemorySlowPaths,
+): { readonly legacy: Transitions; readonly long: Transitions; readonly memory: MemorySlowPaths } {
   compiled ??= new WebAssembly.Module(generate());
-  const { exports } = new WebAssembly.Instance(compiled, { machine: { memory, interruptRequested }, callout: callouts });
+  const { exports } = new WebAssembly.Instance(compiled, { machine: { memory, interruptRequested }, callout: callouts, memory: { ...slow } });
   const named = (suffix: string): Transitions => ({
     enter: exports[`enter${suffix}`] as QuickEntry,
     callouts: Object.fromEntries(quickCallouts.map((name) => [name, exports[`${name}${suffix}`]])) as unknown as Transitions['callouts'],
   });
-  return { legacy: named('32'), long: named('64') };
+  return { legacy: named('32'), long: named('64'), memory: exports as unknown as MemorySlowPaths };
 }
