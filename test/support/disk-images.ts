@@ -33,13 +33,14 @@ export interface VdiFields {
   readonly create?: number;
   readonly modify?: number;
   readonly linkage?: number;
+  readonly parentModify?: number;
   readonly sectorBytes?: number;
   readonly logicalSectorBytes?: number;
 }
 
 /** A VDI image; UUIDs are given by one byte that fills them. Blocks have 4 KiB unless told otherwise. */
 export function vdiImage(content: readonly Content[], fields: VdiFields = {}): Uint8Array {
-  const { version = 0x10001, headerBytes = 400, type = 1, flags = 0, blockBytes = 4096, extraBytes = 0, blocks = content.length, create = 0x11, modify = 0x22, linkage = 0, sectorBytes = SECTOR } = fields;
+  const { version = 0x10001, headerBytes = 400, type = 1, flags = 0, blockBytes = 4096, extraBytes = 0, blocks = content.length, create = 0x11, modify = 0x22, linkage = 0, parentModify = 0, sectorBytes = SECTOR } = fields;
   const v1 = version >>> 16 !== 0;
   const offBlocks = fields.offBlocks ?? (v1 ? 512 : 420), offData = fields.offData ?? (v1 ? 512 * Math.ceil((512 + 4 * content.length) / 512) : offBlocks + 4 * content.length);
   const numbered = content.filter((one) => typeof one === 'number');
@@ -66,6 +67,7 @@ export function vdiImage(content: readonly Content[], fields: VdiFields = {}): U
   view.setUint32(at.blocks, blocks, true);
   view.setUint32(at.blocks + 4, fields.allocated ?? numbered.length, true);
   [create, modify, linkage].forEach((value, n) => header.fill(value, at.create + 16 * n, at.create + 16 * n + 16));
+  if (v1) header.fill(parentModify, 440, 456);
   let next = 0;
   content.forEach((one, n) => view.setUint32(offBlocks + 4 * n, one === 'free' ? 0xffffffff : one === 'zero' ? 0xfffffffe : next++, true));
   return join(header, ...data);

@@ -4,7 +4,7 @@ import { debugType } from '../../protocol/dap';
 import { isAbsolute, pathOf, uriOf } from '../files';
 
 const sourceFiles = /\.(asm|nasm)$/i;
-const startableFiles = /\.(asm|nasm|elf|img|ima|flp|bin|exec|mb|kernel)$|\/(vmlinuz|bzImage)[^/]*$/i;
+const startableFiles = /\.(asm|nasm|elf|img|ima|flp|vdi|qcow2|vmdk|iso|bin|exec|mb|kernel)$|\/(vmlinuz|bzImage)[^/]*$/i;
 const linuxFiles = /\/(vmlinuz|bzImage)[^/]*$/i;
 const linuxMemoryMiB = 256;
 /** Attributes of launch.json that name files. */
@@ -77,7 +77,7 @@ export class RingsideConfigurations implements vscode.DebugConfigurationProvider
 /** Offers every startable file of the workspace in the "Run and Debug" list. */
 const dynamicConfigurations: vscode.DebugConfigurationProvider = {
   provideDebugConfigurations: async (folder) => {
-    const pattern = '**/*.{asm,nasm,img,elf}';
+    const pattern = '**/*.{asm,nasm,img,vdi,qcow2,vmdk,iso,elf}';
     const files = await vscode.workspace.findFiles(folder ? new vscode.RelativePattern(folder, pattern) : pattern, '**/node_modules/**', 50);
     return files.map(launchOf).sort((a, b) => a.name.localeCompare(b.name));
   },

@@ -1,7 +1,7 @@
 /** The commands as rows: package.json's `commands` and `menus` are made of them, and commands.ts implements every id. */
 
 /** Files that a machine can start, for `when` clauses. */
-const startable = 'resourceLangId == x86asm || resourceExtname =~ /^\\.(asm|nasm|elf|img|ima|flp|bin|exec|mb|kernel)$/i';
+const startable = 'resourceLangId == x86asm || resourceExtname =~ /^\\.(asm|nasm|elf|img|ima|flp|vdi|qcow2|vmdk|iso|bin|exec|mb|kernel)$/i';
 /** A machine that can be talked to. */
 export const live = 'ringside.machineState == running || ringside.machineState == paused';
 const known = 'ringside.machineState';

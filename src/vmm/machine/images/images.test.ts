@@ -106,6 +106,8 @@ describe('VDI images', () => {
     disk.write(1, fill(0x61));
     assert.deepEqual(firstBytes(openDisk('child.vdi', changed(), parent).disk).slice(0, 3), [0x41, 0x61, 0x41]);
     assert.throws(() => openDisk('child.vdi', vdiImage(content, { type: 4, linkage: 0x12 }), parent), /uuidLinkage/);
+    openDisk('child.vdi', vdiImage(content, { type: 4, linkage: 0x11, parentModify: 0x22 }), parent);
+    assert.throws(() => openDisk('child.vdi', vdiImage(content, { type: 4, linkage: 0x11, parentModify: 0x23 }), parent), /uuidParentModify .* was changed since/);
   });
 
   const malformed: readonly (readonly [what: string, image: Uint8Array, reason: RegExp])[] = [

@@ -38,7 +38,10 @@ interface VdiHeader {
   readonly allocatedAt: number;
   readonly modifyUuidAt: number;
   readonly createUuid: string;
+  readonly modifyUuid: string;
   readonly linkageUuid: string;
+  /** The parent's state when the difference was made. */
+  readonly parentModifyUuid: string;
 }
 
 const isPowerOfTwo = (value: number): boolean => value > 0 && Number.isInteger(Math.log2(value));
@@ -94,7 +97,8 @@ function parseHeader(h: HeaderReader): VdiHeader {
   h.check(mapAt + 4 * blocks <= h.bytes.length, `the block map (${blocks} entries at offset ${mapAt}) lies beyond the end of the file (${h.bytes.length} bytes)`);
   return {
     version: v1 ? 1 : 0, headerBytes, type, sectors, mapAt, dataAt, blockBytes, extraBytes: Math.ceil(extra / SECTOR_BYTES) * SECTOR_BYTES, blocks, allocated,
-    allocatedAt: fields.allocated, modifyUuidAt: fields.create + 16, createUuid, linkageUuid: uuid(h, fields.create + 32, 'uuidLinkage'),
+    allocatedAt: fields.allocated, modifyUuidAt: fields.create + 16, createUuid, modifyUuid, linkageUuid: uuid(h, fields.create + 32, 'uuidLinkage'),
+    parentModifyUuid: v1 ? uuid(h, fields.create + 48, 'uuidParentModify') : NIL,
   };
 }
 
@@ -119,6 +123,10 @@ export class VdiImage implements SectorSource {
     }
     if (parent instanceof VdiImage && parent.header.createUuid !== this.header.linkageUuid) {
       reader.fail('uuidLinkage is not the backing image\'s uuidCreate', 'Give the image that this one was made from.');
+    }
+    const { parentModifyUuid } = this.header;
+    if (parent instanceof VdiImage && parentModifyUuid !== NIL && parent.header.modifyUuid !== parentModifyUuid) {
+      reader.fail('uuidParentModify is not the backing image\'s uuidModify: the backing image was changed since', 'Give it as it was when this one was made.');
     }
   }
 
