@@ -292,11 +292,15 @@ class PageFunctions extends StateCode {
   write(): void {
     const linear = this.i32(1), bytes = this.i32(2), value = this.i32(3);
     const leave = (): void => { this.body.op('return'); };
-    this.if(this.call(this.indices.tableWrite, 'i32', this.i32(0), linear, bytes, value), leave);
-    const host = this.reachFor(ACCESS_WRITE);
-    this.if(this.eq(host, FAULTED), leave);
-    const plain = this.isZero(this.and(this.load('i32.load', 0, this.add(this.word(WRITE_TABLE), this.shl(this.shr(linear, 12), 2))), PAGE - 1));
-    this.if(this.and(this.ne(host, REFUSED), plain), () => {
+    const entry = this.load('i32.load', 0, this.add(this.word(WRITE_TABLE), this.shl(this.shr(linear, 12), 2)));
+    const host = this.variable(REFUSED);
+    // Who comes here with an entry writes over code, or crosses a page.
+    this.if(this.eq(entry, INVALID), () => {
+      this.if(this.call(this.indices.tableWrite, 'i32', this.i32(0), linear, bytes, value), leave);
+      host.set(this.reachFor(ACCESS_WRITE));
+      this.if(this.eq(host, FAULTED), leave);
+    });
+    this.if(this.and(this.ne(host, REFUSED), this.isZero(this.and(entry, PAGE - 1))), () => {
       for (const [size, store] of [[1, 'i32.store8'], [2, 'i32.store16'], [4, 'i32.store']] as const) {
         this.if(this.eq(bytes, size), () => {
           this.store(store, 0, value, host);

@@ -327,6 +327,13 @@ export class RecordWriter {
     }
   }
 
+  /** The instruction at hand ends with an immediate of 32 bits, which its record holds as it is and nothing else depends on. */
+  get endsWithImmediate(): boolean {
+    const { encoding, operandSize } = this.instruction;
+    const last = encoding.operands.at(-1);
+    return operandSize === 32 && (last === 'Iz' || last === 'Iv') && !encoding.instruction.ends;
+  }
+
   private allocateContinuation(): number {
     const free = this.freeContinuations.pop();
     if (free !== undefined) return free;

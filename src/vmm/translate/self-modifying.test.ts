@@ -213,6 +213,50 @@ describe('threaded code: self-modifying code', () => {
     assert.ok(bare.count('translationUnits') < 60, `${bare.count('translationUnits')} units`);
   });
 
+  it('sees whatever else becomes of an instruction whose immediate is rewritten all the time', () => {
+    // Every 16th round the opcode is written too, every 32nd the whole moves by a byte, every 64th parts of the immediate change.
+    flat(`org 0x1000
+      mov ecx, 640
+    again: imul ebx, ecx, 0x01234567
+      mov [patch + 1], ebx
+      test cl, 15
+      jnz patch
+      mov byte [patch], 0x05
+      test cl, 31
+      jnz patch
+      mov eax, ebx
+      mov al, 0x2d
+      mov [patch], eax
+      test cl, 63
+      jnz patch
+      mov byte [patch + 1], 0x11
+      mov word [patch + 3], 0x2222
+      jmp patch
+      align 64
+    patch: add eax, 0x11223344
+      mov byte [patch], 0x05
+      rol eax, 3
+      dec ecx
+      jnz again
+    own:  mov dword [own + 6], 7
+      hlt`);
+    bare.toHalt();
+    let eax = 0, ebx = 0;
+    for (let ecx = 640; ecx > 0; ecx--) {
+      ebx = Math.imul(ecx, 0x01234567);
+      let subtract = false, immediate = ebx;
+      if (ecx % 32 === 0) {
+        eax = (ebx & ~0xff) | 0x2d;
+        subtract = true;
+        immediate = (eax >>> 8) | (ebx & 0xff000000);
+        if (ecx % 64 === 0) immediate = (((immediate & ~0xff) | 0x11) & 0xffff) | 0x22220000;
+      }
+      eax = (subtract ? eax - immediate : eax + immediate) | 0;
+      eax = (eax << 3) | (eax >>> 29);
+    }
+    assert.deepEqual([bare.register(EAX) | 0, bare.register(EBX) | 0], [eax, ebx]);
+  });
+
   it('makes another instruction of the same length in its place, and discards the unit when the length changes', () => {
     // inc eax (40), inc ebx (43), and 66 as a prefix of what follows: inc edx, inc dx.
     flat(`org 0x1000

@@ -41,6 +41,9 @@ export interface Unit {
   ended: boolean;
   /** Writes to its code that discarded it. */
   rewrites: number;
+  /** An immediate of 32 bits that has been rewritten in place: where it stands in the unit's bytes (-1 for none), and the record that has it. */
+  operand: number;
+  operandRecord: number;
   /** While positive, its instructions are rewritten in place time and again: regions keep away. */
   restless: number;
   /** First records of discarded predecessors that forward to this unit. */
@@ -133,7 +136,7 @@ export class Translator {
     }
     if (!unit) {
       unit = {
-        linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, version: 0, ended: false, rewrites: 0, restless: 0,
+        linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, version: 0, ended: false, rewrites: 0, operand: -1, operandRecord: 0, restless: 0,
         forwarders: NO_FORWARDERS, heat: 0,
       };
       this.translate(unit, fetch.hostPage);
@@ -344,6 +347,7 @@ export class Translator {
 
   private translate(unit: Unit, hostPage: number): void {
     const { context } = unit;
+    unit.operand = -1;
     if (!this.writer.hasRoomFor(UNIT_RECORDS + UNIT_CAP)) throw new CacheFull();
     // Code that no lookup entry vouches for is translated anew each time.
     let volatile = hostPage < 0;
@@ -483,6 +487,7 @@ export class Translator {
 
   /** A write touched traced code: units that contain a written byte are discarded, the others stay. */
   private codeWritten(gpa: number, length: number): void {
+    if (length === 4 && this.patchOperands(gpa)) return;
     const last = gpa + length - 1;
     const overlaps = (unit: Unit): boolean => {
       const second = unit.secondPage * 4096;
@@ -494,6 +499,30 @@ export class Translator {
       this.counters.add(CODE_INVALIDATIONS, this.discardFrom(this.byGranule.get(granule), (unit) =>
         overlaps(unit) && (rewritten++ >= REWRITTEN_TOGETHER || !this.rewrite(unit, gpa, length))));
     }
+  }
+
+  /** A write to nothing but immediates that have been rewritten before: their records get the value. False: nothing is done. */
+  private patchOperands(gpa: number): boolean {
+    const granule = Math.floor(gpa / GRANULE);
+    const units = this.byGranule.get(granule);
+    if (!units || units.length > REWRITTEN_TOGETHER || gpa % GRANULE > GRANULE - 4) return false;
+    const working = this.recordAtWork();
+    for (const unit of units) {
+      if (gpa + 3 < unit.gpaFirst || (gpa > unit.gpaLast && unit.secondPage < 0)) continue;
+      const busy = working >= unit.operandRecord - RECORD_SIZE && working <= unit.operandRecord;
+      if (unit.operand !== gpa - unit.gpaFirst || busy || unit.regions?.size || unit.tally) return false;
+    }
+    const host = this.mmu.hostPage(Math.floor(gpa / 4096)) + gpa % 4096;
+    const { u8 } = this;
+    const value = u8[host] | u8[host + 1] << 8 | u8[host + 2] << 16 | u8[host + 3] << 24;
+    for (const unit of units) {
+      if (unit.operand !== gpa - unit.gpaFirst) continue;
+      this.u32[(unit.operandRecord + RecordField.immediate) >> 2] = value;
+      unit.restless = RESTLESS;
+      unit.version++;
+      this.counters.count(CODE_INVALIDATIONS);
+    }
+    return true;
   }
 
   /**
@@ -521,7 +550,10 @@ export class Translator {
     const loads = instruction.memory && loadsFirst(instruction.encoding);
     if (instruction.length !== bytes || instruction.encoding.instruction.ends || records !== (loads ? 2 : 1)) return false;
     if (loads) this.writer.emitLoad(at, here, position, context);
-    this.writer.emit(at + (records - 1) * RECORD_SIZE, here, position, context);
+    const record = at + (records - 1) * RECORD_SIZE;
+    this.writer.emit(record, here, position, context);
+    unit.operand = length === 4 && here - eip + bytes === first + 4 && this.writer.endsWithImmediate ? first : -1;
+    unit.operandRecord = record;
     unit.restless = RESTLESS;
     unit.version++;
     this.counters.count(CODE_INVALIDATIONS);
