@@ -4,9 +4,12 @@ import { REGION_SLOTS } from './handlers';
 import type { TranslationMode } from './regions';
 
 const EAX = 0, EBX = 3;
-const engines: Readonly<Record<TranslationMode, BareEngine>> = {
+const oneOfEach = (): Readonly<Record<TranslationMode, BareEngine>> => ({
   threaded: new BareEngine(undefined, 'threaded'), adaptive: new BareEngine(undefined, 'adaptive'), eager: new BareEngine(undefined, 'eager'), random: new BareEngine(undefined, 'random'),
-};
+});
+const engines = oneOfEach();
+/** These run the same programs, so that all of their memory is the same. */
+const alike = oneOfEach();
 const { adaptive, eager } = engines;
 
 const flat = (engine: BareEngine, body: string) => engine.load(program(`bits 32\norg 0x1000\n${body}`));
@@ -99,6 +102,72 @@ describe('regions', () => {
     // In the end the frame changes behind every 64th call.
     assert.equal(paged.register(EBX), 200_000 * (LINKS + 1) + 511 * 99);
     assert.ok(paged.count('regionEntries') < 3000, `${paged.count('regionEntries')} entries: a call costs none`);
+  });
+
+  it('note the precision exception and round as MXCSR says when it changes under them', () => {
+    // Divisions that round, in a loop that now and then clears what was noted, changes the rounding or the mask's neighbours, and gathers MXCSR and the results.
+    const source = `mov ecx, 40000
+        mov dword [0x3000], 3
+        fninit
+      again: cvtsi2sd xmm0, ecx
+        cvtsi2sd xmm1, [0x3000]
+        divsd xmm0, xmm1
+        sqrtss xmm3, xmm0
+        addsd xmm2, xmm0
+        stmxcsr [0x3004]
+        movd eax, xmm2
+        add ebx, eax
+        rol ebx, 3
+        xor ebx, [0x3004]
+        movd eax, xmm3
+        add ebx, eax
+        test ecx, 1023
+        jnz on
+        mov eax, ecx
+        shr eax, 10
+        and eax, 3
+        ldmxcsr [controls + 4 * eax]
+      on: dec ecx
+        jnz again
+        hlt
+        align 4
+      controls: dd 0x1f80, 0x5f80, 0x1fa0, 0x7f80`;
+    flat(alike.threaded, source).toHalt(2_000_000);
+    const expected = alike.threaded.snapshot();
+    for (const mode of ['adaptive', 'eager', 'random'] as const) assert.equal(flat(alike[mode], source).toHalt(2_000_000).snapshot(), expected, mode);
+    assert.ok(alike.adaptive.count('regionsTranslated') > 0);
+  });
+
+  it('repeat a copy in line, and leave it to threaded code at the end of a page or of the budget', () => {
+    const source = `mov ecx, 20000
+      again: push ecx
+        and ecx, 127
+        mov eax, [esp]
+        imul eax, eax, 37
+        and eax, 0xfff
+        lea esi, [0x100000 + eax]
+        lea edi, [0x102000 + eax + 5]
+        rep movsb
+        mov ecx, 9
+        lea edi, [esi + 3]
+        rep movsd
+        mov ecx, eax
+        and ecx, 63
+        rep stosw
+        pop ecx
+        add ebx, edi
+        dec ecx
+        jnz again
+        hlt`;
+    const states = (engine: BareEngine): string[] => {
+      flat(engine, `mov esp, 0x9000\n${source}`);
+      return [1, 77, 12_345, 400_001, 3, 1_000_000, 63].map((count) => {
+        engine.engine.execute(count, 'full');
+        return engine.snapshot();
+      });
+    };
+    const expected = states(alike.threaded);
+    for (const mode of ['adaptive', 'eager', 'random'] as const) assert.deepEqual(states(alike[mode]), expected, mode);
   });
 
   it('make room for others when all places are taken', () => {
