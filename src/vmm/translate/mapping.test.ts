@@ -30,6 +30,28 @@ function paged(text: string, map: Readonly<Record<number, number>> = {}): Progra
 const put = (address: number, bytes: Uint8Array) => bare.mmu.physical.writeBytes(address, bytes);
 
 describe('threaded code: page tables', () => {
+  it('fills and clears entries that nothing came from without the monitor, and sees a change of one in use', () => {
+    // Pages 512 to 1023 are mapped one after the other, then used through two of them; page 512 is given another frame in between.
+    paged(`mov edi, ${TABLE + 512 * 4}
+      mov ecx, 512
+    fill: mov dword [edi + ecx*4 - 4], 0x40007
+      dec ecx
+      jnz fill
+      mov eax, [0x200000]
+      mov edx, [0x3ff000]
+      mov dword [edi], 0x50007
+      invlpg [0x200000]
+      mov ebx, [0x200000]
+      xor eax, edx
+      hlt`);
+    put(0x40000, Uint8Array.of(1, 2, 3, 4));
+    put(0x50000, Uint8Array.of(5, 6, 7, 8));
+    bare.toHalt();
+    assert.equal(bare.register(EAX), 0);
+    assert.equal(bare.register(EBX), 0x08070605);
+    assert.ok(bare.count('traceFaults') < 32, `${bare.count('traceFaults')} trace faults`);
+  });
+
   it('takes a link to another page only while the page is mapped as it was: PTE and INVLPG', () => {
     paged(`mov ecx, 20
     again: call 0x20000
