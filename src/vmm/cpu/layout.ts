@@ -243,5 +243,8 @@ export const USE_LEVEL = USE_SPACE + TABLE_USES;
 /** Linear addresses (u32) of instructions with hidden page faults that have not been counted by instruction yet: HIDDEN_FAULTS_NOTED of them. */
 export const HIDDEN_FAULTS = USE_LEVEL + TABLE_USES;
 export const HIDDEN_FAULTS_MOST = 0x1000;
+/** Bytes that ports below {@link PORT_LATCHES_MOST} have until the next write to any port, u16 each: with bit 8 set, or 0 for one that the board has to be asked for. */
+export const PORT_LATCHES = HIDDEN_FAULTS + 4 * HIDDEN_FAULTS_MOST;
+export const PORT_LATCHES_MOST = 0x100;
 /** Guest RAM begins here (64 KiB-aligned). */
-export const RAM = (HIDDEN_FAULTS + 4 * HIDDEN_FAULTS_MOST + 0xffff) & ~0xffff;
+export const RAM = (PORT_LATCHES + 2 * PORT_LATCHES_MOST + 0xffff) & ~0xffff;

@@ -24,6 +24,8 @@ export interface PortRange {
   readonly last: number;
   /** The device answers 16- and 32-bit accesses that lie inside the range itself; otherwise the board splits them into bytes. */
   readonly wide?: boolean;
+  /** Bytes that are what they are until the guest writes to a port, and whose reading has no effect: threaded code may keep them until then. */
+  readonly latched?: (port: number) => boolean;
   read(port: number, size: AccessSize): number;
   write(port: number, value: number, size: AccessSize): void;
 }

@@ -111,6 +111,11 @@ class Chip {
     return -1;
   }
 
+  /** The data port is the mask, as it is without a poll command. */
+  get readsMask(): boolean {
+    return !this.state.poll;
+  }
+
   read(dataPort: boolean): number {
     const s = this.state;
     if (s.poll) {
@@ -244,6 +249,8 @@ export class PicPair implements Device {
     });
     const pair = (first: number, chip: Chip): PortRange => ({
       first, last: first + 1,
+      // OCW1, the mask. In poll mode every read is another thing.
+      latched: (port) => port !== first && chip.readsMask,
       read: (port) => chip.read(port !== first),
       write: (port, value) => chip.write(port !== first, value & 0xff),
     });

@@ -97,6 +97,7 @@ export class Machine implements MachineApi {
     this.engine = new Engine(memory, this.mmu, {
       portRead: (port, bytes) => this.board.ports.read(port, bytes),
       portWrite: (port, bytes, value) => this.portWrite(port, bytes, value),
+      portLatched: (port) => this.board.ports.latched(port),
       halt: () => {
         this.processors.current.activity = 'halted';
         this.engine.yield();

@@ -61,6 +61,11 @@ export class PortMap {
     return value >>> 0;
   }
 
+  /** See PortRange.latched. */
+  latched(port: number): boolean {
+    return this.ranges[this.owner[port] - 1]?.latched?.(port) ?? false;
+  }
+
   write(port: number, value: number, size: AccessSize): void {
     const range = this.ranges[this.owner[port] - 1];
     if (size === 1) {

@@ -11,7 +11,7 @@ import { generalProtection, GuestFault, Vector } from '../cpu/exceptions';
 import { cpuModels, DEFAULT_CPU_MODEL, type CpuModel } from '../cpu/models/models';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULTS_DELIVERED,
-  FAULT_VECTOR, INTERRUPT_MAY_WAIT, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
+  FAULT_VECTOR, INTERRUPT_MAY_WAIT, PORT_LATCHES, PORT_LATCHES_MOST, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
@@ -40,6 +40,8 @@ export type EngineExit =
 export interface EngineHooks {
   portRead(port: number, bytes: 1 | 2 | 4): number;
   portWrite(port: number, bytes: 1 | 2 | 4, value: number): void;
+  /** The byte that the port is read as stays what it is until the next write to a port, and its reading has no effect. */
+  portLatched?(port: number): boolean;
   halt(): void;
   /** A processor spins while others could run; absent where there are none. */
   pause?(): void;
@@ -110,6 +112,9 @@ export class Engine {
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
   private readonly i32: Int32Array;
+  private readonly portOut: CalloutFunction;
+  /** Some of PORT_LATCHES are set. */
+  private portsLatched = false;
   private readonly transitions: ReturnType<typeof instantiateTransitions>;
   /** Runs threaded code of 16- and 32-bit code. */
   private readonly runLegacy: () => void;
@@ -149,11 +154,14 @@ export class Engine {
     };
     this.translator.recordAtWork = () => this.record;
     mmu.instructionAddress = () => this.instructionLinear();
-    this.transitions = instantiateTransitions(memory, () => (this.hooks.interruptRequested() ? 1 : 0), this.calloutImports(quickCallouts) as Record<QuickCallout, CalloutFunction>, {
+    const ports = this.portImports();
+    const quick = { ...this.calloutImports(quickCallouts), portIn: ports.portIn } as Record<QuickCallout, CalloutFunction>;
+    this.transitions = instantiateTransitions(memory, () => (this.hooks.interruptRequested() ? 1 : 0), quick, {
       read: (record, linear, bytes) => this.readSlow(record, linear, bytes as AccessBytes),
       readForWrite: (record, linear, bytes) => this.readForWriteSlow(record, linear, bytes as AccessBytes),
       write: (record, linear, bytes, value) => this.writeSlow(record, linear, bytes as AccessBytes, value),
     });
+    this.portOut = ports.portOut;
     const legacy = this.instantiate(legacyModule(), this.transitions.legacy);
     this.runLegacy = legacy.run;
     this.regions = new Regions(memory, this.translator, regionPolicies[translation], (codeSize) => (codeSize === 64
@@ -181,7 +189,7 @@ export class Engine {
       },
       callout: {
         ...this.calloutImports(module.callouts),
-        ...this.portImports(),
+        portOut: this.portOut,
         ...transitions.callouts,
       },
     });
@@ -220,6 +228,8 @@ export class Engine {
    */
   execute(count: number, cut: Cut): EngineExit {
     let left = count;
+    // Between runs a device may have become another one.
+    this.forgetPorts();
     while (left > 0) {
       // Full units as long as the largest of them fits into what is left, then single ones.
       const fine = cut !== 'full' || left < UNIT_CAP;
@@ -651,7 +661,13 @@ export class Engine {
         this.record = record;
         bump(callouts);
         bump(reads);
+        // Asked first: reading may make another thing of the port.
+        const latched = bytes === 1 && (port & 0xffff) < PORT_LATCHES_MOST && this.hooks.portLatched?.(port & 0xffff);
         const value = this.hooks.portRead(port & 0xffff, bytes as 1 | 2 | 4);
+        if (latched) {
+          this.u16[(PORT_LATCHES >> 1) + (port & 0xffff)] = 0x100 | value;
+          this.portsLatched = true;
+        }
         this.afterCallout();
         this.record = 0;
         return value | 0;
@@ -663,12 +679,19 @@ export class Engine {
         bump(writes);
         this.setNextEip(record);
         this.interruptTaken = false;
+        this.forgetPorts();
         this.hooks.portWrite(port & 0xffff, bytes as 1 | 2 | 4, bytes === 4 ? value >>> 0 : value & (bytes === 2 ? 0xffff : 0xff));
         this.afterCallout();
         this.record = 0;
         return 0;
       },
     };
+  }
+
+  private forgetPorts(): void {
+    if (!this.portsLatched) return;
+    this.u16.fill(0, PORT_LATCHES >> 1, (PORT_LATCHES >> 1) + PORT_LATCHES_MOST);
+    this.portsLatched = false;
   }
 
   /** Whatever a callout changed that threaded code does not look at by itself. */
@@ -720,7 +743,10 @@ export class Engine {
     return {
       now: () => this.now,
       portRead: (port, bytes) => this.hooks.portRead(port, bytes),
-      portWrite: (port, bytes, value) => this.hooks.portWrite(port, bytes, value),
+      portWrite: (port, bytes, value) => {
+        this.forgetPorts();
+        this.hooks.portWrite(port, bytes, value);
+      },
       setPaging: (paging) => this.mmu.activate(paging),
       readTable: (address) => this.mmu.physical.tableWord(address),
       // The shadow is coherent at all times: there is nothing stale to drop.

@@ -9,8 +9,8 @@
  */
 import { Attribute, Cr0, Efer, Flag } from '../cpu/bits';
 import {
-  ACTIVE_SPACE, BREAKPOINTS, BUDGET, CPL, CR0, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
-  INTERRUPT_MAY_WAIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, LONG_TABLE_ENTRIES, LSTAR, NMI_BLOCKED, PAGING_MODE, READ_TABLE, SEGMENT_FIELDS,
+  ACTIVE_SPACE, BREAKPOINTS, BUDGET, CPL, CR0, DR, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
+  INTERRUPT_MAY_WAIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, LONG_TABLE_ENTRIES, LSTAR, NMI_BLOCKED, PAGING_MODE, PORT_LATCHES, PORT_LATCHES_MOST, READ_TABLE, SEGMENT_FIELDS,
   SEGMENT_SIZE, SEGMENTS, Segment, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSTEM_FLAGS, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WIDE_RESULT, WRITE_TABLE,
 } from '../cpu/layout';
 import { MODE_USER } from '../mmu/page-walk';
@@ -53,7 +53,9 @@ const register = (n: number): number => GPR + 8 * n;
 
 /** Callouts that have a quick way here, and those that transfer control. */
 const transfers = ['softwareInterrupt', 'interruptReturn', 'sysenter', 'sysexit', 'syscall', 'sysret'] as const;
-export const quickCallouts = [...transfers, 'loadSegment', 'movFromCr', 'invlpg'] as const;
+/** Callouts whose result counts. */
+const results = ['movFromCr', 'portIn'] as const;
+export const quickCallouts = [...transfers, ...results, 'loadSegment', 'invlpg'] as const;
 export type QuickCallout = (typeof quickCallouts)[number];
 
 abstract class Transition extends StateCode {
@@ -544,11 +546,19 @@ class Functions extends Transition {
     this.body.op('unreachable');
   }
 
+  /** The instruction boundary behind needs no look. */
+  private isOrdinary(): Expression {
+    return this.isZero(this.or(this.word(INTERRUPT_SHADOW), this.and(this.word(SYSTEM_FLAGS), UNUSUAL_FLAGS)));
+  }
+
+  private instead(full: number): void {
+    this.call(full, 'i32', ...[0, 1, 2, 3].map((parameter) => this.i32(parameter))).emit();
+  }
+
   /** CR0, CR2, CR3 and CR4: result as callouts leave it. */
   movFromCr(full: number): void {
     const n = this.i32(1);
-    const all = [0, 1, 2, 3].map((parameter) => this.i32(parameter));
-    const takes = this.and(this.isZero(this.or(this.word(CPL), this.or(this.word(INTERRUPT_SHADOW), this.and(this.word(SYSTEM_FLAGS), UNUSUAL_FLAGS)))), this.and(this.ne(n, 1), this.less(n, 5)));
+    const takes = this.and(this.and(this.isOrdinary(), this.isZero(this.word(CPL))), this.and(this.ne(n, 1), this.less(n, 5)));
     this.if(takes, () => {
       // There is no CR1, and no slot for it.
       const value = this.variable(this.load('i64.load', CR0, this.select(n, this.shl(this.sub(n, 1), 3), 0)));
@@ -556,7 +566,23 @@ class Functions extends Transition {
       this.store('i64.store', WIDE_RESULT, value);
       this.return(this.narrow(value));
     });
-    this.call(full, 'i32', ...all).emit();
+    this.instead(full);
+  }
+
+  /** (port, bytes): a byte that the port has until the guest writes to one, where no I/O permission and no I/O breakpoint can matter. */
+  portIn(full: number): void {
+    const port = this.i32(1);
+    this.if(this.and(this.eq(this.i32(2), 1), this.less(port, PORT_LATCHES_MOST)), () => {
+      const latch = this.variable(this.load('i32.load16_u', PORT_LATCHES, this.shl(port, 1)));
+      const iopl = this.and(this.shr(this.word(SYSTEM_FLAGS), 12), 3);
+      const allowed = this.or(this.isZero(this.and(this.word(CR0), Cr0.PE)), this.isZero(this.greater(this.word(CPL), iopl)));
+      this.if(this.and(this.and(this.shr(latch, 8), allowed), this.and(this.isOrdinary(), this.isZero(this.and(this.word(DR + 8 * 7), 0xff)))), () => {
+        this.count('callouts');
+        this.count('portReads');
+        this.return(this.and(latch, 0xff));
+      });
+    });
+    this.instead(full);
   }
 
   /** The shadow is coherent at all times: there is nothing to drop. */
@@ -627,8 +653,8 @@ function generate(): Uint8Array<ArrayBuffer> {
     quickCallouts.forEach((name, n) => {
       // What 32-bit code has not.
       const exists = long || (name !== 'syscall' && name !== 'sysret');
-      if (name === 'movFromCr') {
-        module.export(`${name}${suffix}`, define(module.declare(four), (f) => f.movFromCr(full[n])));
+      if (name === 'movFromCr' || name === 'portIn') {
+        module.export(`${name}${suffix}`, define(module.declare(four), (f) => f[name](full[n])));
         return;
       }
       const quick = exists ? define(module.declare(four), (f) => f[name]()) : undefined;
