@@ -146,6 +146,8 @@ describe('machine host', () => {
     assert.deepEqual(bench.events, ['running', 'step @7c00']);
     assert.equal(bench.machine.instructions, 25_000);
     await assert.rejects(bench.client.request('step', { count: 0 }), /count is 0/);
+    for (const linear of [-1, 0.5, NaN, 2 ** 60]) await assert.rejects(bench.client.request('translatedCode', { linear }), /linear is/);
+    await assert.rejects(bench.client.request('hotCode', { most: 1e9 }), /most is 1000000000/);
   });
 
   it('runs to an address when the stack is back', async () => {

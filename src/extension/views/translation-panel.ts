@@ -35,6 +35,8 @@ export class TranslationPanel extends WebviewPanelView<ToTranslationView, FromTr
   private readonly subscriptions: vscode.Disposable;
   private pinned: string | undefined;
   private pointed: Followed | undefined;
+  /** Linear address in the hottest code. */
+  private hot: number | undefined;
   private sent: string | undefined;
   private sequence = 0;
   /** An update is being made, or is on its way. */
@@ -52,6 +54,7 @@ export class TranslationPanel extends WebviewPanelView<ToTranslationView, FromTr
     this.subscriptions = vscode.Disposable.from(
       sessions.onDidChangeCurrent(() => {
         this.pointed = undefined;
+        this.hot = undefined;
         this.refresh();
       }),
       vscode.window.onDidChangeTextEditorSelection(({ textEditor, kind }) => {
@@ -155,8 +158,11 @@ export class TranslationPanel extends WebviewPanelView<ToTranslationView, FromTr
     if (!machine) return { model: emptyModel('none', noMachine), heat: noHeat };
     if (machine.runState === 'ended') return this.model.program === machine.program && this.model.state !== 'none' ? undefined : { model: emptyModel('none', noMachine), heat: noHeat };
     const hot: HotAnswer = await machine.request('ringside/hotCode', { most: hotShown });
-    const hottest = hot.code[0];
-    const place: Place | undefined = this.pinned !== undefined ? { expression: this.pinned } : this.pointed?.place ?? (hottest && { expression: `0x${hottest.linear.toString(16)}` });
+    const hottest = hot.code.at(0)?.linear;
+    // What is shown stays as long as it contains the hottest code: which of a loop's units that is changes all the time.
+    if (hottest !== undefined && (this.hot === undefined || !this.model.blocks.some(({ rows }) => rows.some(({ linear }) => linear === hottest)))) this.hot = hottest;
+    const place: Place | undefined = this.pinned !== undefined ? { expression: this.pinned }
+      : this.pointed?.place ?? (this.hot === undefined ? undefined : { expression: `0x${this.hot.toString(16)}` });
     if (!place) return { model: emptyModel('none', nothingYet, this.place(machine)), heat: noHeat };
     const answer = await machine.request('ringside/translation', { ...place, count: true });
     this.counting = machine;
