@@ -26,7 +26,7 @@ const rows = [
   { id: 'regionEntries', title: 'Region entries', definition: 'Entries into a region from threaded code or from another region. What happens inside one is counted by instructions only: no chained jumps, no last branches.' },
   { id: 'hiddenPageFaults', title: 'Hidden page faults', definition: 'Lookup-table misses that the guest\'s page tables allow: filled by the monitor, never seen by the guest.' },
   { id: 'truePageFaults', title: 'True page faults', definition: 'Lookup-table misses that the guest\'s page tables forbid: delivered to the guest as #PF.' },
-  { id: 'traceFaults', title: 'Trace faults', definition: 'Guest writes that the monitor intercepted because memory is traced: into 64 bytes that hold translated code or a page-table entry in use, and whatever else the monitor stores for the guest in such a page.' },
+  { id: 'traceFaults', title: 'Trace faults', definition: 'Guest writes that the monitor intercepted because memory is traced: into pages that hold page tables, or into 64 bytes that hold translated code.' },
   { id: 'codeInvalidations', title: 'Code invalidations', definition: 'Translation units discarded, or made anew where they are, because the guest wrote over their code.' },
   { id: 'callouts', title: 'Callouts', definition: 'Instructions executed by the monitor\'s runtime instead of in threaded code.' },
   { id: 'interrupts', title: 'Interrupts', definition: 'External interrupts delivered to the guest.' },

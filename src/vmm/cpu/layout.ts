@@ -198,7 +198,7 @@ export const LONG_TABLE_ENTRIES = 0x4000;
 export const CODE_CACHE = LONG_JUMP_CACHE + 2 * 32 * JUMP_CACHE_SETS;
 export const CODE_CACHE_SIZE = 0x2000000;
 /**
- * Which 64-byte granules of a frame of RAM hold translated code or page-table entries in use: one u64 a frame, bit n for bytes 64n … 64n+63. Threaded code that stores
+ * Which 64-byte granules of a frame of RAM hold translated code: one u64 a frame, bit n for bytes 64n … 64n+63. Threaded code that stores
  * into a page with code looks here before it asks the monitor.
  */
 export const CODE_GRANULES = CODE_CACHE + CODE_CACHE_SIZE;

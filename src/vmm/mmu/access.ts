@@ -8,7 +8,7 @@ import { RAM, SCRATCH } from '../cpu/layout';
 import { EventCounters } from './events';
 import { INVALID, type LookupTables } from './lookup';
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_USER, ACCESS_WRITE, MODE_ALIGNED, MODE_PAGING, MODE_USER } from './page-walk';
-import { INTERCEPT_GRANULES, INTERCEPT_WATCH, KIND_MMIO, KIND_RAM, type PhysicalMemory } from './physical-memory';
+import { INTERCEPT_CODE, INTERCEPT_WATCH, KIND_MMIO, KIND_RAM, type PhysicalMemory } from './physical-memory';
 import type { ShadowPaging } from './shadow';
 import type { Traces } from './traces';
 import type { AccessBytes, LinearMemory, PageFault, Privilege } from './types';
@@ -311,7 +311,7 @@ export class MemoryAccess implements LinearMemory {
       const frame = (((this.lookup.readEntry(space, linearPage) ^ (linearPage << 12)) >>> 0) - RAM) / 4096;
       const intercepts = this.physical.intercepts[frame];
       // Otherwise the walk will fill in the entry that has become possible.
-      if ((intercepts & ~INTERCEPT_GRANULES) !== 0 || (intercepts !== 0 && this.lookup.writeEntry(space, linearPage) !== INVALID)) {
+      if ((intercepts & ~INTERCEPT_CODE) !== 0 || (intercepts !== 0 && this.lookup.writeEntry(space, linearPage) !== INVALID)) {
         return frame;
       }
     }

@@ -8,7 +8,7 @@
  * is value ^ linear. An invalid value is all ones. A write entry is valid only where the read entry is.
  * Threaded code tests `((value | linear) & 0xfff) > 0x1000 - size` for sizes above 1; a byte must test `value & 0xfff` by itself.
  * A *guarded* write entry is a valid one with its low 12 bits set: it fails those tests, and stands for a page that may be written where it
- * holds no translated code and no page-table entry in use (CODE_GRANULES in cpu/layout.ts), which threaded code finds out without the monitor.
+ * holds no translated code (CODE_GRANULES in cpu/layout.ts), which threaded code finds out without the monitor.
  *
  * Every valid read entry stands in a doubly linked list of its frame, so that a trace on the frame finds the entries to withdraw. Nodes
  * are the entries themselves, numbered through all tables: nothing is allocated, nothing grows, whatever the guest maps.

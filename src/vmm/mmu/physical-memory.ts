@@ -24,8 +24,6 @@ export const INTERCEPT_PAGE_TABLE = 1;
 export const INTERCEPT_CODE = 2;
 export const INTERCEPT_RANGE = 4;
 export const INTERCEPT_WATCH = 8;
-/** Interceptions that concern some 64-byte granules of a frame: it is guarded, not withheld (traces.ts). */
-export const INTERCEPT_GRANULES = INTERCEPT_PAGE_TABLE | INTERCEPT_CODE;
 
 /** Device registers in guest-physical space; structurally the board's MmioRange. Handlers get the guest-physical address. */
 export interface MmioWindow {

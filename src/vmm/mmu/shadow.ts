@@ -8,8 +8,8 @@
  * What must hold:
  *  - An entry in a table says what the guest's tables say now. Every frame that a live space used as a paging structure is traced; a write
  *    to one of its entries drops exactly what was derived from that entry, in every space (table-uses.ts).
- *  - A write entry exists only if the guest's D bit is set, the page is RAM, and nothing intercepts its frame; one that only code and page
- *    tables intercept has a guarded write entry.
+ *  - A write entry exists only if the guest's D bit is set, the page is RAM, and nothing intercepts its frame; one that only code traces
+ *    intercept has a guarded write entry.
  *  - A frame that code was translated from has no entry where the guest forbids to execute it: a jump into translated code is taken when
  *    the entry of its page is what it was, and must not be taken there.
  * From the first follows that neither a CR3 load nor INVLPG nor INVPCID has to drop anything: a processor may forget a cached translation
@@ -26,7 +26,7 @@ import {
 } from './page-walk';
 import { LONG_LEVELS, walkLong } from './page-walk-long';
 import { pdptePresent, pdptePage, PDPTE_COUNT, walkPae } from './page-walk-pae';
-import { INTERCEPT_CODE, INTERCEPT_GRANULES, INTERCEPT_WATCH, KIND_RAM, type PhysicalMemory } from './physical-memory';
+import { INTERCEPT_CODE, INTERCEPT_WATCH, KIND_RAM, type PhysicalMemory } from './physical-memory';
 import { TableUses } from './table-uses';
 import type { Traces } from './traces';
 import { PageFault, type PagingState } from './types';
@@ -379,7 +379,7 @@ export class ShadowPaging {
       return;
     }
     const writable = walk.writable && walk.dirty && this.physical.kindOf(walk.page) === KIND_RAM;
-    const writing = !writable || (intercepts & ~INTERCEPT_GRANULES) !== 0 ? Writing.No : intercepts === 0 ? Writing.Yes : Writing.Guarded;
+    const writing = !writable || (intercepts & ~INTERCEPT_CODE) !== 0 ? Writing.No : intercepts === 0 ? Writing.Yes : Writing.Guarded;
     if (this.lookup.enter(space, linearPage, frame, writing, walk.executable, writable)) {
       this.counters.count(HIDDEN_PAGE_FAULTS);
       this.histogram.add(this.instructionAddress());

@@ -6,7 +6,7 @@
  * exists only below one of the table whose entry leads to it. One frame may serve many uses, at several levels (recursive mappings).
  *
  * Per frame and word a bit says whether anything was derived through the entry in it. Guests fill in entries far more often than they change
- * used ones: such a write costs a look at the bit, and none by the monitor while nothing was derived from the 64 bytes around it (traces.ts).
+ * used ones: such a write costs a look at the bit.
  */
 import { FRAME_DERIVED, FRAME_USES, TABLE_USES, USE_FIRST_PAGE, USE_LEVEL, USE_NEXT, USE_SPACE } from '../cpu/layout';
 import type { LookupTables } from './lookup';
@@ -143,9 +143,11 @@ export class TableUses {
   }
 
   private note(frame: number, index: number, bits: number): void {
-    const word = bits === 10 ? index : 2 * index;
-    this.derived[frame * 32 + (word >>> 5)] |= (bits === 10 ? 1 : 3) << (word & 31);
-    this.traces.traceEntries(frame, word >>> 4, true);
+    if (bits === 10) {
+      this.derived[frame * 32 + (index >>> 5)] |= 1 << (index & 31);
+    } else {
+      this.derived[frame * 32 + (index >>> 4)] |= 3 << (2 * (index & 15));
+    }
   }
 
   private childAt(use: number, firstPage: number): number {
@@ -269,9 +271,6 @@ export class TableUses {
       const at = frame * 32 + (word >>> 5), bit = 1 << (word & 31);
       used |= this.derived[at] & bit;
       this.derived[at] &= ~bit;
-      if (((this.derived[at] >>> (word & 16)) & 0xffff) === 0) {
-        this.traces.traceEntries(frame, word >>> 4, false);
-      }
     }
     if (used === 0) {
       // Perhaps the frame serves other purposes by now: one space at a time will find out.

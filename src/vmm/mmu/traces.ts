@@ -3,14 +3,14 @@
  * literature). A frame with a trace is withheld from every write table, so that its writes come to the slow path; there the trace's own
  * range, finer than the page, decides whether anybody is told. Whoever is told is told after the bytes have changed.
  *
- * Code and page tables have a form of their own, a bitmap of 64-byte granules per frame: thousands of traced ranges on a page cost nothing. A
- * frame with no other trace is guarded instead of withheld: threaded code tests the bitmap itself, and neither data next to code nor entries of page
- * tables that nothing was derived from (a table that is being filled, or memory that was one) come here.
+ * Code has a form of its own, a bitmap of 64-byte granules per frame: thousands of traced ranges on a page cost nothing. A frame with no
+ * other trace is guarded instead of withheld: threaded code tests the bitmap itself, and data next to code does not come here.
+ * Page tables are whole frames, owned by the shadow.
  */
 import { CODE_GRANULES } from '../cpu/layout';
 import type { LookupTables } from './lookup';
 import {
-  INTERCEPT_CODE, INTERCEPT_GRANULES, INTERCEPT_PAGE_TABLE, INTERCEPT_RANGE, INTERCEPT_WATCH, type PhysicalMemory, type WriteObserver,
+  INTERCEPT_CODE, INTERCEPT_PAGE_TABLE, INTERCEPT_RANGE, INTERCEPT_WATCH, type PhysicalMemory, type WriteObserver,
 } from './physical-memory';
 import type { TraceKind } from './types';
 
@@ -42,17 +42,13 @@ export class Traces implements WriteObserver {
   /** The shadow's: entries first…last (by 4-byte index) of a page-table frame were written. */
   onPageTableWrite: (frame: number, firstIndex: number, lastIndex: number) => void = () => { /* no page table is shadowed yet */ };
 
-  /** Two words per frame: granules 0–31 and 32–63. Of code, of page tables, and of either, which threaded code looks at. */
+  /** Two words per frame: granules 0–31 and 32–63. */
   private readonly codeGranules: Int32Array;
-  private readonly tableGranules: Int32Array;
-  private readonly granules: Int32Array;
   private readonly ranges = new Map<number, RangeTrace[]>();
 
   constructor(private readonly physical: PhysicalMemory, private readonly lookup: LookupTables) {
-    this.codeGranules = new Int32Array(physical.frameCount * 2);
-    this.tableGranules = new Int32Array(physical.frameCount * 2);
-    this.granules = physical.words.subarray(CODE_GRANULES >>> 2, (CODE_GRANULES >>> 2) + physical.frameCount * 2);
-    this.granules.fill(0);
+    this.codeGranules = physical.words.subarray(CODE_GRANULES >>> 2, (CODE_GRANULES >>> 2) + physical.frameCount * 2);
+    this.codeGranules.fill(0);
     physical.observer = this;
   }
 
@@ -61,11 +57,11 @@ export class Traces implements WriteObserver {
     this.physical.intercepts[frame] = before | bit;
     if (bit === INTERCEPT_WATCH) {
       this.lookup.withhold(frame);
-    } else if ((bit & INTERCEPT_GRANULES) !== 0) {
+    } else if (bit === INTERCEPT_CODE) {
       if (before === 0) {
         this.lookup.guardWrites(frame);
       }
-    } else if ((before & ~INTERCEPT_GRANULES) === 0) {
+    } else if ((before & ~INTERCEPT_CODE) === 0) {
       this.lookup.withholdWrites(frame);
     }
     if (bit === INTERCEPT_CODE && (before & bit) === 0) {
@@ -78,12 +74,6 @@ export class Traces implements WriteObserver {
     this.physical.intercepts[frame] &= ~bit;
   }
 
-  /** The granules of a frame have changed. */
-  private publish(frame: number): void {
-    this.granules[frame * 2] = this.codeGranules[frame * 2] | this.tableGranules[frame * 2];
-    this.granules[frame * 2 + 1] = this.codeGranules[frame * 2 + 1] | this.tableGranules[frame * 2 + 1];
-  }
-
   // Page tables.
 
   tracePageTable(frame: number): void {
@@ -92,19 +82,6 @@ export class Traces implements WriteObserver {
 
   untracePageTable(frame: number): void {
     this.release(frame, INTERCEPT_PAGE_TABLE);
-    this.tableGranules[frame * 2] = this.tableGranules[frame * 2 + 1] = 0;
-    this.publish(frame);
-  }
-
-  /** Something was derived from an entry in a granule of a page-table frame, or from none of its entries any more. */
-  traceEntries(frame: number, granule: number, used: boolean): void {
-    const at = frame * 2 + (granule >>> 5), bit = 1 << (granule & 31);
-    const before = this.tableGranules[at];
-    const now = used ? before | bit : before & ~bit;
-    if (now !== before) {
-      this.tableGranules[at] = now;
-      this.publish(frame);
-    }
   }
 
   // Code. Addresses are those of the RAM page behind the code, as fetchPage names it: no gate or window may change their meaning later.
@@ -114,7 +91,6 @@ export class Traces implements WriteObserver {
     this.eachCodeFrame(gpaFirst, gpaLast, (frame, first, last) => {
       this.codeGranules[frame * 2] |= granuleMask(first, last, 0);
       this.codeGranules[frame * 2 + 1] |= granuleMask(first, last, 32);
-      this.publish(frame);
       this.intercept(frame, INTERCEPT_CODE);
     });
   }
@@ -124,7 +100,6 @@ export class Traces implements WriteObserver {
     this.eachCodeFrame(gpaFirst, gpaLast, (frame, first, last) => {
       this.codeGranules[frame * 2] &= ~granuleMask(first, last, 0);
       this.codeGranules[frame * 2 + 1] &= ~granuleMask(first, last, 32);
-      this.publish(frame);
       if ((this.codeGranules[frame * 2] | this.codeGranules[frame * 2 + 1]) === 0) {
         this.release(frame, INTERCEPT_CODE);
       }
