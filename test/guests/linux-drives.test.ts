@@ -52,6 +52,13 @@ describe('Linux\'s drivers', () => {
     assert.equal(md5(changed.subarray(51200, 51200 + written.length)), md5(written));
     assert.match(answer('dd if=/dev/fd0 bs=18k count=10 2>/dev/null | md5sum'), new RegExp(md5(floppy.subarray(0, 180 * 1024))));
     assert.doesNotMatch(answer('dmesg | tail -40'), /exception|failed command|timeout|lost interrupt|I\/O error/i);
+    // The floppy driver without DMA: it moves each byte when the controller asks for it by an interrupt.
+    assert.doesNotMatch(answer('/bin/busybox rmmod floppy && insmod /m/floppy.ko floppy=nodma'), /can't/);
+    answer('sleep 1; echo 3 > /proc/sys/vm/drop_caches');
+    assert.match(answer('dd if=/dev/fd0 bs=18k skip=3 count=2 2>/dev/null | md5sum'), new RegExp(md5(floppy.subarray(54 * 1024, 90 * 1024))));
+    answer('dd if=/cd/data/text.bin of=/dev/fd0 bs=512 seek=36 count=36 conv=fsync');
+    assert.equal(md5(guest.machine.changedDrive('floppy')!.subarray(36 * 512, 72 * 512)), md5(text.subarray(0, 36 * 512)));
+    assert.doesNotMatch(answer('dmesg | tail -40'), /exception|failed command|timeout|lost interrupt|long rw|I\/O error/i);
     guest.type('poweroff -f\n');
     guest.untilEnd(20);
   }).timeout(240_000);

@@ -14,6 +14,7 @@ class Bench {
   readonly controller: FloppyController;
   bad = -1;
   line = false;
+  onLine: (level: boolean) => void = () => undefined;
 
   constructor(present = true) {
     for (let n = 0; n < 2880; n++) this.bytes.fill(n, n * 512, (n + 1) * 512);
@@ -29,7 +30,7 @@ class Bench {
       ramBytes: this.ram.length, read8: () => 0, read16: () => 0, read32: () => 0, write8: () => undefined, write16: () => undefined, write32: () => undefined,
       readBytes: (at: number, length: number) => this.ram.slice(at, at + length), writeBytes: (at: number, bytes: Uint8Array) => this.ram.set(bytes, at),
     };
-    this.controller = new FloppyController({ clock: this.clock, memory, dma: this.dma, irq: (level) => { this.line = level; }, ...(present && { disk, geometry }) });
+    this.controller = new FloppyController({ clock: this.clock, memory, dma: this.dma, irq: (level) => { this.line = level; this.onLine(level); }, ...(present && { disk, geometry }) });
     this.controller.reset();
     this.out(0x3f2, 0x1c);
     for (let n = 0; n < 4; n++) assert.deepEqual(this.command([0x08]), [0xc0 | n, 0]);
@@ -174,7 +175,7 @@ describe('floppy controller', () => {
         assert.equal(bytes.length, 20 * 512, '17 and 18 of head 0, the 18 of head 1');
         assert.deepEqual([0, 1, 2, 19].map((n) => bytes[512 * n + 511]), [first, first + 1, first + 2, first + 19]);
         assert.equal(bench.line, true);
-        assert.deepEqual(results(bench), [0x40, 0x80, 0, 4, 0, 1, 2]);
+        assert.deepEqual(results(bench), [0x44, 0x80, 0, 3, 1, 18, 2]);
         assert.equal(bench.line, false);
       }
     });
@@ -184,8 +185,11 @@ describe('floppy controller', () => {
       send(bench, [0x46, 0, 0, 0, 18, 2, 18, 0x1b, 0xff]);
       for (let n = 0; n < 512; n++) {
         while (!bench.line) bench.clock.advance(16);
-        assert.deepEqual([bench.inp(0x3f4), bench.inp(0x3f5), bench.line], [0xf0, 17, n === 511]);
+        assert.deepEqual([bench.inp(0x3f4), bench.inp(0x3f5), bench.line], [0xf0, 17, false]);
       }
+      assert.equal(bench.inp(0x3f4), 0x70, 'no results yet');
+      bench.clock.advance(200);
+      assert.equal(bench.line, true);
       assert.deepEqual(results(bench).slice(0, 3), [0x40, 0x80, 0]);
     });
 
@@ -215,7 +219,10 @@ describe('floppy controller', () => {
           bench.clock.advance(50);
         }
       }
+      const edges: boolean[] = [];
+      bench.onLine = (level) => edges.push(level);
       bench.clock.advanceSeconds(0.01);
+      assert.deepEqual(edges.slice(-2), [false, true], 'an interrupt of its own');
       assert.deepEqual(results(bench), [0x40, 0x10, 0, 0, 0, 3, 2]);
       // A write that gets no bytes leaves the sector as it is.
       send(bench, [0x45, 0, 0, 0, 4, 2, 18, 0x1b, 0xff]);

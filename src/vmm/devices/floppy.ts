@@ -63,7 +63,7 @@ interface FifoTransfer extends Position {
   passed: number;
   /** FORMAT: sectors that are still to come. */
   left: number;
-  /** The disk is done; what the guest reads are the last bytes. */
+  /** The disk is done: the guest reads the last bytes, then the results come. */
   ended: boolean;
   due: number;
 }
@@ -329,6 +329,8 @@ export class FloppyController implements Device {
   }
 
   private finish(drive: number, head: number, st0: number, st1: number, st2: number, c: number, r: number, n: number): void {
+    // Bytes that wait are discarded, and with them the request for them.
+    if (this.state.fifo) this.setLine(false);
     delete this.state.fifo;
     this.answer([st0 | (head ? 4 : 0) | drive, st1, st2, c, head, r, n]);
     this.setLine(true);
@@ -382,8 +384,9 @@ export class FloppyController implements Device {
       }
       left -= count;
       ended = direction === 'verify' ? left <= 0 : this.options.dma.advance(DMA_CHANNEL, count) || left <= 0;
+      const last = { ...position };
       if (this.passSector(bytes, position) && !ended) {
-        this.end(bytes, position, n, ST1_END);
+        this.end(bytes, last, n, ST1_END);
         return;
       }
     }
@@ -477,6 +480,10 @@ export class FloppyController implements Device {
 
   private passByte(transfer: FifoTransfer): void {
     const { direction, fifo, bytes } = transfer;
+    if (transfer.ended) {
+      this.end(bytes, transfer, bytes[5], ST1_END);
+      return;
+    }
     if (direction === 'read' ? fifo.length >= this.fifoBytes : fifo.length < (direction === 'write' ? 1 : ID_BYTES)) {
       this.end(bytes, transfer, direction === 'format' ? bytes[2] : bytes[5], ST1_OVERRUN);
       return;
@@ -499,8 +506,14 @@ export class FloppyController implements Device {
       this.end(bytes, transfer, bytes[5], ST1_NOT_WRITABLE);
       return;
     }
-    if (!this.passSector(bytes, transfer)) this.beginSector(transfer);
-    else if (direction === 'write') this.end(bytes, transfer, bytes[5], ST1_END);
+    const { cylinder, head, r } = transfer;
+    if (!this.passSector(bytes, transfer)) {
+      this.beginSector(transfer);
+      return;
+    }
+    // Without terminal count the results name the last sector of the track, not the one behind it.
+    Object.assign(transfer, { cylinder, head, r });
+    if (direction === 'write') this.end(bytes, transfer, bytes[5], ST1_END);
     else this.awaitGuest(transfer);
   }
 
@@ -520,7 +533,8 @@ export class FloppyController implements Device {
 
   private readData(transfer: FifoTransfer): number {
     const value = transfer.direction === 'read' ? transfer.fifo.shift() : undefined;
-    if (transfer.ended && transfer.fifo.length === 0) this.end(transfer.bytes, transfer, transfer.bytes[5], ST1_END);
+    // The results come a moment later, so that their interrupt is one of its own.
+    if (transfer.ended && value !== undefined && transfer.fifo.length === 0) this.turn(transfer, 1);
     else this.setLine(this.wantsHost(transfer));
     return value ?? 0;
   }
@@ -622,7 +636,7 @@ export class FloppyController implements Device {
     this.timer = undefined;
     this.state = JSON.parse(JSON.stringify(state)) as FloppyState;
     if (this.state.executing) this.schedule();
-    if (this.state.fifo && !this.state.fifo.ended) this.scheduleByte(this.state.fifo);
+    if (this.state.fifo && !(this.state.fifo.ended && this.state.fifo.fifo.length > 0)) this.scheduleByte(this.state.fifo);
     this.setLine(this.state.line);
   }
 }
