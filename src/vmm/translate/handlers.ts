@@ -57,7 +57,7 @@ export interface ThreadedModule {
   readonly functionNames: ReadonlyMap<number, string>;
 }
 
-/** How many regions may be in force at a time: with what V8 makes of them some 50 KiB each. */
+/** How many regions may be in force at a time: with what V8 makes of them some 160 KiB each. */
 export const REGION_SLOTS = 1024;
 
 const CS_BASE = SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.base;
