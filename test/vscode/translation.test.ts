@@ -68,7 +68,7 @@ describe('the Translation view', () => {
     await hook.waitText({ selector: '#summary', webview: true }, /Nothing of prime is translated/);
   });
 
-  it('counts exactly what is executed while the view shows it, and follows the steps', async () => {
+  it('counts exactly what is executed while the view shows it, and follows the steps', async function () {
     const { document } = await open('suite-steps.asm', stepProgram);
     breakAt(document, 'inc eax');
     await vscode.commands.executeCommand('workbench.action.debug.start');
@@ -80,6 +80,7 @@ describe('the Translation view', () => {
     const { model } = await shown('the next instruction', ({ model: now }) => now.blocks.some(({ rows }) => rows.some(({ here, text }) => here === 'instruction pointer' && text.startsWith('cmp'))));
     match(model.summary, /bit|translated/);
     await shown('the count of the step', ({ heat: { executions } }) => executions.flat().includes(1));
+    await hook.waitText({ selector: '#code .instruction-pointer', webview: true }, /cmp eax/);
     await picture('translation-step');
   });
 

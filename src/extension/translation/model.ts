@@ -140,7 +140,7 @@ export function translationHeat({ code }: TranslationAnswer, hot: HotAnswer): Tr
   const inRegionOrThreaded = code.state === 'region' || code.state === 'threaded';
   return {
     counting: !inRegionOrThreaded ? '' : counted
-      ? `Executions: exact counts of the last ${(code.instructions - code.countingSince!).toLocaleString('en')} instructions, since this view shows them.`
+      ? `Executions: exact counts of the last ${plural(code.instructions - code.countingSince!, 'instruction')}, since this view shows them.`
       : 'Executions are not counted.',
     executions: code.units.map(({ instructions }) => instructions.map(({ executions = null }) => executions)),
     samples: code.units.map(({ samples }) => samples),
