@@ -85,12 +85,4 @@ export class FaultHistogram {
     return Array.from(this.instructions, (linear, place) => ({ linear, count: this.counts[place] })).filter(({ count }) => count > 0)
       .sort((a, b) => b.count - a.count || a.linear - b.linear).slice(0, most);
   }
-
-  clear(): void {
-    this.words[HIDDEN_FAULTS_NOTED >>> 2] = 0;
-    this.instructions.fill(NOWHERE);
-    this.counts.fill(0);
-    this.entries = 0;
-    this.overflow = 0;
-  }
 }
