@@ -234,14 +234,15 @@ export const FRAME_DERIVED = FRAME_USES + 4 * MOST_FRAMES;
 /** By page below 4 GiB: its frame, or -1, i32; its kind, u8 (mmu/physical-memory.ts). */
 export const PAGE_FRAMES = FRAME_DERIVED + 128 * MOST_FRAMES;
 export const PAGE_KINDS = PAGE_FRAMES + 0x400000;
-/** Uses of frames as tables, by number (mmu/table-uses.ts): first page f64, next one of the same frame i32, space u8, level u8. */
+/** Uses of frames as tables, by number (mmu/table-uses.ts): first page f64, next one of the same frame i32, space u8, level u8, 1 when large pages were entered through it u8. */
 export const TABLE_USES = 0x8000;
 export const USE_FIRST_PAGE = PAGE_KINDS + 0x100000;
 export const USE_NEXT = USE_FIRST_PAGE + 8 * TABLE_USES;
 export const USE_SPACE = USE_NEXT + 4 * TABLE_USES;
 export const USE_LEVEL = USE_SPACE + TABLE_USES;
+export const USE_LARGE = USE_LEVEL + TABLE_USES;
 /** Linear addresses (u32) of instructions with hidden page faults that have not been counted by instruction yet: HIDDEN_FAULTS_NOTED of them. */
-export const HIDDEN_FAULTS = USE_LEVEL + TABLE_USES;
+export const HIDDEN_FAULTS = USE_LARGE + TABLE_USES;
 export const HIDDEN_FAULTS_MOST = 0x1000;
 /** Bytes that ports below {@link PORT_LATCHES_MOST} have until the next write to any port, u16 each: with bit 8 set, or 0 for one that the board has to be asked for. */
 export const PORT_LATCHES = HIDDEN_FAULTS + 4 * HIDDEN_FAULTS_MOST;

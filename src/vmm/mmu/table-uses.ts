@@ -8,7 +8,7 @@
  * Per frame and word a bit says whether anything was derived through the entry in it. Guests fill in entries far more often than they change
  * used ones: such a write costs a look at the bit.
  */
-import { FRAME_DERIVED, FRAME_USES, TABLE_USES, USE_FIRST_PAGE, USE_LEVEL, USE_NEXT, USE_SPACE } from '../cpu/layout';
+import { FRAME_DERIVED, FRAME_USES, TABLE_USES, USE_FIRST_PAGE, USE_LARGE, USE_LEVEL, USE_NEXT, USE_SPACE } from '../cpu/layout';
 import type { LookupTables } from './lookup';
 import { ALL_SPACES } from './lookup';
 import type { Walk } from './page-walk';
@@ -30,7 +30,7 @@ export class TableUses {
   private readonly space: Uint8Array;
   private readonly level: Uint8Array;
   /** Large pages were entered through this table. */
-  private readonly large = new Uint8Array(POOL);
+  private readonly large: Uint8Array;
   private readonly firstPage: Float64Array;
   /** -1: a table outside memory, which nobody can write. */
   private readonly frame = new Int32Array(POOL);
@@ -58,6 +58,7 @@ export class TableUses {
   constructor({ buffer }: WebAssembly.Memory, private readonly lookup: LookupTables, private readonly traces: Traces, frameCount: number) {
     this.space = new Uint8Array(buffer, USE_SPACE, POOL);
     this.level = new Uint8Array(buffer, USE_LEVEL, POOL).fill(0);
+    this.large = new Uint8Array(buffer, USE_LARGE, POOL);
     this.firstPage = new Float64Array(buffer, USE_FIRST_PAGE, POOL);
     this.nextOfFrame = new Int32Array(buffer, USE_NEXT, POOL);
     this.firstOfFrame = new Int32Array(buffer, FRAME_USES, frameCount).fill(0);

@@ -15,16 +15,16 @@ class Die {
   }
 }
 
-const WINDOW = 0x40000000, WINDOW_TABLE = 0x24000, SECOND_WINDOW = 0x40400000;
+const WINDOW = 0x40000000, WINDOW_TABLE = 0x24000, SECOND_WINDOW = 0x40400000, LARGE_WINDOW = 0x40800000;
 const PAGES = 6;
 const STEPS = 120;
 
 /** Accesses of six bytes each to pages of the window, and writes to the entries that map them; a page fault is written down and its instruction skipped. */
-function guest(die: Die, level: 0 | 3, writeProtect: boolean): Program {
+function guest(die: Die, level: 0 | 3, writeProtect: boolean, large: boolean): Program {
   const steps: string[] = [];
   for (let n = 0; n < STEPS; n++) {
     const page = die.throw(PAGES);
-    const window = die.throw(4) ? WINDOW : SECOND_WINDOW;
+    const window = [WINDOW, WINDOW, SECOND_WINDOW, LARGE_WINDOW + 0x30000][die.throw(4)];
     const linear = window + page * 0x1000 + die.throw(0x3fc) * 4;
     const table = `[${WINDOW_TABLE + 4 * page}]`;
     // Frames: some pages of data, the window's own table, a page of code.
@@ -77,7 +77,10 @@ flat:   mov ax, 0x10
 .map:   stosd
         add eax, 0x1000
         loop .map
-        mov dword [0x20000], 0x21007
+        mov dword [0x20000], ${large ? '0x87' : '0x21007'}
+        mov dword [0x20408], 0x85       ; at 40800000h, read-only
+        mov eax, 0x10
+        mov cr4, eax
         mov dword [0x20400], ${WINDOW_TABLE | 7}
         mov dword [0x20404], ${WINDOW_TABLE | 7}
         mov word [0x25000 + 8 * 14], page_fault
@@ -144,7 +147,7 @@ describe('page functions', () => {
     const seen = { hiddenPageFaults: 0, truePageFaults: 0, traceFaults: 0 };
     const alone = new Candidate(true), monitored = new Candidate(false);
     for (let n = 0; n < 12; n++) {
-      const code = guest(new Die(0x2545f491 + 7919 * n), n % 2 ? 3 : 0, n % 4 < 2);
+      const code = guest(new Die(0x2545f491 + 7919 * n), n % 2 ? 3 : 0, n % 4 < 2, n % 3 === 0);
       const result = alone.run(code);
       assert.deepEqual(result, monitored.run(code), `program ${n}`);
       for (const id of Object.keys(seen) as (keyof typeof seen)[]) seen[id] += result.counters[id];

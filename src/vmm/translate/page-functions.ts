@@ -7,12 +7,12 @@ import { Flag } from '../cpu/bits';
 import {
   ACTIVE_SPACE, BUDGET, BUS_PAGE_MASK, CR2, CR3, DR, EIP, EXIT_REASON, FAULTS_DELIVERED, FRAME_DERIVED, FRAME_INTERCEPTS, FRAME_NODE_COUNT, FRAME_NODES, FRAME_USES, HIDDEN_FAULTS, HIDDEN_FAULTS_MOST,
   HIDDEN_FAULTS_NOTED, LINEAR_WATCHES, LOOKUP, LOOKUP_FILLED, LOOKUP_TABLE_SIZE, NODE_MARKS, NODE_NEXT, NODE_PREVIOUS, PAGE_FRAMES, PAGE_KINDS, PAGING_MODE, RAM, SCRATCH,
-  SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, TWIN_SPACE, USE_FIRST_PAGE, USE_LEVEL, USE_NEXT, USE_SPACE, WRITE_TABLE,
+  SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, TWIN_SPACE, USE_FIRST_PAGE, USE_LARGE, USE_LEVEL, USE_NEXT, USE_SPACE, WRITE_TABLE,
 } from '../cpu/layout';
 import { Vector } from '../cpu/exceptions';
 import { GUARD, INVALID, MAY_WRITE, MOST_ENTRIES_PER_FRAME } from '../mmu/lookup';
 import {
-  ACCESS_USER, ACCESS_WRITE, ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE_SIZE, ENTRY_PRESENT, ENTRY_USER, ENTRY_WRITABLE, FAULT_PROTECTION, MODE_ALIGNED, MODE_PAE, MODE_PAGING, MODE_SMAP, MODE_SMEP,
+  ACCESS_USER, ACCESS_WRITE, ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE_SIZE, ENTRY_PRESENT, ENTRY_USER, ENTRY_WRITABLE, FAULT_PROTECTION, MODE_ALIGNED, MODE_PAE, MODE_PAGE_SIZE_EXTENSIONS, MODE_PAGING, MODE_SMAP, MODE_SMEP,
   MODE_USER, MODE_WRITE_PROTECT,
 } from '../mmu/page-walk';
 import { INTERCEPT_CODE, INTERCEPT_PAGE_TABLE, KIND_RAM } from '../mmu/physical-memory';
@@ -25,6 +25,10 @@ import { StateCode, type Variable } from './state-code';
 const MODE_MASK = MODE_PAGING | MODE_PAE | MODE_SMEP | MODE_SMAP | MODE_ALIGNED;
 const CS_BASE = SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.base;
 const PAGE = 4096;
+/** Bits of a page number that the range of a page table, or of a directory, has in common. */
+const TABLE_RANGE = ~0x3ff, LARGE_RANGE = ~0xfffff;
+/** Bits of a 4 MiB PDE that name memory above 4 GiB, or are reserved. */
+const HIGH_LARGE = 0x3fe000;
 /** What `reach` returns besides host addresses: refused; the access has faulted, and its handler is next. */
 const REFUSED = 0, FAULTED = 1;
 
@@ -138,24 +142,36 @@ class PageFunctions extends StateCode {
     const fault = (errorCode: Expression): void => this.return(this.call(this.indices.fault, 'i32', record, linear, errorCode));
 
     // The walk (page-walk.ts).
-    const directory = this.frameOf(this.shr(this.word(CR3), 12));
-    this.refuseIf(this.lessSigned(directory, 0));
-    const pde = this.variable(this.load('i32.load', 0, this.add(this.hostOfFrame(directory), this.shl(this.shr(linear, 22), 2))));
-    this.if(this.isZero(this.and(pde, ENTRY_PRESENT)), () => fault(access));
-    this.refuseIf(this.ne(this.and(pde, ENTRY_PAGE_SIZE | ENTRY_ACCESSED), ENTRY_ACCESSED));
-    const tablePage = this.variable(this.and(this.shr(pde, 12), this.word(BUS_PAGE_MASK)));
+    // The table with the entry that maps the page: the directory, for a page of 4 MiB.
+    const tablePage = this.variable(this.and(this.shr(this.word(CR3), 12), this.word(BUS_PAGE_MASK)));
     const table = this.frameOf(tablePage);
     this.refuseIf(this.lessSigned(table, 0));
-    const index = this.variable(this.and(page, 0x3ff));
+    const index = this.variable(this.shr(linear, 22));
     const entryAt = this.variable(this.add(this.hostOfFrame(table), this.shl(index, 2)));
-    const pte = this.variable(this.load('i32.load', 0, entryAt));
-    this.if(this.isZero(this.and(pte, ENTRY_PRESENT)), () => fault(access));
+    const pde = this.variable(this.load('i32.load', 0, entryAt));
+    this.if(this.isZero(this.and(pde, ENTRY_PRESENT)), () => fault(access));
+    const large = this.variable(this.and(pde, ENTRY_PAGE_SIZE));
+    const pte = this.variable(pde);
+    const mapped = this.variable(this.or(this.shl(this.shr(pde, 22), 10), this.and(page, 0x3ff)));
+    const range = this.variable(LARGE_RANGE);
+    this.if(large, () => this.refuseIf(this.or(this.and(pde, HIGH_LARGE), this.isZero(this.and(mode, MODE_PAGE_SIZE_EXTENSIONS)))), () => {
+      this.refuseIf(this.isZero(this.and(pde, ENTRY_ACCESSED)));
+      tablePage.set(this.and(this.shr(pde, 12), this.word(BUS_PAGE_MASK)));
+      table.set(this.frameOf(tablePage));
+      this.refuseIf(this.lessSigned(table, 0));
+      index.set(this.and(page, 0x3ff));
+      entryAt.set(this.add(this.hostOfFrame(table), this.shl(index, 2)));
+      pte.set(this.load('i32.load', 0, entryAt));
+      this.if(this.isZero(this.and(pte, ENTRY_PRESENT)), () => fault(access));
+      mapped.set(this.shr(pte, 12));
+      range.set(TABLE_RANGE);
+    });
     const rights = this.variable(this.and(pde, pte));
     const writable = this.variable(this.or(this.ne(this.and(rights, ENTRY_WRITABLE), 0), this.isZero(this.or(user, this.and(mode, MODE_WRITE_PROTECT)))));
     const kept = this.and(this.ne(user, 0), this.isZero(this.and(rights, ENTRY_USER)));
     this.if(this.or(kept, this.and(this.ne(write, 0), this.isZero(writable))), () => fault(this.or(access, FAULT_PROTECTION)));
     const wanted = this.variable(this.select(write, ENTRY_ACCESSED | ENTRY_DIRTY, ENTRY_ACCESSED));
-    const target = this.variable(this.and(this.shr(pte, 12), this.word(BUS_PAGE_MASK)));
+    const target = this.variable(this.and(mapped, this.word(BUS_PAGE_MASK)));
     const frame = this.frameOf(target);
     this.refuseIf(this.lessSigned(frame, 0));
     const intercepts = this.variable(this.load('i32.load8_u', FRAME_INTERCEPTS, frame));
@@ -165,8 +181,9 @@ class PageFunctions extends StateCode {
     const space = this.variable(this.word(ACTIVE_SPACE));
     const known = this.variable(0);
     this.eachUse(table, (use) => {
-      const same = this.eq(this.firstPage(use), this.and(page, ~0x3ff));
-      known.set(this.or(known, this.and(this.and(this.isUseOf(use, space), this.eq(this.load('i32.load8_u', USE_LEVEL, use), 1)), same)));
+      const same = this.eq(this.firstPage(use), this.and(page, range));
+      const level = this.eq(this.load('i32.load8_u', USE_LEVEL, use), this.select(large, 2, 1));
+      this.if(this.and(this.and(this.isUseOf(use, space), level), same), () => known.set(use));
     });
     this.refuseIf(this.isZero(known));
 
@@ -187,6 +204,7 @@ class PageFunctions extends StateCode {
     });
 
     // Nothing is refused from here on.
+    this.if(large, () => this.store('i32.store8', USE_LARGE, 1, known));
     const derivedAt = this.variable(this.add(this.shl(table, 7), this.shl(this.shr(index, 5), 2)));
     this.store('i32.store', FRAME_DERIVED, this.or(this.load('i32.load', FRAME_DERIVED, derivedAt), this.shl(1, this.and(index, 31))), derivedAt);
     const changed = this.variable(this.eq(old, INVALID));
