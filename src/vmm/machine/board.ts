@@ -238,6 +238,8 @@ export class Board {
 
   /** What a reset leaves alone (the battery-backed clock and its memory) is as it was when the board was made, so that runs repeat. */
   powerOn(): void {
+    // Restoring moves no lines: those that are asserted fall first.
+    this.reset();
     const states = JSON.parse(this.atPowerOn) as unknown[];
     this.devices.forEach((device, n) => device.restore(states[n]));
     this.reset();

@@ -60,6 +60,55 @@ tick: mov [0x600], bx
   mov [0x602], ax
   ${EXIT}`);
 
+/** Flat protected mode: with interrupts off the serial port requests one, and IRET turns them on. */
+const requestedWithInterruptsOff = `bits 16
+org 0x7c00
+  cli
+  xor ax, ax
+  mov ds, ax
+  lgdt [gdtr]
+  lidt [idtr]
+  mov eax, cr0
+  or al, 1
+  mov cr0, eax
+  jmp 8:flat
+gdt: dq 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
+gdtr: dw $ - gdt - 1
+  dd gdt
+idtr: dw 0x24 * 8 + 7
+  dd idt - 0x24 * 8
+idt: dw tick, 8, 0x8e00, 0
+bits 32
+flat: mov ax, 16
+  mov ds, ax
+  mov es, ax
+  mov ss, ax
+  mov esp, 0x7c00
+  ${timer(0)}
+  mov al, 0xef
+  out 0x21, al
+  mov dx, 0x3fc
+  mov al, 8
+  out dx, al
+  xor ebx, ebx
+  pushfd
+  or dword [esp], 0x200
+  push dword 8
+  push dword next
+  mov dx, 0x3f9
+  mov al, 2
+  out dx, al
+  iretd
+next: inc ebx
+  inc ebx
+  mov word [0x600], 0xffff
+  mov al, 0
+  out 0xf4, al
+tick: mov [0x600], bx
+  mov al, 0
+  out 0xf4, al
+  hlt`;
+
 describe('boundaries: interrupt shadows', () => {
   const cases: readonly [string, string, number][] = [
     ['STI lets one more instruction through', 'sti\n inc bx\n inc bx\n inc bx', 1],
@@ -114,6 +163,10 @@ tick: push ax
     assert.ok(machine.word(0x600) > 10, `${machine.word(0x600)} interrupts at the string instruction`);
     assert.ok(machine.word(0x602) > 0 && machine.word(0x602) < 1000);
     assert.equal(machine.word(0x604), 0);
+  });
+
+  it('an interrupt that was requested with IF clear comes right behind the IRET that sets it', () => {
+    assert.equal(ended(requestedWithInterruptsOff).word(0x600), 0, 'before the next instruction');
   });
 });
 

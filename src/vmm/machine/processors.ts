@@ -25,6 +25,7 @@ export interface ProcessorEngine {
   repeating: boolean;
   stateChanged(): void;
   yield(): void;
+  interruptMayWait(): void;
 }
 
 export class Processor {
@@ -98,6 +99,8 @@ export class Processors {
 
   interrupt(index: number): void {
     const processor = this.all[index];
+    // With IF clear it is taken later: behind an instruction that sets IF, also one that does not leave WebAssembly.
+    if (processor === this.current) this.engine.interruptMayWait();
     if (processor.activity === 'waitingForStartUp' || !(this.state(processor).systemFlags & Flag.IF)) return;
     this.attend(processor);
   }

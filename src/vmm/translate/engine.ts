@@ -304,8 +304,13 @@ export class Engine {
   yield(): void {
     this.yielded = true;
     // Whatever it was: perhaps an interrupt.
-    this.u32[INTERRUPT_MAY_WAIT >> 2] = 1;
+    this.interruptMayWait();
     this.endRun();
+  }
+
+  /** Makes instructions that set IF within WebAssembly ask whether an interrupt is requested. */
+  interruptMayWait(): void {
+    this.u32[INTERRUPT_MAY_WAIT >> 2] = 1;
   }
 
   /** Makes threaded code return behind the instruction at work. Whether that ends {@link execute} is told by {@link yielded}. */
