@@ -54,6 +54,7 @@ export class RingsideDebugSession extends DebugSession {
   private lastStop: StopReason | undefined;
   private endHandled = false;
   private writeBackFailed = false;
+  private writing: Promise<void> | undefined;
   private readonly afterResponse: (() => void)[] = [];
   private readonly guestOutput = new ConsoleOutput((text) => this.sendEvent(new OutputEvent(text, 'stdout')));
   private readonly serialOutput = new ConsoleOutput((text) => this.sendEvent(new OutputEvent(text, 'stdout')));
@@ -284,8 +285,14 @@ export class RingsideDebugSession extends DebugSession {
     this.finish(undefined);
   }
 
+  /** Several ends of a session may come together (terminate and disconnect): they share one writing. */
+  private writeBack(): Promise<void> {
+    this.writing ??= this.writeBackNow().finally(() => { this.writing = undefined; });
+    return this.writing;
+  }
+
   /** What the guest has changed goes to its disks' files, when the configuration says so. @throws AdapterError; a second call gives up what the first could not write. */
-  private async writeBack(): Promise<void> {
+  private async writeBackNow(): Promise<void> {
     const { client, config } = this;
     if (!client || !config?.writeBack || this.writeBackFailed) return;
     try {
