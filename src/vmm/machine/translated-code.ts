@@ -154,7 +154,7 @@ export class TranslatedCodeReader {
 
   private around(unit: Unit): Shown {
     const region = regionOf(unit);
-    if (region) return { region, more: false, units: region.plan.graph.order.map((number) => region.plan.blocks[number].unit) };
+    if (region) return { region, more: false, units: region.plan.shape.order.map((number) => region.plan.blocks[number].unit) };
     if (unit.context.cut !== 'full') return { units: this.singles(unit), more: false };
     const page = Math.floor(unit.linear / 4096) * 4096;
     const leadsHere = new Map<Unit, Unit[]>();
@@ -265,7 +265,7 @@ export class TranslatedCodeReader {
     const began = unit.tally?.since;
     return {
       linear: unit.linear, ...(began !== undefined && began !== since && { countingSince: began }), samples: this.engine.regions.samplesOf(unit), ...(context.cut !== 'full' && { single: true as const }), instructions,
-      ...(shown.region?.plan.graph.loopHeader[shown.region.units.indexOf(unit)] && { loop: true as const }),
+      ...(shown.region?.plan.shape.loops[shown.region.units.indexOf(unit)] && { loop: true as const }),
       exits: shown.region ? this.regionExits(unit, shown.region) : this.exits(unit).map(({ unit: to, ...exit }) => withUnit(exit, to ? shown.units.indexOf(to) : -1)),
     };
   }
@@ -281,15 +281,15 @@ export class TranslatedCodeReader {
   }
 
   private regionExits(unit: Unit, region: Region): TranslatedExit[] {
-    const { blocks, graph } = region.plan;
+    const { blocks, shape: { order } } = region.plan;
     const { taken, next, targets } = blocks.find((block) => block.unit === unit)!;
     const exits = this.exits(unit);
     const shown = exits.flatMap(({ unit: _unit, ...exit }): TranslatedExit[] => {
       if (exit.kind === 'return') return [];
       const to = exit.kind === 'taken' ? taken : exit.kind === 'next' ? next : -1;
-      return [to < 0 ? exit : { ...exit, unit: graph.position[to], inside: true }];
+      return [to < 0 ? exit : { ...exit, unit: order.indexOf(to), inside: true }];
     });
-    for (const to of targets) shown.push({ kind: 'indirect', state: 'dispatched', target: blocks[to].unit.linear, unit: graph.position[to], inside: true });
+    for (const to of targets) shown.push({ kind: 'indirect', state: 'dispatched', target: blocks[to].unit.linear, unit: order.indexOf(to), inside: true });
     return shown;
   }
 }

@@ -8,7 +8,7 @@ import type { Engine } from './engine';
 import type { HandlerForm } from './handlers';
 import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
 import type { RegionRecorder } from './region-emitter';
-import type { Region } from './regions';
+import { originalHandler, type Region } from './regions';
 import { memoryName } from './state-names';
 import type { Unit } from './translator';
 
@@ -77,7 +77,7 @@ export class TranslationDump {
   /** The handler of a record's own instruction, also where a region or a count has taken the first record's place. */
   handler(record: number, unit: Unit): number {
     const handler = this.u32[record >> 2];
-    if (handler === unit.region?.slot) return unit.region.original;
+    if (handler === unit.region?.slot) return originalHandler(unit)!;
     return unit.tally && handler === unit.tally.slot ? unit.tally.original : handler;
   }
 
@@ -127,10 +127,11 @@ export class TranslationDump {
     const lines: string[] = [];
     for (const region of this.engine.regions.list()) {
       lines.push(`region ${region.slot}, root ${hex(region.root.linear)}, ${region.units.length} block${region.units.length === 1 ? '' : 's'}`);
-      for (const number of region.plan.graph.order) {
+      for (const number of region.plan.shape.order) {
         const { unit, taken, next, targets } = region.plan.blocks[number];
         const leads = [...(taken >= 0 ? [`taken ${taken}`] : []), ...(next >= 0 ? [`next ${next}`] : []), ...targets.map((to) => `target ${to}`)];
-        const marks = [...(region.plan.graph.loopHeader[number] ? ['loop'] : []), ...(region.plan.graph.merge[number] ? ['merge'] : [])];
+        const { loops, graph } = region.plan.shape;
+        const marks = [...(loops[number] ? ['loop'] : []), ...(graph.merge[number] ? ['merge'] : []), ...(number > 0 && region.plan.entries.includes(number) ? ['entry'] : [])];
         lines.push(`  block ${number}  ${hex(unit.linear)}  ${marks.join(' ').padEnd(10)} ${leads.join(', ') || 'leaves'}`);
       }
       lines.push('');

@@ -3,7 +3,7 @@
  * place where the region is left.
  *
  * The function has a handler's signature and stands in the handlers' table, so that threaded code and other regions enter it through the first
- * record of its root like any other handler. It leaves by tail-calling a record's handler, or the dispatcher.
+ * record of its root, or of another entry, like any other handler. It leaves by tail-calling a record's handler, or the dispatcher.
  */
 import { counterAddress } from '../cpu/counters';
 import { BUDGET, EIP, EXIT_REASON, GPR, MXCSR, READ_TABLE, REGION_EXACT, REGION_STOPPED, WRITE_TABLE, XMM } from '../cpu/layout';
@@ -16,7 +16,6 @@ import { RegionBuilder, type BlockEnd } from './region-builder';
 import { meetFacts, nothing, type Facts } from './region-facts';
 import { inMemory, meet, type FlagKind, type FlagState } from './region-flags';
 import { pageOf, type RecordReader, type RegionBlock, type RegionPage, type RegionPlan, type RegionUnit } from './region-former';
-import { isBackward } from './region-graph';
 import { RegionState, type FlagUse } from './region-state';
 import { enterX87, leaveX87 } from './region-x87';
 import type { Value } from '../isa/builder';
@@ -85,9 +84,10 @@ export class RegionEmitter {
 
   constructor(
     private readonly plan: RegionPlan, private readonly source: RecordReader, private readonly imports: RegionImports, private readonly body: FunctionBody,
-    private readonly originalHandler: number, private readonly recorder?: RegionRecorder,
+    /** Handlers of the entries' first records, where this function stands now. */
+    private readonly originals: readonly number[], private readonly recorder?: RegionRecorder,
   ) {
-    this.context = plan.blocks[plan.graph.order[0]].unit.context;
+    this.context = plan.blocks[0].unit.context;
     this.state = new RegionState(body, source.u8, source.u16, source.u32, this.context, plan.precisionNoted);
     this.checksLate = plan.pages.size > CHECKED_AT_ENTRY;
   }
@@ -102,7 +102,7 @@ export class RegionEmitter {
     this.enter();
     body.open('block');
     state.leaveLevel = body.depth;
-    this.tree(plan.graph.order[0]);
+    this.tree(plan.shape.graph.order[0]);
     this.mark(0);
     body.op('unreachable').op('end');
     this.leave();
@@ -123,21 +123,23 @@ export class RegionEmitter {
     const entry: FlagState[] = plan.blocks.map(() => []);
     const facts: (Facts | undefined)[] = plan.blocks.map(() => undefined);
     const kinds = new Set<FlagKind>();
-    const root = plan.graph.order[0];
-    entry[root] = [inMemory];
-    facts[root] = nothing();
+    for (const block of plan.entries) {
+      entry[block] = [inMemory];
+      facts[block] = nothing();
+    }
     const uses: FlagUse[][] = plan.blocks.map(() => []);
     const ends: (BlockEnd['kind'] | undefined)[] = [];
-    const waiting = [root];
+    const waiting = [...plan.entries];
     for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
-      scratch.weight = plan.graph.depth[block] > 0 ? DEPTH_WEIGHT ** Math.min(plan.graph.depth[block], DEEPEST) : 0;
+      const depth = plan.shape.graph.depth[block];
+      scratch.weight = depth > 0 ? DEPTH_WEIGHT ** Math.min(depth, DEEPEST) : 0;
       scratch.flags = entry[block];
       scratch.facts = facts[block]!;
       uses[block] = [];
       const last = this.instructions(plan.blocks[block], scratch, (flags) => { for (const kind of flags) kinds.add(kind); }, uses[block]);
       ends[block] = last?.end?.kind;
       scratch.body.code.reset();
-      if (block === root && last?.end?.kind === 'left' && last.restart === plan.blocks[root].unit.record) this.leavesAtOnce = true;
+      if (block === 0 && last?.end?.kind === 'left' && last.restart === plan.blocks[0].unit.record) this.leavesAtOnce = true;
       for (const to of this.successors(plan.blocks[block], last)) {
         const flags = meet(entry[to], scratch.flags);
         const known = facts[to];
@@ -155,18 +157,18 @@ export class RegionEmitter {
 
   /** By the flags that each instruction needs, from the last one to the first, until nothing changes. */
   private deadFlags(uses: readonly (readonly FlagUse[])[], ends: readonly (BlockEnd['kind'] | undefined)[]): Set<number>[] {
-    const { blocks, graph } = this.plan;
+    const { blocks, shape } = this.plan;
     const needed = new Array<boolean>(blocks.length).fill(false);
     const neededBehind = (block: number): boolean => {
       const { taken, next } = blocks[block];
       const end = ends[block];
       const exits = end === undefined ? [next] : end === 'jump' ? [taken] : end === 'condition' ? [taken, next] : [-1];
-      return exits.some((to) => to < 0 || isBackward(graph, block, to) || (this.checksLate && !this.samePage(block, to)) || needed[to]);
+      return exits.some((to) => to < 0 || shape.backward(block, to) || (this.checksLate && !this.samePage(block, to)) || needed[to]);
     };
     const dead = blocks.map(() => new Set<number>());
     for (let changed = true; changed;) {
       changed = false;
-      for (const block of [...graph.order].reverse()) {
+      for (const block of [...shape.order].reverse()) {
         let behind = neededBehind(block);
         dead[block].clear();
         for (let n = uses[block].length - 1; n >= 0; n--) {
@@ -237,19 +239,21 @@ export class RegionEmitter {
   }
 
   private tree(block: number): void {
-    const { body, plan: { graph, blocks } } = this;
-    this.mark(blocks[block].unit.record);
+    const { body, plan: { blocks, shape: { graph, hall } } } = this;
+    this.mark(block === hall ? 0 : blocks[block].unit.record);
     if (graph.loopHeader[block]) {
       body.open('loop');
       this.labels.set(block, body.depth);
     }
-    const merges = graph.dominated[block].filter((child) => graph.merge[child]);
+    // What is behind the hall is behind a door, or between several of them.
+    const merges = graph.dominated[block].filter((child) => block === hall || graph.merge[child]);
     // The one that comes last in reverse postorder is outermost.
     for (const merge of [...merges].reverse()) {
       body.open('block');
       this.labels.set(merge, body.depth);
     }
-    this.block(block);
+    if (block === hall) this.hall();
+    else this.block(block);
     for (const merge of merges) {
       body.op('end');
       // Blocks that only a block which leaves early would lead to are never reached.
@@ -257,6 +261,11 @@ export class RegionEmitter {
       else body.op('unreachable');
     }
     if (graph.loopHeader[block]) body.op('end');
+  }
+
+  private hall(): void {
+    const { body, state, plan: { shape: { doors } } } = this;
+    body.index('local.get', state.door()).branchTable(doors.map((block) => this.labels.get(block)!));
   }
 
   private block(number: number): void {
@@ -350,8 +359,8 @@ export class RegionEmitter {
   }
 
   private edge(from: number, to: number): void {
-    const { body, state, plan: { graph, blocks } } = this;
-    const backward = isBackward(graph, from, to);
+    const { body, state, plan: { blocks, shape } } = this;
+    const backward = shape.backward(from, to);
     if (backward) {
       body.index('local.get', state.budget).i32(0).op('i32.lt_s').open('if');
       this.noteStop();
@@ -360,11 +369,13 @@ export class RegionEmitter {
     }
     if (this.checksLate && !this.samePage(from, to)) this.checkPage(to);
     if (this.knowledge.entry[to].length > 1) state.noteKind();
-    if (!backward && !graph.merge[to]) {
+    if (!backward && !shape.graph.merge[to]) {
       this.tree(to);
       return;
     }
-    body.branch('br', this.labels.get(to)!);
+    const door = shape.door(from, to);
+    if (door >= 0) body.i32(door).index('local.set', state.door());
+    body.branch('br', this.labels.get(door < 0 ? to : shape.hall)!);
   }
 
   private noteStop(): void {
@@ -386,10 +397,14 @@ export class RegionEmitter {
 
   private enter(): void {
     const { body, state, plan } = this;
-    const original = () => body.index('local.get', 0).i32(this.originalHandler).index('return_call', this.imports.goThrough);
+    const original = () => {
+      body.index('local.get', 0);
+      this.byEntry(0, (entry) => body.i32(this.originals[entry]));
+      body.index('return_call', this.imports.goThrough);
+    };
     const load = (local: number, address: number) => body.i32(0).memory('i32.load', address).index('local.set', local);
     load(state.budget, BUDGET);
-    const longest = plan.blocks.reduce((sum, { unit }) => sum + unit.instructions, 0);
+    const longest = longestPath(plan);
     body.i32(longest).i32(0).i32(0).memory('i32.load', REGION_EXACT).op('select').index('local.set', state.limit);
     load(state.readTable, READ_TABLE);
     load(state.writeTable, WRITE_TABLE);
@@ -415,6 +430,20 @@ export class RegionEmitter {
     enterX87(body, state, this.knowledge.x87);
     if (!state.wide) for (const name of this.knowledge.pages) body.i64(2 ** 40).index('local.set', state.page(name, false)!.address);
     if (this.knowledge.mxcsr) load(state.controlAndStatus(), MXCSR);
+    if (plan.shape.hall >= 0) {
+      this.byEntry(0, (entry) => body.i32(entry));
+      body.index('local.set', state.door());
+    }
+  }
+
+  /** What belongs to the entry whose record is in a local, as `push` puts it on the stack; the root's if it is none of the others'. */
+  private byEntry(record: number, push: (entry: number) => void): void {
+    const { body, plan: { blocks, entries } } = this;
+    push(0);
+    for (let entry = 1; entry < entries.length; entry++) {
+      push(entry);
+      body.index('local.get', record).i32(blocks[entries[entry]].unit.record).op('i32.ne').op('select');
+    }
   }
 
   /** Whether a page is not mapped as it was when the region was formed. */
@@ -428,13 +457,12 @@ export class RegionEmitter {
 
   /** On the way to another page, unless every way there leads over it: nothing is mapped anew while the region is at work. */
   private checkPage(to: number): void {
-    const { body, state, plan: { blocks, graph, pages } } = this;
+    const { body, state, plan: { blocks, pages, shape: { graph, hall } } } = this;
     const number = pageOf(blocks[to].unit.linear);
     const page = pages.get(number);
     if (!page) return;
-    for (let block = graph.dominator[to]; ; block = graph.dominator[block]) {
-      if (pageOf(blocks[block].unit.linear) === number) return;
-      if (block === graph.dominator[block]) break;
+    for (let block = to, above = graph.dominator[to]; above !== block && above !== hall; block = above, above = graph.dominator[above]) {
+      if (pageOf(blocks[above].unit.linear) === number) return;
     }
     this.pageMoved(page);
     body.open('if');
@@ -465,12 +493,24 @@ export class RegionEmitter {
     body.index('local.get', state.budget).i32(0).op('i32.lt_s').open('if');
     body.i32(0).i32(Exit.Budget).memory('i32.store', EXIT_REASON).op('return').op('end');
     body.index('return_call', this.imports.dispatch).op('end');
-    // At the root's first record stands this very region.
-    const root = this.plan.blocks[this.plan.graph.order[0]].unit.record;
-    body.index('local.get', state.leaveRecord).i32(root).op('i32.eq').open('if');
-    body.index('local.get', state.leaveRecord).i32(this.originalHandler).index('return_call', this.imports.goThrough).op('end');
+    // At the entries' first records stands this very region.
+    const { blocks, entries } = this.plan;
+    entries.forEach((block, entry) => {
+      body.index('local.get', state.leaveRecord).i32(blocks[block].unit.record).op('i32.eq').open('if');
+      body.index('local.get', state.leaveRecord).i32(this.originals[entry]).index('return_call', this.imports.goThrough).op('end');
+    });
     body.index('local.get', state.leaveRecord).index('return_call', this.imports.go);
   }
+}
+
+/** Instructions on the longest way between two looks at the budget. */
+function longestPath({ blocks, shape }: RegionPlan): number {
+  const ahead = blocks.map(() => 0);
+  for (const block of [...shape.order].reverse()) {
+    const { unit, taken, next, targets } = blocks[block];
+    ahead[block] = unit.instructions + Math.max(0, ...[taken, next, ...targets].map((to) => (to < 0 || shape.backward(block, to) ? 0 : ahead[to])));
+  }
+  return Math.max(...ahead);
 }
 
 /** Spilling and leaving need no operands: any form will do. */

@@ -6,7 +6,7 @@ import { MXCSR, ZERO } from '../cpu/layout';
 import type { Form } from './forms';
 import type { HandlerForm } from './handlers';
 import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
-import { analyze, type RegionGraph } from './region-graph';
+import { shapeOf, type BlockEdges, type RegionShape } from './region-shape';
 import { PRECISION } from './threaded-vector';
 import type { TranslationContext } from './context';
 import type { Translator, Unit } from './translator';
@@ -14,14 +14,9 @@ import type { Translator, Unit } from './translator';
 /** What has to be known of a unit to write it. */
 export type RegionUnit = Pick<Unit, 'linear' | 'context' | 'record' | 'records' | 'bytes' | 'instructions' | 'tally'>;
 
-/** A unit in a region. Targets are block numbers; -1 leaves the region. */
-export interface RegionBlock<U extends RegionUnit = RegionUnit> {
+/** A unit in a region. */
+export interface RegionBlock<U extends RegionUnit = RegionUnit> extends BlockEdges {
   readonly unit: U;
-  /** Where the last instruction jumps, and what comes behind it (or behind the unit). */
-  taken: number;
-  next: number;
-  /** Blocks where an indirect jump, call or return may lead: what it loads is compared with their addresses. */
-  targets: number[];
 }
 
 /** A page that has to be mapped as it was. */
@@ -34,9 +29,12 @@ export interface RegionPage {
 }
 
 export interface RegionPlan<U extends RegionUnit = RegionUnit> {
+  /** The root is block 0. */
   readonly blocks: readonly RegionBlock<U>[];
-  readonly graph: RegionGraph;
-  /** Pages besides the root's, by their numbers. */
+  /** Blocks through whose first record the region is entered; the root comes first. */
+  readonly entries: readonly number[];
+  readonly shape: RegionShape;
+  /** Pages that have to be mapped as they were, by their numbers; not the root's, unless the region is entered on others, too. */
   readonly pages: ReadonlyMap<number, RegionPage>;
   /** MXCSR has noted the precision exception. */
   readonly precisionNoted: boolean;
@@ -45,6 +43,13 @@ export interface RegionPlan<U extends RegionUnit = RegionUnit> {
 export const pageOf = (linear: number): number => Math.floor(linear / 4096);
 
 const BLOCKS_MAX = 48;
+/**
+ * So many of a region's first units may be in other regions, too: what is hot together is compiled together, and yet regions tile the code more than
+ * they overlap. Farther away each unit is compiled once.
+ */
+const SHARED_MAX = 12;
+/** Entries of a region: whoever enters it by another one than the root has to be told apart. */
+const ENTRIES_MAX = 8;
 /** More than any path through a region retires between two looks at the budget. */
 export const REGION_INSTRUCTIONS_MAX = BLOCKS_MAX * 12;
 /** Entries of a jump table that are looked at. */
@@ -98,10 +103,7 @@ function indirectTargets(record: number, form: Form, unit: Unit, translator: Tra
 }
 
 /** What the former knows of a block's exits. */
-interface Exits {
-  taken: number;
-  next: number;
-  targets: number[];
+interface Exits extends BlockEdges {
   readonly control: string | undefined;
   /** Block behind a call. */
   back: number;
@@ -138,18 +140,22 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
   const pages = new Map<number, RegionPage>();
   const edges: Exits[] = [];
 
+  /** Whether the unit's page is among those that are looked at by now. */
+  const mapped = (unit: Unit): boolean => {
+    const page = pageOf(unit.linear);
+    if (pages.has(page)) return true;
+    const expected = translator.mappedEntry(unit);
+    if (expected === undefined) return false;
+    const tag = page * 4096;
+    pages.set(page, { offset: translator.lookupOffset(unit.linear, unit.context), expected, tag: tag < 2 ** 47 ? tag : tag - 2 ** 48 });
+    return true;
+  };
   const admit = (unit: Unit | undefined): number => {
     if (!unit) return -1;
     const known = numbers.get(unit);
     if (known !== undefined) return known;
-    if (units.length >= BLOCKS_MAX || unit.context !== root.context || !isPlain(unit, reader)) return -1;
-    const page = pageOf(unit.linear);
-    if (page !== pageOf(root.linear) && !pages.has(page)) {
-      const expected = translator.mappedEntry(unit);
-      if (expected === undefined) return -1;
-      const tag = page * 4096;
-      pages.set(page, { offset: translator.lookupOffset(unit.linear, unit.context), expected, tag: tag < 2 ** 47 ? tag : tag - 2 ** 48 });
-    }
+    if (units.length >= BLOCKS_MAX || (units.length >= SHARED_MAX && unit.regions?.size) || unit.context !== root.context || !isPlain(unit, reader)) return -1;
+    if (pageOf(unit.linear) !== pageOf(root.linear) && !mapped(unit)) return -1;
     units.push(unit);
     numbers.set(unit, units.length - 1);
     return units.length - 1;
@@ -196,22 +202,16 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
   }
   for (const [block, targets] of returnTargets(edges)) edges[block].targets = [...new Set([...edges[block].targets, ...targets])];
 
-  // What cannot be structured leaves the region.
-  for (;;) {
-    const graph = graphOf(edges);
-    if (!graph.irreducible.length) {
-      return { blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), graph, pages, precisionNoted: (reader.u32[MXCSR >> 2] & PRECISION) !== 0 };
-    }
-    for (const { from, to } of graph.irreducible) {
-      const edge = edges[from];
-      if (edge.taken === to) edge.taken = -1;
-      if (edge.next === to) edge.next = -1;
-      edge.targets = edge.targets.filter((block) => block !== to);
-    }
-  }
+  const entries = entriesOf(edges).filter((entry) => entry === 0 || !units[entry].region && (pageOf(units[entry].linear) === pageOf(root.linear) || mapped(root))).slice(0, ENTRIES_MAX);
+  return {
+    blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), entries, shape: shapeOf(edges, entries), pages,
+    precisionNoted: (reader.u32[MXCSR >> 2] & PRECISION) !== 0,
+  };
 }
 
-/** The graph of blocks whose targets are known. */
-export function graphOf(edges: readonly Pick<RegionBlock, 'taken' | 'next' | 'targets'>[]): RegionGraph {
-  return analyze(edges.map(({ taken, next, targets }) => [taken, next, ...targets].filter((to) => to >= 0)));
+/** The root, and where calls that leave the region return to. */
+function entriesOf(edges: readonly Exits[]): number[] {
+  const found = new Set([0]);
+  for (const { control, back, taken, targets } of edges) if (control === 'call' && back >= 0 && taken < 0 && targets.length === 0) found.add(back);
+  return [...found];
 }

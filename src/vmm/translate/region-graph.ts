@@ -1,10 +1,10 @@
 /**
  * The control-flow graph of a region: single-entry, blocks in reverse postorder, with dominators, loop headers and merge points, as structured
- * control flow needs them (Ramsey, "Beyond Relooper", ICFP 2022). What would make the graph irreducible is told, so that the former can turn
- * those edges into exits.
+ * control flow needs them (Ramsey, "Beyond Relooper", ICFP 2022). What would make the graph irreducible is told, so that those edges can be led
+ * another way (region-shape.ts).
  */
 
-/** Blocks by number; block 0 is the entry. `successors[b]` may name a block more than once. */
+/** Blocks by number. `successors[b]` may name a block more than once. */
 export interface RegionGraph {
   /** Reachable blocks in reverse postorder; the entry comes first. */
   readonly order: readonly number[];
@@ -28,9 +28,9 @@ export function isBackward(graph: RegionGraph, from: number, to: number): boolea
   return graph.position[to] <= graph.position[from];
 }
 
-export function analyze(successors: readonly (readonly number[])[]): RegionGraph {
+export function analyze(successors: readonly (readonly number[])[], entry = 0): RegionGraph {
   const count = successors.length;
-  const order = reversePostorder(successors);
+  const order = reversePostorder(successors, entry);
   const position = new Array<number>(count).fill(-1);
   order.forEach((block, at) => { position[block] = at; });
   const predecessors: number[][] = Array.from({ length: count }, () => []);
@@ -69,11 +69,11 @@ export function analyze(successors: readonly (readonly number[])[]): RegionGraph
   return { order, position, depth, dominator: parent, dominated, loopHeader, merge: forward.map((n) => n > 1), irreducible };
 }
 
-function reversePostorder(successors: readonly (readonly number[])[]): number[] {
+function reversePostorder(successors: readonly (readonly number[])[], entry: number): number[] {
   const seen = new Array<boolean>(successors.length).fill(false);
   const postorder: number[] = [];
-  const path: { block: number; next: number }[] = [{ block: 0, next: 0 }];
-  seen[0] = true;
+  const path: { block: number; next: number }[] = [{ block: entry, next: 0 }];
+  seen[entry] = true;
   for (let top = path.at(-1); top; top = path.at(-1)) {
     const to = successors[top.block][top.next++] as number | undefined;
     if (to === undefined) {

@@ -9,15 +9,16 @@ import { CODE_CACHE, CODE_CACHE_SIZE } from '../cpu/layout';
 import { generateThreadedModule, type HandlerForm } from './handlers';
 import { RECORD_SIZE } from './record';
 import type { TranslationContext } from './context';
-import { graphOf, type RecordReader, type RegionBlock, type RegionPage, type RegionPlan } from './region-former';
+import { type RecordReader, type RegionBlock, type RegionPage, type RegionPlan } from './region-former';
 import { writeRegion } from './region-module';
+import { shapeOf } from './region-shape';
 
 /** A plan as numbers: to copy a tree of objects takes longer than to form the region. */
 export interface RegionJob {
   readonly id: number;
   readonly context: TranslationContext;
-  /** Handler of the root's first record. */
-  readonly original: number;
+  /** Blocks through whose first record the region is entered. */
+  readonly entries: readonly number[];
   /** For each block: its unit's linear address, record, records, bytes and instructions; taken, next, how many targets, and those. */
   readonly blocks: Float64Array<ArrayBuffer>;
   /** For each page: its number, offset, expected entry and tag. */
@@ -42,8 +43,8 @@ export interface RegionCompiler {
   close(): void;
 }
 
-export function regionJob(id: number, plan: RegionPlan, source: RecordReader, original: number): RegionJob {
-  const { blocks, pages, precisionNoted } = plan;
+export function regionJob(id: number, plan: RegionPlan, source: RecordReader): RegionJob {
+  const { blocks, entries, pages, precisionNoted } = plan;
   const { context } = blocks[0].unit;
   let bytes = 0;
   const numbers: number[] = [];
@@ -61,11 +62,11 @@ export function regionJob(id: number, plan: RegionPlan, source: RecordReader, or
     at += count * RECORD_SIZE;
   }
   const pageNumbers = [...pages].flatMap(([page, { offset, expected, tag }]) => [page, offset, expected, tag]);
-  return { id, context, original, precisionNoted, blocks: Float64Array.from(numbers), pages: Float64Array.from(pageNumbers), records };
+  return { id, context, entries, precisionNoted, blocks: Float64Array.from(numbers), pages: Float64Array.from(pageNumbers), records };
 }
 
 /** The plan again. */
-function planOf({ context, blocks: numbers, pages: pageNumbers, precisionNoted }: RegionJob): RegionPlan {
+function planOf({ context, entries, blocks: numbers, pages: pageNumbers, precisionNoted }: RegionJob): RegionPlan {
   const blocks: RegionBlock[] = [];
   for (let at = 0; at < numbers.length;) {
     const [linear, record, records, bytes, instructions, taken, next, count] = numbers.subarray(at, at + 8);
@@ -77,7 +78,7 @@ function planOf({ context, blocks: numbers, pages: pageNumbers, precisionNoted }
     const [page, offset, expected, tag] = pageNumbers.subarray(at, at + 4);
     pages.set(page, { offset, expected, tag });
   }
-  return { blocks, pages, precisionNoted, graph: graphOf(blocks) };
+  return { blocks, entries, pages, precisionNoted, shape: shapeOf(blocks, entries) };
 }
 
 /** Does jobs: in the thread. */
@@ -89,7 +90,7 @@ export class RegionWorkshop {
   private readonly forms: Partial<Record<'legacy' | 'long', readonly HandlerForm[]>> = {};
 
   do(job: RegionJob): CompiledRegion {
-    const { id, original, records } = job;
+    const { id, records } = job;
     const plan = planOf(job);
     let at = 0;
     for (const { unit: { record, records: count } } of plan.blocks) {
@@ -99,7 +100,7 @@ export class RegionWorkshop {
     const long = job.context.codeSize === 64;
     const formOf = this.forms[long ? 'long' : 'legacy'] ??= generateThreadedModule(table, 1, long).formOf;
     const source: RecordReader = { u8: this.u8, u16: this.u16, u32: this.u32, form: (handler) => formOf[handler], handler: (record) => this.u32[record >> 2] };
-    const bytes = writeRegion(plan, source, original);
+    const bytes = writeRegion(plan, source, plan.entries.map((block) => source.handler(plan.blocks[block].unit.record)));
     return bytes ? { id, module: new WebAssembly.Module(bytes) } : { id };
   }
 }

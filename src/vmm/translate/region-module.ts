@@ -6,8 +6,8 @@ import { RegionEmitter, type RegionRecorder } from './region-emitter';
 import type { RecordReader, RegionPlan } from './region-former';
 import { x87FunctionNames, x87FunctionTypes, type X87Imports } from './x87-functions';
 
-/** The module, which exports `region`. Undefined when the region would leave at its first instruction. `original`: handler of the root's first record. */
-export function writeRegion(plan: RegionPlan, source: RecordReader, original: number, recorder?: RegionRecorder): Uint8Array<ArrayBuffer> | undefined {
+/** The module, which exports `region`. Undefined when the region would leave at its first instruction. `originals`: handlers of the entries' first records. */
+export function writeRegion(plan: RegionPlan, source: RecordReader, originals: readonly number[], recorder?: RegionRecorder): Uint8Array<ArrayBuffer> | undefined {
   const module = new ModuleWriter();
   const handlerType = module.type(['i32'], []);
   module.importMemory('machine', 'memory', 1);
@@ -32,7 +32,7 @@ export function writeRegion(plan: RegionPlan, source: RecordReader, original: nu
     handlerType, go: threaded('go', ['i32']), goThrough: threaded('goThrough', ['i32', 'i32']), dispatch: threaded('dispatch', []),
     readSlow: never, readForWriteSlow: never, writeSlow: never, segmentCheck: never, callout: () => never, x87,
     exact: (check) => threaded(`exact.${check}`, [exactChecks[check].type, exactChecks[check].type, exactChecks[check].type], ['i32']),
-  }, body, original, recorder);
+  }, body, originals, recorder);
   if (!emitter.write()) return undefined;
   if (recorder) {
     recorder.code = body.code.view().slice();

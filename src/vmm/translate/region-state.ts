@@ -45,6 +45,7 @@ export class RegionState {
   readonly writtenVectors = new Set<number>();
   /** Local of MXCSR, or -1 while nobody has used it. */
   mxcsr = -1;
+  private doorLocal = -1;
   mxcsrWritten = false;
   private readonly x87Locals = new Map<string, number>();
   /** Local: what the record before has loaded for a vector instruction. */
@@ -129,6 +130,12 @@ export class RegionState {
     return this.loadedVector;
   }
 
+  /** By which door the hall is left (region-shape.ts). */
+  door(): number {
+    if (this.doorLocal < 0) this.doorLocal = this.body.ownLocal('i32');
+    return this.doorLocal;
+  }
+
   controlAndStatus(): number {
     if (this.mxcsr < 0) this.mxcsr = this.body.ownLocal('i32');
     return this.mxcsr;
@@ -152,8 +159,8 @@ export class RegionState {
 
   /** What the locals hold, by number. */
   nameLocals(names: Map<number, string>): void {
-    const { leaveRecord, flagKind, readTable, writeTable, budget, limit, mxcsr, loadedVector } = this;
-    for (const [name, local] of Object.entries({ leaveRecord, flagKind, readTable, writeTable, budget, limit, mxcsr, loadedVector })) if (local >= 0) names.set(local, name);
+    const { leaveRecord, flagKind, readTable, writeTable, budget, limit, mxcsr, loadedVector, doorLocal: door } = this;
+    for (const [name, local] of Object.entries({ leaveRecord, flagKind, readTable, writeTable, budget, limit, mxcsr, loadedVector, door })) if (local >= 0) names.set(local, name);
     this.registers.forEach((local, n) => {
       if (local >= 0) names.set(local, generalRegisterName(n, this.wide ? 64 : 32).toLowerCase());
     });

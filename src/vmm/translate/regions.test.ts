@@ -10,9 +10,17 @@ const oneOfEach = (): Readonly<Record<TranslationMode, BareEngine>> => ({
 const engines = oneOfEach();
 /** These run the same programs, so that all of their memory is the same. */
 const alike = oneOfEach();
-const { adaptive, eager } = engines;
+const { adaptive } = engines;
 
 const flat = (engine: BareEngine, body: string) => engine.load(program(`bits 32\norg 0x1000\n${body}`));
+/** Runs a program to its end in every mode. */
+function agree(source: string, instructions: number): void {
+  const ends = Object.values(engines).map((engine) => {
+    flat(engine, source).toHalt(instructions);
+    return [engine.engine.now, ...Array.from({ length: 8 }, (_, n) => engine.register(n))];
+  });
+  for (const end of ends) assert.deepEqual(end, ends[0]);
+}
 
 describe('regions', () => {
   it('are made of what runs often, entered through its first record, and end a run at exactly any count', () => {
@@ -192,23 +200,44 @@ describe('regions', () => {
     assert.ok(many.count('regionsDiscarded') >= REGION_SLOTS / 2);
   });
 
-  it('enter the middle of a loop by leaving: irreducible control flow comes out right', () => {
-    const source = `mov ecx, 1000
-        test ecx, 1
-        jz middle
-      top: inc ebx
+  it('hold loops that are entered in their middle: irreducible control flow', () => {
+    // Two of them in a loop: whichever block a region begins with, it is in the middle of at most one.
+    const twice = (n: number) => `test ecx, ${n}
+        jz middle${n}
+      top${n}: inc ebx
         test ebx, 7
-        jz out
-      middle: add eax, ebx
+        jz out${n}
+      middle${n}: add eax, ebx
+        add edx, ${n}
+        test edx, 15
+        jnz top${n}
+      out${n}: `;
+    const source = `mov ecx, 50000
+outer: ${twice(1)} ${twice(2)} dec ecx
+ jnz outer
+ hlt`;
+    agree(source, 8_000_000);
+    const [region] = adaptive.engine.regions.list();
+    assert.ok(region.plan.shape.hall >= 0, 'there is a hall');
+    assert.ok(adaptive.count('regionEntries') < 500, `${adaptive.count('regionEntries')} entries: the loops run inside`);
+  });
+
+  it('are entered where a call outside returns to, too', () => {
+    // The function begins with an instruction on two pages, which no region takes in.
+    const source = `mov esp, 0x9000
+        mov ecx, 100000
+      again: call outside
+        add ebx, eax
         dec ecx
-        jnz top
-      out: add ecx, 0
-        jnz middle
-        hlt`;
-    flat(eager, source).toHalt(100_000);
-    const here = eager.snapshot();
-    flat(engines.threaded, source).toHalt(100_000);
-    assert.equal(here, engines.threaded.snapshot());
+        jnz again
+        hlt
+        times 0xffe - ($-$$) nop
+      outside: mov eax, 3
+        ret`;
+    agree(source, 1_000_000);
+    const [region] = adaptive.engine.regions.list();
+    assert.deepEqual([region.plan.entries.length, region.entered.length], [2, 2]);
+    assert.ok(adaptive.count('regionEntries') > 90_000, `${adaptive.count('regionEntries')} entries`);
   });
 
   for (const bits of [32, 64] as const) it(`leave the state that threaded code leaves, wherever a run of a random program of ${bits} bits stops`, function () {

@@ -6,7 +6,7 @@
  *
  * With a compiler of its own thread (region-job.ts) regions are written and compiled there, while the guest goes on; without one, here.
  *
- * In force means: the first record of the root names the region's place in the handlers' table. Links, continuations and the dispatcher know
+ * In force means: the first records of the root and of the other entries name the region's place in the handlers' table. Links, continuations and the dispatcher know
  * nothing of it. Taking it back restores the record. No region is at work while the runtime is: it has left before any call into TypeScript.
  *
  * The budget: a region looks at it when it goes backward, and goes on only if more is left than any path to the next look can use, so that threaded
@@ -29,8 +29,10 @@ export interface Region {
   readonly plan: RegionPlan<Unit>;
   readonly units: readonly Unit[];
   readonly slot: number;
-  /** Handler of the root's first record. */
-  readonly original: number;
+  /** Handlers of its entries' first records. */
+  readonly originals: readonly number[];
+  /** Units whose first record leads here: the root, and those of the other entries that no other region had taken. */
+  readonly entered: readonly Unit[];
   live: boolean;
 }
 
@@ -59,8 +61,14 @@ export type TranslationMode = keyof typeof regionPolicies;
 /** Samples until a unit that could not become a region is tried again, beyond those that make it hot. */
 const COOLED = 100;
 
-/** What stands in the root's first record without the region, and does its instruction. */
-const entryOf = ({ root, original }: Pick<Region, 'root' | 'original'>): number => root.tally?.slot ?? original;
+/** What stands in the entries' first records without the region, and does their instructions. */
+const withoutRegion = ({ plan, originals }: Pick<Region, 'plan' | 'originals'>): number[] => plan.entries.map((block, n) => plan.blocks[block].unit.tally?.slot ?? originals[n]);
+
+/** Handler of the first record of a unit through which a region is entered. */
+export function originalHandler(unit: Unit): number | undefined {
+  const { region } = unit;
+  return region?.originals[region.plan.entries.findIndex((block) => region.plan.blocks[block].unit === unit)];
+}
 
 /** Too short a rest until the next look is not worth a run of its own. */
 const SHORTEST_RUN = 64;
@@ -94,7 +102,7 @@ class Tier {
         const handler = u32[record >> 2];
         if (handler < module.firstRegionSlot) return handler;
         const unit = translator.unitOfRecord(record)!;
-        return unit.tally?.original ?? unit.region!.original;
+        return unit.tally?.original ?? originalHandler(unit)!;
       },
     };
     for (let slot = REGION_SLOTS - 1; slot >= 0; slot--) this.freeSlots.push(module.firstRegionSlot + slot);
@@ -107,7 +115,7 @@ const JOBS_MAX = 32;
 /** A region on its way. */
 interface Job {
   readonly plan: RegionPlan<Unit>;
-  readonly original: number;
+  readonly originals: readonly number[];
   /** The units' when the job was made. */
   readonly versions: readonly number[];
 }
@@ -235,7 +243,7 @@ export class Regions {
   /** A region's code as it was written, told by writing it once more. */
   record(region: Region): RegionRecorder {
     const recorder = new RegionRecorder();
-    writeRegion(region.plan, this.tierOf(region.root.context).source, entryOf(region), recorder);
+    writeRegion(region.plan, this.tierOf(region.root.context).source, withoutRegion(region), recorder);
     return recorder;
   }
 
@@ -256,19 +264,19 @@ export class Regions {
     const { source } = tier;
     const plan = formRegion(root, this.translator, source);
     if (!plan) return;
-    const original = source.handler(root.record);
-    if (this.compiler && !this.policy.atOnce && this.submit(plan, source, original)) return;
-    const made = this.compile(plan, tier, entryOf({ root, original }));
-    if (made) this.enforce(plan, tier, original, made);
+    const originals = plan.entries.map((block) => source.handler(plan.blocks[block].unit.record));
+    if (this.compiler && !this.policy.atOnce && this.submit(plan, source, originals)) return;
+    const made = this.compile({ plan, originals }, tier);
+    if (made) this.enforce(plan, tier, originals, made);
   }
 
   /** False when there is nobody to do it. */
-  private submit(plan: RegionPlan<Unit>, source: RecordReader, original: number): boolean {
+  private submit(plan: RegionPlan<Unit>, source: RecordReader, originals: readonly number[]): boolean {
     // Units that are counted are the machine's own affair.
     if (plan.blocks.some(({ unit }) => unit.tally)) return false;
     const id = ++this.jobsMade;
-    if (!this.compiler!.submit(regionJob(id, plan, source, original))) return false;
-    this.jobs.set(id, { plan, original, versions: plan.blocks.map(({ unit }) => unit.version) });
+    if (!this.compiler!.submit(regionJob(id, plan, source))) return false;
+    this.jobs.set(id, { plan, originals, versions: plan.blocks.map(({ unit }) => unit.version) });
     return true;
   }
 
@@ -278,12 +286,12 @@ export class Regions {
       const job = this.jobs.get(id);
       this.jobs.delete(id);
       if (!job || !module) continue;
-      const { plan, original, versions } = job;
-      const root = plan.blocks[plan.graph.order[0]].unit;
+      const { plan, originals, versions } = job;
+      const root = plan.blocks[0].unit;
       const asItWas = plan.blocks.every(({ unit }, n) => unit.live && unit.version === versions[n] && unit.restless === 0 && !unit.tally);
-      if (!asItWas || root.region || this.u32[root.record >> 2] !== original) continue;
+      if (!asItWas || root.region || this.u32[root.record >> 2] !== originals[0]) continue;
       const tier = this.tierOf(root.context);
-      this.enforce(plan, tier, original, this.instantiate(module, tier));
+      this.enforce(plan, tier, originals, this.instantiate(module, tier));
     }
   }
 
@@ -291,37 +299,42 @@ export class Regions {
     return new WebAssembly.Instance(module, { machine: { memory: this.memory }, threaded: { ...threaded } }).exports.region as CallableFunction;
   }
 
-  private enforce(plan: RegionPlan<Unit>, tier: Tier, original: number, made: CallableFunction): void {
-    const root = plan.blocks[plan.graph.order[0]].unit;
+  private enforce(plan: RegionPlan<Unit>, tier: Tier, originals: readonly number[], made: CallableFunction): void {
+    const root = plan.blocks[0].unit;
     const { threaded, freeSlots } = tier;
     if (!freeSlots.length) this.makeRoom(tier);
     const slot = freeSlots.pop()!;
     threaded.handlers.set(slot, made);
-    const region: Region = { root, plan, units: plan.blocks.map(({ unit }) => unit), slot, original, live: true };
-    root.region = region;
+    const region: Region = { root, plan, units: plan.blocks.map(({ unit }) => unit), slot, originals, entered: plan.entries.map((block) => plan.blocks[block].unit).filter((unit) => !unit.region), live: true };
     for (const unit of region.units) (unit.regions ??= new Set()).add(region);
-    this.u32[root.record >> 2] = slot;
+    for (const unit of region.entered) {
+      unit.region = region;
+      this.u32[unit.record >> 2] = slot;
+    }
     this.inForce.add(region);
     this.count('regionsTranslated');
   }
 
   /** Undefined when the region would leave at its first instruction. */
-  private compile(plan: RegionPlan, tier: Tier, entry: number): CallableFunction | undefined {
-    const written = writeRegion(plan, tier.source, entry);
+  private compile(region: Pick<Region, 'plan' | 'originals'>, tier: Tier): CallableFunction | undefined {
+    const written = writeRegion(region.plan, tier.source, withoutRegion(region));
     return written && this.instantiate(new WebAssembly.Module(written), tier);
   }
 
   /** Other units of the region are counted than before. */
   private rewrite(region: Region): void {
     const tier = this.tierOf(region.root.context);
-    if (region.live) tier.threaded.handlers.set(region.slot, this.compile(region.plan, tier, entryOf(region))!);
+    if (region.live) tier.threaded.handlers.set(region.slot, this.compile(region, tier)!);
   }
 
   private discard(region: Region): void {
     if (!region.live) return;
     region.live = false;
-    this.u32[region.root.record >> 2] = entryOf(region);
-    region.root.region = undefined;
+    const handlers = withoutRegion(region);
+    for (const unit of region.entered) {
+      unit.region = undefined;
+      this.u32[unit.record >> 2] = handlers[region.plan.entries.findIndex((block) => region.plan.blocks[block].unit === unit)];
+    }
     for (const unit of region.units) {
       unit.regions!.delete(region);
       unit.heat = 0;

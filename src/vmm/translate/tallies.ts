@@ -10,7 +10,7 @@ import { TALLIES, TALLIES_MAX } from '../cpu/layout';
 import { ModuleWriter } from '../wasm/module';
 import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
 import type { Translator, Unit } from './translator';
-import type { Region } from './regions';
+import { originalHandler, type Region } from './regions';
 
 export interface Tally {
   /** Its module's handlers, and its place among them. */
@@ -173,7 +173,7 @@ export class Tallies {
   }
 
   private begin(unit: Unit, since: number): boolean {
-    const original = unit.region?.original ?? this.u32[unit.record >> 2];
+    const original = originalHandler(unit) ?? this.u32[unit.record >> 2];
     // A breakpoint's unit never runs: the debugger steps over its first instruction.
     if (original === SpecialHandler.Breakpoint) return false;
     const number = this.free.pop();

@@ -144,6 +144,14 @@ export class FunctionBody {
     return this.index(opcode, this.depth - level);
   }
 
+  /** br_table: the value on the stack chooses one of the levels, any other one the last of them. */
+  branchTable(levels: readonly number[]): this {
+    this.op('br_table');
+    this.code.unsigned(levels.length - 1);
+    for (const level of levels) this.code.unsigned(this.depth - level);
+    return this;
+  }
+
   /** The locals that {@link local} made since the last call hold nothing of interest any more: it gives them out again. */
   releaseLocals(): void {
     for (const index of this.temporaries) this.free[this.locals[index - this.parameterCount]].push(index);
