@@ -8,7 +8,6 @@ import type { HandlerForm } from './handlers';
 import { RECORD_SIZE, RecordField, SpecialHandler } from './record';
 import { shapeOf, type BlockEdges, type RegionShape } from './region-shape';
 import { PRECISION } from './threaded-vector';
-import type { TranslationContext } from './context';
 import type { Translator, Unit } from './translator';
 
 /** What has to be known of a unit to write it. */
@@ -45,7 +44,7 @@ export const pageOf = (linear: number): number => Math.floor(linear / 4096);
 const BLOCKS_MAX = 48;
 /**
  * So many of a region's first units may be in other regions, too: what is hot together is compiled together, and yet regions tile the code more than
- * they overlap. Farther away each unit is compiled once.
+ * they overlap. Farther away each unit is compiled once, unless it is of a loop through the root.
  */
 const SHARED_MAX = 12;
 /** Entries of a region: whoever enters it by another one than the root has to be told apart. */
@@ -135,13 +134,70 @@ function returnTargets(exits: readonly Exits[]): Map<number, number[]> {
 /** The region rooted at a unit, or undefined when the unit cannot be its root. */
 export function formRegion(root: Unit, translator: Translator, reader: RecordReader): RegionPlan<Unit> | undefined {
   if (!isPlain(root, reader)) return undefined;
-  const units: Unit[] = [root];
-  const numbers = new Map<Unit, number>([[root, 0]]);
-  const pages = new Map<number, RegionPage>();
-  const edges: Exits[] = [];
+  const gather = (shared: (unit: Unit, position: number) => boolean): Gathering => new Gathering(root, translator, reader, shared);
+  const tile = gather((_unit, position) => position < SHARED_MAX);
+  if (!tile.refused) return tile.plan();
+  // A loop through the root belongs together, whoever has parts of it.
+  const loop = gather(() => true).loop();
+  return loop ? gather((unit, position) => position < SHARED_MAX || loop.has(unit)).plan() : tile.plan();
+}
+
+/** Gathers the units of a region: those that the root's links lead to, and so on. */
+class Gathering {
+  private readonly units: Unit[];
+  private readonly numbers: Map<Unit, number>;
+  private readonly pages = new Map<number, RegionPage>();
+  private readonly edges: Exits[] = [];
+  /** Blocks with a way on that there was no room for. */
+  private readonly cut = new Set<number>();
+  /** A unit was not taken in because other regions have it. */
+  refused = false;
+
+  constructor(
+    private readonly root: Unit, private readonly translator: Translator, private readonly reader: RecordReader,
+    /** Whether a unit that other regions have may be this one's n-th. */
+    private readonly shared: (unit: Unit, n: number) => boolean,
+  ) {
+    this.units = [root];
+    this.numbers = new Map([[root, 0]]);
+    const { units, edges } = this;
+    this.follow();
+    // A function that was entered from outside: on with the caller that it returned to last.
+    for (let n = 0, known = returnTargets(edges); n < units.length; n++) {
+      const edge = edges[n];
+      const last = lastRecord(units[n]);
+      if (edge.control !== 'return' || known.has(n) || reader.form(reader.handler(last)).form.encoding.instruction.mnemonic !== 'ret') continue;
+      edge.targets = this.admitAll([reader.u32[(last + RecordField.returned) >> 2]], n);
+      this.follow();
+      known = returnTargets(edges);
+    }
+    for (const [block, targets] of returnTargets(edges)) edges[block].targets = [...new Set([...edges[block].targets, ...targets])];
+  }
+
+  plan(): RegionPlan<Unit> {
+    const { units, edges, pages, root, reader } = this;
+    const mayEnter = (unit: Unit): boolean => !unit.region && (pageOf(unit.linear) === pageOf(root.linear) || this.mapped(root));
+    const entries = [0, ...returnsFromOutside(edges).filter((block) => block !== 0 && mayEnter(units[block]))].slice(0, ENTRIES_MAX);
+    return {
+      blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), entries, shape: shapeOf(edges, entries), pages,
+      precisionNoted: (reader.u32[MXCSR >> 2] & PRECISION) !== 0,
+    };
+  }
+
+  /** The units of the loops through the root; undefined when there is none, or it does not fit. */
+  loop(): ReadonlySet<Unit> | undefined {
+    const { edges, units } = this;
+    const before: number[][] = edges.map(() => []);
+    edges.forEach(({ taken, next, targets }, from) => { for (const to of [taken, next, ...targets]) if (to >= 0) before[to].push(from); });
+    // All of them are reached from the root: what is left is what reaches it.
+    const found = new Set(before[0]);
+    for (const block of found) for (const from of before[block]) found.add(from);
+    return found.size === 0 || [...found].some((block) => this.cut.has(block)) ? undefined : new Set([...found].map((block) => units[block]));
+  }
 
   /** Whether the unit's page is among those that are looked at by now. */
-  const mapped = (unit: Unit): boolean => {
+  private mapped(unit: Unit): boolean {
+    const { pages, translator } = this;
     const page = pageOf(unit.linear);
     if (pages.has(page)) return true;
     const expected = translator.mappedEntry(unit);
@@ -149,26 +205,39 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
     const tag = page * 4096;
     pages.set(page, { offset: translator.lookupOffset(unit.linear, unit.context), expected, tag: tag < 2 ** 47 ? tag : tag - 2 ** 48 });
     return true;
-  };
-  const admit = (unit: Unit | undefined): number => {
+  }
+
+  /** The block of a unit to which another block leads; -1: it stays outside. */
+  private admit(unit: Unit | undefined, from: number): number {
     if (!unit) return -1;
+    const { units, numbers, root } = this;
     const known = numbers.get(unit);
     if (known !== undefined) return known;
-    if (units.length >= BLOCKS_MAX || (units.length >= SHARED_MAX && unit.regions?.size) || unit.context !== root.context || !isPlain(unit, reader)) return -1;
-    if (pageOf(unit.linear) !== pageOf(root.linear) && !mapped(unit)) return -1;
+    if (unit.context !== root.context || !isPlain(unit, this.reader)) return -1;
+    if (units.length >= BLOCKS_MAX) {
+      this.cut.add(from);
+      return -1;
+    }
+    if (unit.regions?.size && !this.shared(unit, units.length)) {
+      this.refused = true;
+      return -1;
+    }
+    if (pageOf(unit.linear) !== pageOf(root.linear) && !this.mapped(unit)) return -1;
     units.push(unit);
     numbers.set(unit, units.length - 1);
     return units.length - 1;
-  };
-  const admitAll = (targets: readonly number[], context: TranslationContext): number[] => {
-    const found = new Set(targets.map((eip) => admit(translator.find(translator.linearOf(eip, context), context))));
+  }
+
+  private admitAll(targets: readonly number[], from: number): number[] {
+    const { translator, root: { context } } = this;
+    const found = new Set(targets.map((eip) => this.admit(translator.find(translator.linearOf(eip, context), context), from)));
     found.delete(-1);
     return [...found];
-  };
-  const lastRecord = (unit: Unit): number => unit.record + (unit.records - 1) * RECORD_SIZE;
+  }
 
   /** Follows what has been admitted, and what it leads to. */
-  const follow = (): void => {
+  private follow(): void {
+    const { units, edges, reader, translator } = this;
     for (let n = edges.length; n < units.length; n++) {
       const unit = units[n];
       const last = lastRecord(unit);
@@ -179,39 +248,22 @@ export function formRegion(root: Unit, translator: Translator, reader: RecordRea
       const direct = form?.operands.some((operand) => operand.kind === 'target') === true && !form.distant;
       const edge: Exits = { taken: -1, next: -1, targets: [], control, back: -1 };
       edges.push(edge);
-      if (direct) edge.taken = admit(unitBehind(reader.u32[(last + RecordField.link) >> 2], translator, reader));
+      if (direct) edge.taken = this.admit(unitBehind(reader.u32[(last + RecordField.link) >> 2], translator, reader), n);
       else if (form && (control === 'jump' || control === 'call') && !form.operands.some((operand) => operand.kind === 'far')) {
-        edge.targets = admitAll(indirectTargets(last, form, unit, translator, reader), unit.context);
+        edge.targets = this.admitAll(indirectTargets(last, form, unit, translator, reader), n);
       }
-      if (!ends || control === 'condition') edge.next = admit(unitBehind(last + RECORD_SIZE, translator, reader));
+      if (!ends || control === 'condition') edge.next = this.admit(unitBehind(last + RECORD_SIZE, translator, reader), n);
       if (control === 'call') {
         const after = translator.find(unit.linear + unit.bytes, unit.context);
-        if (after && pageOf(after.linear) === pageOf(unit.linear)) edge.back = admit(after);
+        if (after && pageOf(after.linear) === pageOf(unit.linear)) edge.back = this.admit(after, n);
       }
     }
-  };
-  follow();
-  // A function that was entered from outside: on with the caller that it returned to last.
-  for (let n = 0, known = returnTargets(edges); n < units.length; n++) {
-    const edge = edges[n];
-    if (edge.control !== 'return' || known.has(n) || reader.form(reader.handler(lastRecord(units[n]))).form.encoding.instruction.mnemonic !== 'ret') continue;
-    const seen = reader.u32[(lastRecord(units[n]) + RecordField.returned) >> 2];
-    edge.targets = admitAll([seen], units[n].context);
-    follow();
-    known = returnTargets(edges);
   }
-  for (const [block, targets] of returnTargets(edges)) edges[block].targets = [...new Set([...edges[block].targets, ...targets])];
-
-  const entries = entriesOf(edges).filter((entry) => entry === 0 || !units[entry].region && (pageOf(units[entry].linear) === pageOf(root.linear) || mapped(root))).slice(0, ENTRIES_MAX);
-  return {
-    blocks: units.map((unit, n) => ({ unit, taken: edges[n].taken, next: edges[n].next, targets: edges[n].targets })), entries, shape: shapeOf(edges, entries), pages,
-    precisionNoted: (reader.u32[MXCSR >> 2] & PRECISION) !== 0,
-  };
 }
 
-/** The root, and where calls that leave the region return to. */
-function entriesOf(edges: readonly Exits[]): number[] {
-  const found = new Set([0]);
-  for (const { control, back, taken, targets } of edges) if (control === 'call' && back >= 0 && taken < 0 && targets.length === 0) found.add(back);
-  return [...found];
+const lastRecord = ({ record, records }: Unit): number => record + (records - 1) * RECORD_SIZE;
+
+/** Where calls that leave the region return to. */
+function returnsFromOutside(edges: readonly Exits[]): number[] {
+  return [...new Set(edges.flatMap(({ control, back, taken, targets }) => (control === 'call' && back >= 0 && taken < 0 && targets.length === 0 ? [back] : [])))];
 }
