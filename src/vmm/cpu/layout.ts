@@ -129,6 +129,8 @@ export const BREAKPOINTS = 0x9c4;
  * page faults may be delivered without anybody's being asked.
  */
 export const LINEAR_WATCHES = 0x9cc, BUS_PAGE_MASK = 0x9d0, HIDDEN_FAULTS_NOTED = 0x9d4, FAULTS_DELIVERED = 0x9d8;
+/** u32: a bit for each flat address space of the same tables as the one in force, which is among them. */
+export const KIN_SPACES = 0x9dc;
 /** u32: 1 from the delivery of a non-maskable interrupt to the next IRET: another one waits (SDM Vol. 3, 6.7.1). */
 export const NMI_BLOCKED = 0x9c8;
 

@@ -4,7 +4,7 @@
  */
 import {
   ACTIVE_SPACE, BREAKPOINTS, BUDGET, BUS_PAGE_MASK, CONTEXT, COUNTERS, COUNTERS_MAX, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULT_VECTOR, FAULTS_DELIVERED, FPU_PENDING, HIDDEN_FAULTS_NOTED,
-  INTERRUPT_MAY_WAIT, LINEAR_WATCHES, OPERAND, PAGING_MODE, PAUSE_TOLD, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH, STATE_END, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE,
+  INTERRUPT_MAY_WAIT, KIN_SPACES, LINEAR_WATCHES, OPERAND, PAGING_MODE, PAUSE_TOLD, READ_TABLE, REGION_EXACT, REGION_STOPPED, RETIRED, RUN_BUDGET, SCRATCH, STATE_END, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE,
   WIDE_ARGUMENTS, WIDE_RESULT, WRITE_TABLE,
 } from './layout';
 
@@ -44,6 +44,7 @@ export const sharedWords: readonly SharedWords[] = [
   { first: BUS_PAGE_MASK, bytes: 4, why: 'the board\'s' },
   { first: HIDDEN_FAULTS_NOTED, bytes: 4, why: 'counts the machine\'s events' },
   { first: FAULTS_DELIVERED, bytes: 4, why: 'the run\'s' },
+  { first: KIN_SPACES, bytes: 4, why: 'set when the address space is activated' },
   { first: FPU_PENDING, bytes: 4, why: 'holds a value within an instruction' },
   { first: OPERAND, bytes: 16, why: 'holds a value within an instruction' },
 ];

@@ -17,7 +17,7 @@
  * for the same reason. What does void everything is a change below the guest's tables: the A20 gate, a device window, memory restored
  * behind the traces' back (flush).
  */
-import { ACTIVE_SPACE, LOOKUP_SPACES, READ_TABLE, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WRITE_TABLE } from '../cpu/layout';
+import { ACTIVE_SPACE, KIN_SPACES, LOOKUP_SPACES, READ_TABLE, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WRITE_TABLE } from '../cpu/layout';
 import { EventCounters, type FaultHistogram } from './events';
 import { ALL_SPACES, Writing, type LookupTables } from './lookup';
 import {
@@ -259,6 +259,13 @@ export class ShadowPaging {
 
   private useSpace(index: number): void {
     this.words[ACTIVE_SPACE >>> 2] = index;
+    let kin = 0;
+    for (let other = 0; other < LOOKUP_SPACES; other++) {
+      if (this.spaces[other].used && this.spaces[other].cr3 === this.spaces[index].cr3) {
+        kin |= 1 << other;
+      }
+    }
+    this.words[KIN_SPACES >>> 2] = kin;
     this.findTwin();
     this.watches.wrap = this.wide ? 2 ** 48 : 2 ** 32;
     this.words[READ_TABLE >>> 2] = this.lookup.readTable(index);

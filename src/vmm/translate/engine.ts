@@ -179,7 +179,7 @@ export class Engine {
       machine: { memory },
       translator: { lookup: () => this.lookup(), resolve: (record: number) => this.resolve(record) },
       memory: {
-        read: this.transitions.memory.read, readForWrite: this.transitions.memory.readForWrite, write: this.transitions.memory.write,
+        read: this.transitions.memory.read, readForWrite: this.transitions.memory.readForWrite, write: this.transitions.memory.write, fetch: this.transitions.memory.fetch,
         longRead: (record: number, low: number, high: number, access: number) => this.longAccess(record, low, high, access, this.readBound),
         longReadForWrite: (record: number, low: number, high: number, access: number) => this.longAccess(record, low, high, access, this.readForWriteBound),
         longWrite: (record: number, low: number, high: number, access: number, value: number) => {

@@ -82,6 +82,7 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const readForWriteSlow = module.importFunction('memory', long ? 'longReadForWrite' : 'readForWrite', reads);
   const writeSlow = module.importFunction('memory', long ? 'longWrite' : 'write', stored);
   const segmentCheck = module.importFunction('memory', 'segmentCheck', four);
+  const fetch = long ? undefined : module.importFunction('memory', 'fetch', linked);
   const calloutIndex = new Map(names.map((name) => [name, module.importFunction('callout', name, four)]));
 
   const writeTracedSlow = module.declare(stored);
@@ -283,6 +284,10 @@ export function generateThreadedModule(table: InstructionTable, memoryPages: num
   const slow = module.body(plain);
   {
     const record = slow.local('i32');
+    if (fetch !== undefined) {
+      // Only the page's lookup entry may be missing.
+      slow.i32(0).memory('i32.load', EIP).i32(0).memory('i32.load', CS_BASE).op('i32.add').index('call', fetch).open('if').index('return_call', dispatch).op('end');
+    }
     slow.index('call', lookup).index('local.tee', record).op('i32.eqz').open('if').op('return').op('end');
     goTo(slow, record);
   }

@@ -19,8 +19,23 @@ const WINDOW = 0x40000000, WINDOW_TABLE = 0x24000, SECOND_WINDOW = 0x40400000, L
 const PAGES = 6;
 const STEPS = 120;
 
-/** Accesses of six bytes each to pages of the window, and writes to the entries that map them; a page fault is written down and its instruction skipped. */
-function guest(die: Die, level: 0 | 3, writeProtect: boolean, large: boolean): Program {
+/** CR4: page size extensions, and what keeps user pages from the supervisor. */
+const PSE = 0x10, SMEP = 0x100000, SMAP = 0x200000;
+
+interface Setting {
+  readonly level: 0 | 3;
+  readonly writeProtect: boolean;
+  /** The program lies on a page of 4 MiB. */
+  readonly large: boolean;
+  readonly cr4: number;
+}
+
+/**
+ * Accesses of six bytes each to pages of the window, and writes to the entries that map them; a page fault is written down and its instruction skipped. At
+ * level 0 functions of the window's last page are called.
+ */
+function guest(die: Die, { level, writeProtect, large, cr4 }: Setting): Program {
+  const user = level === 3 ? 4 : 0;
   const steps: string[] = [];
   for (let n = 0; n < STEPS; n++) {
     const page = die.throw(PAGES);
@@ -28,15 +43,17 @@ function guest(die: Die, level: 0 | 3, writeProtect: boolean, large: boolean): P
     const linear = window + page * 0x1000 + die.throw(0x3fc) * 4;
     const table = `[${WINDOW_TABLE + 4 * page}]`;
     // Frames: some pages of data, the window's own table, a page of code.
-    const frame = die.throw(10) ? 0x30000 + 0x1000 * die.throw(4) : die.throw(2) ? WINDOW_TABLE : 0x7000;
+    const frame = page === PAGES - 1 || die.throw(10) ? 0x30000 + 0x1000 * die.throw(4) : die.throw(2) ? WINDOW_TABLE : 0x7000;
     const entry = die.throw(6) ? (frame | die.throw(8) | (die.throw(2) ? 0x60 : 0)) : 0;
-    switch (die.throw(9)) {
+    switch (die.throw(level === 0 ? 11 : 9)) {
       case 0: case 1: case 2: steps.push(`mov ecx, ${entry}\n mov ${table}, ecx`); break;
       case 3: steps.push(`mov cl, [${linear + die.throw(4)}]`); break;
       case 4: steps.push(`mov ecx, [${linear + (die.throw(5) ? 0 : 3)}]`); break;
       // Not into the tables: what then happens depends on everything.
       case 5: case 6: steps.push(`mov [${linear & ~0xfff | 0x800 + die.throw(0x1f8) * 4}], ecx`); break;
       case 7: steps.push(`inc dword [${linear & ~0xfff | 0x800 + die.throw(0x1f8) * 4}]`); break;
+      case 9: steps.push(`call ${(window & ~0xfffff | window & 0xf0000) + 0x1000 * (PAGES - 1) + 0xff0}`); break;
+      case 10: if ((cr4 & SMAP) !== 0) steps.push(die.throw(2) ? 'stac' : 'clac'); break;
       default: steps.push('mov eax, cr3\n mov cr3, eax\n times 2 nop'.split('\n').slice(level === 3 ? 2 : 0).join('\n'));
     }
   }
@@ -71,15 +88,19 @@ flat:   mov ax, 0x10
         mov fs, ax
         mov gs, ax
         mov esp, 0x90000
-        mov eax, 7
+        mov ecx, 0x4000
+        mov edi, 0x30000
+        mov eax, 0xc3c3c3c3             ; RET
+        rep stosd
+        mov eax, ${3 | user}
         mov edi, 0x21000
         mov ecx, 0x400
 .map:   stosd
         add eax, 0x1000
         loop .map
-        mov dword [0x20000], ${large ? '0x87' : '0x21007'}
+        mov dword [0x20000], ${(large ? 0x83 : 0x21003) | user}
         mov dword [0x20408], 0x85       ; at 40800000h, read-only
-        mov eax, 0x10
+        mov eax, ${cr4}
         mov cr4, eax
         mov dword [0x20400], ${WINDOW_TABLE | 7}
         mov dword [0x20404], ${WINDOW_TABLE | 7}
@@ -114,7 +135,13 @@ page_fault:
         stosd
         pop eax
         stosd
+        mov eax, cr2
+        cmp eax, [esp]
+        je .fetch
         add dword [esp], 6
+        iretd
+.fetch: mov eax, [esp + 12]
+        mov [esp], eax
         iretd`);
 }
 
@@ -133,7 +160,7 @@ describe('page functions', () => {
       const { machine, mmu } = this;
       machine.load(code);
       assert.equal(mmu.physical.words[LINEAR_WATCHES >> 2], this.alone ? 0 : 1);
-      const outcome = machine.run(50_000);
+      const outcome = machine.run(70_000);
       const counters = machine.counters();
       const before = this.byInstruction;
       this.byInstruction = mmu.hiddenPageFaults(1e6).reduce((sum, { count }) => sum + count, 0);
@@ -146,10 +173,13 @@ describe('page functions', () => {
   it('serve hidden and true page faults and page-table writes as the monitor does', () => {
     const seen = { hiddenPageFaults: 0, truePageFaults: 0, traceFaults: 0 };
     const alone = new Candidate(true), monitored = new Candidate(false);
-    for (let n = 0; n < 12; n++) {
-      const code = guest(new Die(0x2545f491 + 7919 * n), n % 2 ? 3 : 0, n % 4 < 2, n % 3 === 0);
+    for (let n = 0; n < 20; n++) {
+      const level = n % 2 || n >= 12 ? 0 : 3;
+      const cr4 = PSE | (n < 12 ? 0 : [SMEP, SMAP, SMEP | SMAP][n % 3]);
+      const code = guest(new Die(0x2545f491 + 7919 * n), { level, writeProtect: n % 4 < 2, large: n % 3 === 0, cr4 });
       const result = alone.run(code);
       assert.deepEqual(result, monitored.run(code), `program ${n}`);
+      assert.equal(result.ran, 'ended');
       for (const id of Object.keys(seen) as (keyof typeof seen)[]) seen[id] += result.counters[id];
     }
     assert.ok(Object.values(seen).every((count) => count > 250), JSON.stringify(seen));

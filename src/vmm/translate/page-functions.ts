@@ -1,18 +1,18 @@
 /**
- * The common misses of 32-bit paging in WebAssembly: what handlers call when the inlined lookup fails. A hidden page fault fills the lookup entry when the
+ * The common misses of 32-bit paging in WebAssembly: what handlers call when the inlined lookup fails, and the dispatcher. A hidden page fault fills the lookup entry when the
  * guest's tables are known as tables already (mmu/table-uses.ts), a true one is delivered, and a write to a page table drops what was derived from
  * the entry. Everything comes out as the room mmu would do it, whose arrays these functions use; what they refuse, with nothing changed, the monitor does.
  */
 import { Flag } from '../cpu/bits';
 import {
   ACTIVE_SPACE, BUDGET, BUS_PAGE_MASK, CR2, CR3, DR, EIP, EXIT_REASON, FAULTS_DELIVERED, FRAME_DERIVED, FRAME_INTERCEPTS, FRAME_NODE_COUNT, FRAME_NODES, FRAME_USES, HIDDEN_FAULTS, HIDDEN_FAULTS_MOST,
-  HIDDEN_FAULTS_NOTED, LINEAR_WATCHES, LOOKUP, LOOKUP_FILLED, LOOKUP_TABLE_SIZE, NODE_MARKS, NODE_NEXT, NODE_PREVIOUS, PAGE_FRAMES, PAGE_KINDS, PAGING_MODE, RAM, SCRATCH,
-  SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, TWIN_SPACE, USE_FIRST_PAGE, USE_LARGE, USE_LEVEL, USE_NEXT, USE_SPACE, WRITE_TABLE,
+  HIDDEN_FAULTS_NOTED, KIN_SPACES, LINEAR_WATCHES, LOOKUP, LOOKUP_FILLED, LOOKUP_SPACES, LOOKUP_TABLE_SIZE, NODE_MARKS, NODE_NEXT, NODE_PREVIOUS, PAGE_FRAMES, PAGE_KINDS, PAGING_MODE, RAM, READ_TABLE, SCRATCH,
+  SEGMENT_FIELDS, SEGMENT_SIZE, SEGMENTS, USE_FIRST_PAGE, USE_LARGE, USE_LEVEL, USE_NEXT, USE_SPACE, WRITE_TABLE,
 } from '../cpu/layout';
 import { Vector } from '../cpu/exceptions';
-import { GUARD, INVALID, MAY_WRITE, MOST_ENTRIES_PER_FRAME } from '../mmu/lookup';
+import { GUARD, INVALID, MAY_WRITE, MOST_ENTRIES_PER_FRAME, NO_EXECUTE } from '../mmu/lookup';
 import {
-  ACCESS_USER, ACCESS_WRITE, ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE_SIZE, ENTRY_PRESENT, ENTRY_USER, ENTRY_WRITABLE, FAULT_PROTECTION, MODE_ALIGNED, MODE_PAE, MODE_PAGE_SIZE_EXTENSIONS, MODE_PAGING, MODE_SMAP, MODE_SMEP,
+  ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE_SIZE, ENTRY_PRESENT, ENTRY_USER, ENTRY_WRITABLE, FAULT_PROTECTION, MODE_ALIGNED, MODE_PAE, MODE_PAGE_SIZE_EXTENSIONS, MODE_PAGING, MODE_SMAP, MODE_SMEP,
   MODE_USER, MODE_WRITE_PROTECT,
 } from '../mmu/page-walk';
 import { INTERCEPT_CODE, INTERCEPT_PAGE_TABLE, KIND_RAM } from '../mmu/physical-memory';
@@ -21,8 +21,8 @@ import type { FunctionBody, ModuleWriter } from '../wasm/module';
 import { Exit, RecordField } from './record';
 import { StateCode, type Variable } from './state-code';
 
-/** Modes that these functions know: 32-bit paging, with or without write protection, at any level. */
-const MODE_MASK = MODE_PAGING | MODE_PAE | MODE_SMEP | MODE_SMAP | MODE_ALIGNED;
+/** Modes that these functions know: 32-bit paging, at any level and with any protection of the supervisor. */
+const MODE_MASK = MODE_PAGING | MODE_PAE | MODE_ALIGNED;
 const CS_BASE = SEGMENTS + SEGMENT_SIZE + SEGMENT_FIELDS.base;
 const PAGE = 4096;
 /** Bits of a page number that the range of a page table, or of a directory, has in common. */
@@ -109,9 +109,10 @@ class PageFunctions extends StateCode {
     this.body.op('unreachable');
   }
 
-  /** (record, linear, error code): a page fault of the record's instruction, in flat code. */
+  /** (record, linear, error code): a page fault of the record's instruction, in flat code; one without a record is the monitor's. */
   fault(): void {
     const record = this.i32(0), linear = this.i32(1), errorCode = this.i32(2);
+    this.refuseIf(this.isZero(record));
     this.refuseIf(this.or(this.isZero(this.word(FAULTS_DELIVERED)), this.and(this.word(DR + 8 * 7), 0xff)));
     // The delivery takes a tick.
     const left = this.variable(this.sub(this.sub(this.word(BUDGET), this.load('i32.load8_u', RecordField.position, record)), 1));
@@ -130,13 +131,16 @@ class PageFunctions extends StateCode {
     this.body.op('unreachable');
   }
 
-  /** (record, linear, bytes, ACCESS_WRITE or 0): host address, REFUSED or FAULTED. The page then has its read entry, and the write entry that it may have. */
+  /**
+   * (record, linear, bytes, access bits but ACCESS_USER): host address, REFUSED or FAULTED. The page then has its read entry, and the write entry that it may
+   * have. A fetch has no record.
+   */
   reach(): void {
     const record = this.i32(0), linear = this.i32(1), bytes = this.i32(2);
     this.refuseIf(this.or(this.unknownMode(), this.greater(this.and(linear, PAGE - 1), this.sub(PAGE, bytes))));
     const mode = this.variable(this.word(PAGING_MODE));
     const user = this.variable(this.and(mode, MODE_USER));
-    const write = this.variable(this.i32(3));
+    const write = this.variable(this.and(this.i32(3), ACCESS_WRITE)), fetch = this.variable(this.and(this.i32(3), ACCESS_FETCH));
     const access = this.variable(this.or(write, this.select(user, ACCESS_USER, 0)));
     const page = this.variable(this.shr(linear, 12));
     const fault = (errorCode: Expression): void => this.return(this.call(this.indices.fault, 'i32', record, linear, errorCode));
@@ -168,14 +172,18 @@ class PageFunctions extends StateCode {
     });
     const rights = this.variable(this.and(pde, pte));
     const writable = this.variable(this.or(this.ne(this.and(rights, ENTRY_WRITABLE), 0), this.isZero(this.or(user, this.and(mode, MODE_WRITE_PROTECT)))));
-    const kept = this.and(this.ne(user, 0), this.isZero(this.and(rights, ENTRY_USER)));
+    // The supervisor's pages are kept from the user; SMAP keeps the user's from the supervisor, SMEP from being executed by it.
+    const strange = this.variable(this.and(this.isZero(user), this.ne(this.and(rights, ENTRY_USER), 0)));
+    const kept = this.variable(this.select(user, this.isZero(this.and(rights, ENTRY_USER)), this.and(strange, this.ne(this.and(mode, MODE_SMAP), 0))));
+    const notExecutable = this.variable(this.and(strange, this.ne(this.and(mode, MODE_SMEP), 0)));
+    this.refuseIf(this.and(this.ne(fetch, 0), this.or(kept, notExecutable)));
     this.if(this.or(kept, this.and(this.ne(write, 0), this.isZero(writable))), () => fault(this.or(access, FAULT_PROTECTION)));
     const wanted = this.variable(this.select(write, ENTRY_ACCESSED | ENTRY_DIRTY, ENTRY_ACCESSED));
     const target = this.variable(this.and(mapped, this.word(BUS_PAGE_MASK)));
     const frame = this.frameOf(target);
     this.refuseIf(this.lessSigned(frame, 0));
     const intercepts = this.variable(this.load('i32.load8_u', FRAME_INTERCEPTS, frame));
-    this.refuseIf(this.and(intercepts, ~(INTERCEPT_CODE | INTERCEPT_PAGE_TABLE)));
+    this.refuseIf(this.or(this.and(intercepts, ~(INTERCEPT_CODE | INTERCEPT_PAGE_TABLE)), this.and(notExecutable, this.ne(this.and(intercepts, INTERCEPT_CODE), 0))));
 
     // The table is in use for this range already (table-uses.ts).
     const space = this.variable(this.word(ACTIVE_SPACE));
@@ -219,7 +227,7 @@ class PageFunctions extends StateCode {
       this.store('i32.store', FRAME_NODES, this.add(node, 1), this.shl(frame, 2));
     });
     const mayWrite = this.variable(this.and(this.and(writable, this.ne(this.and(pte, ENTRY_DIRTY), 0)), this.eq(this.load('i32.load8_u', PAGE_KINDS, target), KIND_RAM)));
-    this.store('i32.store8', NODE_MARKS, this.select(mayWrite, MAY_WRITE, 0), node);
+    this.store('i32.store8', NODE_MARKS, this.or(this.select(mayWrite, MAY_WRITE, 0), this.select(notExecutable, NO_EXECUTE, 0)), node);
     this.if(this.and(mayWrite, this.isZero(this.and(intercepts, ~INTERCEPT_CODE))), () => {
       const writeEntry = this.variable(this.select(intercepts, this.or(entry, GUARD), entry));
       this.if(this.ne(this.load('i32.load', LOOKUP + LOOKUP_TABLE_SIZE, at), writeEntry), () => {
@@ -230,7 +238,9 @@ class PageFunctions extends StateCode {
     this.if(changed, () => {
       this.count('hiddenPageFaults');
       const noted = this.variable(this.word(HIDDEN_FAULTS_NOTED));
-      this.store('i32.store', HIDDEN_FAULTS, this.add(this.word(CS_BASE), this.recordEip(false)), this.shl(noted, 2));
+      const at = this.variable(linear);
+      this.if(record, () => at.set(this.add(this.word(CS_BASE), this.recordEip(false))));
+      this.store('i32.store', HIDDEN_FAULTS, at, this.shl(noted, 2));
       this.setWord(HIDDEN_FAULTS_NOTED, this.add(noted, 1));
     });
     this.return(this.or(host, this.and(linear, PAGE - 1)));
@@ -241,7 +251,7 @@ class PageFunctions extends StateCode {
   tableWrite(): void {
     const record = this.i32(0), linear = this.i32(1), bytes = this.i32(2), value = this.i32(3);
     this.refuseIf(this.or(this.unknownMode(), this.or(this.ne(bytes, 4), this.and(linear, 3))));
-    const active = this.variable(this.word(ACTIVE_SPACE)), twin = this.variable(this.word(TWIN_SPACE));
+    const active = this.variable(this.word(ACTIVE_SPACE)), kin = this.variable(this.word(KIN_SPACES));
     const node = this.variable(this.or(this.shl(active, 20), this.shr(linear, 12)));
     const entry = this.variable(this.load('i32.load', LOOKUP, this.entryOffset(node)));
     this.refuseIf(this.or(this.eq(entry, INVALID), this.isZero(this.and(this.load('i32.load8_u', NODE_MARKS, node), MAY_WRITE))));
@@ -253,7 +263,10 @@ class PageFunctions extends StateCode {
       const index = this.variable(this.shr(this.and(linear, PAGE - 1), 2));
       const derivedAt = this.variable(this.add(this.shl(frame, 7), this.shl(this.shr(index, 5), 2)));
       const derived = this.variable(this.load('i32.load', FRAME_DERIVED, derivedAt)), bit = this.variable(this.shl(1, this.and(index, 31)));
-      const isOther = (use: Expression): Expression => this.isZero(this.or(this.isUseOf(use, active), this.isUseOf(use, twin)));
+      const isOther = (use: Expression): Expression => {
+        const space = this.variable(this.load('i32.load8_u', USE_SPACE, use));
+        return this.or(this.greater(space, LOOKUP_SPACES - 1), this.isZero(this.and(this.shr(kin, space), 1)));
+      };
       this.if(this.and(derived, bit), () => {
         // The page of this very code is the monitor's business.
         const codePage = this.variable(this.shr(this.add(this.word(CS_BASE), this.load('i32.load', RecordField.eip, record)), 12));
@@ -270,6 +283,15 @@ class PageFunctions extends StateCode {
     this.store('i32.store', 0, value, host);
     this.count('traceFaults');
     this.return(1);
+    this.body.op('unreachable');
+  }
+
+  /** (linear): 1 when the page that instructions are fetched from has an entry now, which it had not. */
+  fetch(): void {
+    const linear = this.i32(0);
+    const entry = this.load('i32.load', 0, this.add(this.word(READ_TABLE), this.shl(this.shr(linear, 12), 2)));
+    this.refuseIf(this.or(this.unknownMode(), this.ne(entry, INVALID)));
+    this.return(this.greater(this.call(this.indices.reach, 'i32', this.constant(0, 'i32'), linear, this.constant(1, 'i32'), this.constant(ACCESS_FETCH, 'i32')), FAULTED));
     this.body.op('unreachable');
   }
 
@@ -336,8 +358,8 @@ class PageFunctions extends StateCode {
   }
 }
 
-/** Writes the functions into a module; `read`, `readForWrite` and `write` go where the monitor's would. */
-export function definePageFunctions(module: ModuleWriter, imports: PageImports): { readonly read: number; readonly readForWrite: number; readonly write: number } {
+/** Writes the functions into a module; `read`, `readForWrite` and `write` go where the monitor's would, `fetch` before it is asked. */
+export function definePageFunctions(module: ModuleWriter, imports: PageImports): Record<'read' | 'readForWrite' | 'write' | 'fetch', number> {
   const types = {
     one: module.type(['i32'], ['i32']), three: module.type(['i32', 'i32', 'i32'], ['i32']), four: module.type(['i32', 'i32', 'i32', 'i32'], ['i32']), stored: module.type(['i32', 'i32', 'i32', 'i32'], []),
   };
@@ -358,5 +380,6 @@ export function definePageFunctions(module: ModuleWriter, imports: PageImports):
     read: define(module.declare(types.three), types.three, (f) => f.read()),
     readForWrite: define(module.declare(types.three), types.three, (f) => f.readForWrite()),
     write: define(module.declare(types.stored), types.stored, (f) => f.write()),
+    fetch: define(module.declare(types.one), types.one, (f) => f.fetch()),
   };
 }

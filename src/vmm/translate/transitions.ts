@@ -619,6 +619,11 @@ export interface MemorySlowPaths {
   write(this: void, record: number, linear: number, bytes: number, value: number): void;
 }
 
+/** The same with the common misses served, and what the dispatcher asks: (linear) → 1 when that page has a lookup entry now, which it had not. */
+export interface MemoryPaths extends MemorySlowPaths {
+  fetch(this: void, linear: number): number;
+}
+
 /** The functions for code of one size. */
 export interface Transitions {
   /** One delivery through the IDT: 0 when it is out of the ordinary. `image` is EFLAGS as they are pushed, `errorCode` -1 for none. */
@@ -670,12 +675,12 @@ let compiled: WebAssembly.Module | undefined;
 /** Instances of one memory, for 16- and 32-bit and for 64-bit code, and the memory paths of the former. `callouts` and `slow` do what is out of the ordinary. */
 export function instantiateTransitions(
   memory: WebAssembly.Memory, interruptRequested: () => number, callouts: Readonly<Record<QuickCallout, CalloutFunction>>, slow: MemorySlowPaths,
-): { readonly legacy: Transitions; readonly long: Transitions; readonly memory: MemorySlowPaths } {
+): { readonly legacy: Transitions; readonly long: Transitions; readonly memory: MemoryPaths } {
   compiled ??= new WebAssembly.Module(generate());
   const { exports } = new WebAssembly.Instance(compiled, { machine: { memory, interruptRequested }, callout: callouts, memory: { ...slow } });
   const named = (suffix: string): Transitions => ({
     enter: exports[`enter${suffix}`] as QuickEntry,
     callouts: Object.fromEntries(quickCallouts.map((name) => [name, exports[`${name}${suffix}`]])) as unknown as Transitions['callouts'],
   });
-  return { legacy: named('32'), long: named('64'), memory: exports as unknown as MemorySlowPaths };
+  return { legacy: named('32'), long: named('64'), memory: exports as unknown as MemoryPaths };
 }
