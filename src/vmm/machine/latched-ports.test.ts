@@ -1,6 +1,7 @@
 /** Ports whose byte threaded code keeps until the next write to a port (PortRange.latched): nobody can tell. */
 import assert from 'node:assert/strict';
 import { machine } from '../../../test/support/guest';
+import { regionPolicies, type TranslationMode } from '../translate/regions';
 
 describe('latched ports', () => {
   it('are what was written last, through either port of the controller, and are counted', () => {
@@ -97,4 +98,51 @@ fault:  mov ecx, [esp]
     assert.deepEqual([guest.register('ebx'), guest.register('ecx')], [0, 0]);
     assert.equal(guest.counters().portReads, 2);
   });
+
+  for (const translation of Object.keys(regionPolicies) as TranslationMode[]) {
+    it(`are read within regions, until they are written or the program may not, ${translation}`, () => {
+      const guest = machine(`
+        org 0x7c00
+        cli
+        xor ax, ax
+        mov ds, ax
+        lgdt [gdt_register]
+        mov eax, cr0
+        or al, 1
+        mov cr0, eax
+        jmp 8:flat
+        align 8
+gdt:    dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdt_register: dw $ - gdt - 1
+        dd gdt
+        bits 32
+flat:   mov ax, 0x10
+        mov ds, ax
+        mov es, ax
+        mov ss, ax
+        xor ebx, ebx
+        xor esi, esi
+        mov dx, 0x21
+again:  mov eax, esi
+        out 0x21, al
+        mov ecx, 2000
+read:   in al, dx
+        movzx eax, al
+        add ebx, eax
+        in al, 0x21
+        movzx eax, al
+        add ebx, eax
+        dec ecx
+        jnz read
+        inc esi
+        cmp esi, 50
+        jne again
+        hlt`, { translation });
+      guest.run(2_000_000);
+      assert.equal(guest.register('ebx'), 2 * 2000 * (50 * 49 / 2));
+      const { portReads, portWrites, regionEntries } = guest.counters();
+      assert.deepEqual([portReads, portWrites], [2 * 2000 * 50, 50]);
+      if (translation === 'adaptive') assert.ok(regionEntries > 10 && regionEntries < 1000, `${regionEntries} entries: the loop runs inside`);
+    });
+  }
 });

@@ -11,7 +11,7 @@ import { generalProtection, GuestFault, Vector } from '../cpu/exceptions';
 import { cpuModels, DEFAULT_CPU_MODEL, type CpuModel } from '../cpu/models/models';
 import {
   BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, BUDGET, CODE_HIGH, CONTEXT, CPL, CR0, DR, EIP, EXIT_REASON, EXIT_RECORD, FAULT_ERROR, FAULTS_DELIVERED,
-  FAULT_VECTOR, INTERRUPT_MAY_WAIT, PORT_LATCHES, PORT_LATCHES_MOST, REGION_EXACT, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
+  FAULT_VECTOR, INTERRUPT_MAY_WAIT, PORT_LATCHES, PORT_LATCHES_MOST, REGION_EXACT, RETIRED, RUN_BUDGET, SCRATCH, Segment, SEGMENTS, SEGMENT_SIZE, VECTOR_TABLES,
 } from '../cpu/layout';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { Decoder } from '../decode/decoder';
@@ -220,6 +220,13 @@ export class Engine {
   /** Moves the clock over time in which nothing was executed (HLT). */
   skipTo(count: number): void {
     this.retiredBefore = Math.max(this.retiredBefore, count);
+    this.tellRetired();
+  }
+
+  /** To translated code, which reads the time stamp by itself. */
+  private tellRetired(): void {
+    this.u32[RETIRED >> 2] = this.retiredBefore;
+    this.u32[(RETIRED >> 2) + 1] = this.retiredBefore / 2 ** 32;
   }
 
   /**
@@ -241,6 +248,7 @@ export class Engine {
       this.i32[BUDGET >> 2] = budget;
       this.i32[RUN_BUDGET >> 2] = budget;
       this.u32[EXIT_REASON >> 2] = Exit.None;
+      this.tellRetired();
       this.u32[INTERRUPT_MAY_WAIT >> 2] = this.hooks.interruptRequested() ? 1 : 0;
       this.u32[FAULTS_DELIVERED >> 2] = cut === 'full' && !fine && this.hooks.deliversFaults?.() ? 1 : 0;
       this.yielded = false;

@@ -1,9 +1,13 @@
 /** WebAssembly functions over the state page, written by hand: what transitions and page functions share. */
+import { Flag } from '../cpu/bits';
 import { counterAddress, type CounterId } from '../cpu/counters';
 import { BRANCH_RING, BRANCH_RING_ENTRIES, BRANCH_RING_NEXT, CODE_HIGH, EIP, LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, SYSTEM_FLAGS } from '../cpu/layout';
 import { Code, type Expression } from '../wasm/expression';
 import type { FunctionBody } from '../wasm/module';
 import { RecordField } from './record';
+
+/** With one of these flags something beside the instruction has to be looked at. */
+export const UNUSUAL_FLAGS = Flag.TF | Flag.RF | Flag.VM | Flag.AC | Flag.VIF | Flag.VIP;
 
 export type Variable = ReturnType<Code['variable']>;
 

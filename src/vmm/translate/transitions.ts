@@ -7,18 +7,18 @@
  * Each function either does all of it, or returns 0 and nothing has changed: then the full code of the room cpu (deliver.ts, returns.ts, fast-calls.ts)
  * does it, whatever was out of the ordinary.
  */
-import { Attribute, Cr0, Efer, Flag } from '../cpu/bits';
+import { Attribute, Cr0, Cr4, Efer, Flag } from '../cpu/bits';
 import {
-  ACTIVE_SPACE, BREAKPOINTS, BUDGET, CPL, CR0, DR, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
-  INTERRUPT_MAY_WAIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, LONG_TABLE_ENTRIES, LSTAR, NMI_BLOCKED, PAGING_MODE, PORT_LATCHES, PORT_LATCHES_MOST, READ_TABLE, SEGMENT_FIELDS,
-  SEGMENT_SIZE, SEGMENTS, Segment, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSTEM_FLAGS, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WIDE_RESULT, WRITE_TABLE,
+  ACTIVE_SPACE, BREAKPOINTS, BUDGET, CPL, CR0, CR4, DR, EFER, EIP, GDTR_BASE, GDTR_LIMIT, GPR, IDTR_BASE, IDTR_LIMIT,
+  INTERRUPT_MAY_WAIT, INTERRUPT_SHADOW, LAZY_CARRY, LAZY_SIGN, LAZY_ZERO, LONG_TABLE_ENTRIES, LSTAR, NMI_BLOCKED, PAGING_MODE, PORT_LATCHES, PORT_LATCHES_MOST, READ_TABLE, RETIRED, RUN_BUDGET, SEGMENT_FIELDS,
+  SEGMENT_SIZE, SEGMENTS, Segment, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSTEM_FLAGS, TSC_AUX, TSC_OFFSET, TWIN_READ_TABLE, TWIN_SPACE, TWIN_WRITE_TABLE, WIDE_RESULT, WRITE_TABLE,
 } from '../cpu/layout';
 import { MODE_USER } from '../mmu/page-walk';
 import type { Expression } from '../wasm/expression';
 import { ModuleWriter, type FunctionBody } from '../wasm/module';
 import { RecordField, UNIT_CAP } from './record';
 import { definePageFunctions } from './page-functions';
-import { StateCode, type Variable } from './state-code';
+import { StateCode, UNUSUAL_FLAGS, type Variable } from './state-code';
 
 // Upper words of descriptors: what is looked at, and how it has to look.
 /** Present interrupt or trap gate, of 32 bits, or of 64 in long mode. */
@@ -40,8 +40,6 @@ const KEPT_ATTRIBUTES = ~(Attribute.DplMask | Attribute.Accessed);
 const USABLE_STACK = Attribute.DB | Attribute.S | Attribute.ReadWrite;
 const STACK_ATTRIBUTES_MASK = Attribute.Unusable | Attribute.DB | Attribute.S | Attribute.Code | Attribute.ExpandDownOrConforming | Attribute.ReadWrite;
 
-/** With one of these something beside the transition has to be looked at. */
-const UNUSUAL_FLAGS = Flag.TF | Flag.RF | Flag.VM | Flag.AC | Flag.VIF | Flag.VIP;
 /** EFLAGS bits that SYSRET takes from R11: all but RF and VM. */
 const RETURNED_FLAGS = 0x3c7fd7;
 
@@ -55,7 +53,7 @@ const register = (n: number): number => GPR + 8 * n;
 const transfers = ['softwareInterrupt', 'interruptReturn', 'sysenter', 'sysexit', 'syscall', 'sysret'] as const;
 /** Callouts whose result counts. */
 const results = ['movFromCr', 'portIn'] as const;
-export const quickCallouts = [...transfers, ...results, 'loadSegment', 'invlpg'] as const;
+export const quickCallouts = [...transfers, ...results, 'loadSegment', 'invlpg', 'rdtsc', 'rdtscp'] as const;
 export type QuickCallout = (typeof quickCallouts)[number];
 
 abstract class Transition extends StateCode {
@@ -591,6 +589,26 @@ class Functions extends Transition {
     this.refuseIf(this.word(CPL));
     this.return(1);
     this.body.op('unreachable');
+  }
+
+  /** The time stamp is the machine's count of instructions plus an offset. */
+  rdtsc(): void {
+    this.readTimeStamp();
+    this.return(1);
+    this.body.op('unreachable');
+  }
+  rdtscp(): void {
+    this.readTimeStamp();
+    this.store('i64.store', GPR + 8, this.wide(this.word(TSC_AUX)));
+    this.return(1);
+    this.body.op('unreachable');
+  }
+  private readTimeStamp(): void {
+    this.refuseIf(this.and(this.ne(this.word(CPL), 0), this.ne(this.and(this.word(CR4), Cr4.TSD), 0)));
+    const inRun = this.add(this.sub(this.word(RUN_BUDGET), this.word(BUDGET)), this.load('i32.load8_u', RecordField.position, this.i32(0)));
+    const stamp = this.variable(this.add(this.add(this.load('i64.load', RETIRED), this.wide(inRun)), this.load('i64.load', TSC_OFFSET)));
+    this.store('i64.store', GPR, this.wide(this.narrow(stamp)));
+    this.store('i64.store', GPR + 16, this.shr(stamp, 32));
   }
 
   /** A callout: quickly, or as ever. */
