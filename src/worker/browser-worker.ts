@@ -4,6 +4,7 @@ import type { ClientMessage, HostMessage } from '../protocol/messages';
 import { createMachine } from '../vmm/machine/machine';
 import { prepareEngines } from '../vmm/translate/engine';
 import { MachineHost } from './host';
+import { rehearse, REHEARSAL_MILLISECONDS } from './rehearsal';
 
 /** The part of DedicatedWorkerGlobalScope that is used; the project compiles against the window's library. */
 interface WorkerScope {
@@ -40,3 +41,5 @@ new MachineHost(channel, createMachine, {
 
 // The worker may have been started ahead of its machine. When it was not, the machine needs this first in any case.
 prepareEngines();
+const rehearsal = setTimeout(() => void rehearse(createMachine, () => performance.now()), REHEARSAL_MILLISECONDS);
+scope.addEventListener('message', () => clearTimeout(rehearsal));

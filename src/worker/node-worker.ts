@@ -6,6 +6,7 @@ import { prepareEngines } from '../vmm/translate/engine';
 import { MachineHost } from './host';
 import { nodeRegionCompiler } from './node-compiler';
 import { nodeNetwork } from './node-network';
+import { rehearse, REHEARSAL_MILLISECONDS } from './rehearsal';
 
 const port = parentPort;
 if (!port) throw new Error('This file is the entry of a worker thread; start it with launchNodeWorker');
@@ -30,3 +31,5 @@ new MachineHost(channel, createMachine, {
 
 // The worker may have been started ahead of its machine. When it was not, the machine needs this first in any case.
 prepareEngines();
+const rehearsal = setTimeout(() => void rehearse(createMachine, () => performance.now()), REHEARSAL_MILLISECONDS);
+port.once('message', () => clearTimeout(rehearsal));
