@@ -39,7 +39,7 @@ const ADDRESS_SPACE_SWITCHES = EventCounters.index('addressSpaceSwitches');
 /** What makes no difference to a program's translations is left out of the key of its spaces. */
 const SUPERVISOR_ONLY = MODE_WRITE_PROTECT | MODE_SMEP | MODE_SMAP | MODE_SMAP_LIFTED;
 /** Writes to the tables of an idle space before it is taken for dead: its tables' memory probably serves other purposes by now. */
-const IDLE_WRITES = 256;
+const IDLE_WRITES = 64;
 
 /** A space as views see it. */
 export interface SpaceSummary {

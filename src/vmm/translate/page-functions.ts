@@ -334,12 +334,12 @@ class PageFunctions extends StateCode {
     const leave = (): void => { this.body.op('return'); };
     const entry = this.load('i32.load', 0, this.add(this.word(WRITE_TABLE), this.shl(this.shr(linear, 12), 2)));
     const host = this.variable(REFUSED);
-    // Who comes here with an entry writes over code, or crosses a page.
+    // Who comes here with an entry writes over code, crosses a page, or has read the place before, which is what filled the entry.
     this.if(this.eq(entry, INVALID), () => {
       this.if(this.call(this.indices.tableWrite, 'i32', this.i32(0), linear, bytes, value), leave);
       host.set(this.reachFor(ACCESS_WRITE));
       this.if(this.eq(host, FAULTED), leave);
-    });
+    }, () => this.if(this.isZero(this.greater(this.and(linear, PAGE - 1), this.sub(PAGE, bytes))), () => host.set(this.xor(entry, linear))));
     this.if(this.and(this.ne(host, REFUSED), this.isZero(this.and(entry, PAGE - 1))), () => {
       for (const [size, store] of [[1, 'i32.store8'], [2, 'i32.store16'], [4, 'i32.store']] as const) {
         this.if(this.eq(bytes, size), () => {
