@@ -6,16 +6,14 @@
  *
  * What must hold: an instruction changes no register and no flag before the last operation of it that may leave (see isa/builder.ts).
  */
-import { Cr0, Flag } from '../cpu/bits';
-import { CPL, CR0, DR, GPR, INTERRUPT_SHADOW, PORT_LATCHES, PORT_LATCHES_MOST, READ_TABLE, SYSTEM_FLAGS, WRITE_TABLE } from '../cpu/layout';
+import { GPR, READ_TABLE, SYSTEM_FLAGS, WRITE_TABLE } from '../cpu/layout';
 import type { ArithmeticFlag, BinaryOperation, Condition, Requirement, StringRun, Value, Width } from '../isa/builder';
 import type { FormOperand } from './forms';
 import { RecordField } from './record';
+import { RegionCallouts } from './region-callouts';
 import { meetFacts, type Facts } from './region-facts';
 import { flagKind, inMemory, meet, type FlagKind, type FlagState } from './region-flags';
 import { REGISTERS } from './region-state';
-import { UNUSUAL_FLAGS } from './state-code';
-import { RegionVector } from './region-vector';
 import { node, type Node } from './threaded-values';
 
 /** How the unit's last instruction goes on; the emitter writes it. */
@@ -37,7 +35,7 @@ const foldable: Partial<Record<BinaryOperation, (a: number, b: number) => number
 /** Operations that do nothing when their right operand is 0. */
 const neutralZero: ReadonlySet<BinaryOperation> = new Set(['add', 'sub', 'or', 'xor', 'shl', 'shr', 'sar', 'rotl']);
 
-export class RegionBuilder extends RegionVector {
+export class RegionBuilder extends RegionCallouts {
   end: BlockEnd | undefined;
   /** How many arms of {@link if} are being written around this point. */
   private arms = 0;
@@ -464,37 +462,6 @@ export class RegionBuilder extends RegionVector {
     this.leaveHere();
   }
 
-  override callout(name: string, ...values: Value[]): Value {
-    if (name === 'portIn' && node(values[1]).constant === 1) return this.latchedPort(values[0]);
-    this.stay();
-    return this.constant(0);
-  }
-
-  /** A byte that the port has until the guest writes to one, under the same conditions as in transitions.ts. */
-  private latchedPort(value: Value): Value {
-    const { body } = this;
-    const leaveIf = (condition: Value): void => {
-      node(condition).emit();
-      body.open('if');
-      this.leaveHere();
-      body.op('end');
-    };
-    const port = this.let(value);
-    const flags = (mask: number): Value => this.op('and', this.loadState(SYSTEM_FLAGS), this.constant(mask));
-    const unusual = this.op('or', this.op('or', this.loadState(INTERRUPT_SHADOW), flags(UNUSUAL_FLAGS)), this.op('and', this.loadState(DR + 8 * 7), this.constant(0xff)));
-    leaveIf(this.op('or', unusual, this.op('geU', port, this.constant(PORT_LATCHES_MOST))));
-    const level = this.op('and', this.op('shr', flags(Flag.IOPL), this.constant(12)), this.constant(3));
-    leaveIf(this.op('and', this.op('and', this.loadState(CR0), this.constant(Cr0.PE)), this.op('gtU', this.loadState(CPL), level)));
-    const latch = this.let(this.expression('i32', () => {
-      node(this.op('shl', port, this.constant(1))).emit();
-      body.memory('i32.load16_u', PORT_LATCHES);
-    }));
-    leaveIf(this.isZero(latch));
-    this.count('callouts');
-    this.count('portReads');
-    return this.op('and', latch, this.constant(0xff));
-  }
-
   override repeatString(once: () => void, run?: StringRun): void {
     if (this.form.repeat === 'none') once();
     else if (run && this.form.flatMemory) this.stringRun(run);
@@ -537,8 +504,7 @@ export class RegionBuilder extends RegionVector {
     body.index('local.set', region.budget).op('end');
   }
 
-  /** Threaded code does the instruction, and goes on from there. */
-  protected stay(): void {
+  protected override stay(): void {
     this.leaveHere();
     this.ended = true;
   }

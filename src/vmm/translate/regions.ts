@@ -38,8 +38,10 @@ export interface Region {
 
 /** When regions are made. */
 export interface RegionPolicy {
-  /** Samples that make a unit hot; 0: no unit ever is. */
+  /** Samples that make a unit worth a look around, which fade ({@link FADING}); 0: no unit ever is. */
   readonly hot: number;
+  /** Samples that each unit of a region has on average: less is not worth its compilation. */
+  readonly each: number;
   /** Instructions between samples. */
   readonly shortestStretch: number;
   readonly longestStretch: number;
@@ -50,13 +52,19 @@ export interface RegionPolicy {
 }
 
 export const regionPolicies = {
-  adaptive: { hot: 3, shortestStretch: 0x1000, longestStretch: 0x10000 },
-  threaded: { hot: 0, shortestStretch: 0x40000000, longestStretch: 0x40000000 },
+  adaptive: { hot: 3, each: 3, shortestStretch: 0x1000, longestStretch: 0x10000 },
+  threaded: { hot: 0, each: 0, shortestStretch: 0x40000000, longestStretch: 0x40000000 },
   // For tests: the same results must come out.
-  eager: { hot: 1, shortestStretch: 64, longestStretch: 64, atOnce: true },
-  random: { hot: 1, shortestStretch: 64, longestStretch: 1024, atOnce: true, random: true },
+  eager: { hot: 1, each: 0, shortestStretch: 64, longestStretch: 64, atOnce: true },
+  random: { hot: 1, each: 0, shortestStretch: 64, longestStretch: 1024, atOnce: true, random: true },
 } as const satisfies Record<string, RegionPolicy>;
 export type TranslationMode = keyof typeof regionPolicies;
+
+/**
+ * After so many instructions a unit's samples count half. What is lukewarm never becomes a region, however long it runs: a region's code is thirty times as
+ * long as the guest's, and comes from memory each time, while threaded code's handlers are shared.
+ */
+const FADING = 1 << 26;
 
 /** Samples until a unit that could not become a region is tried again, beyond those that make it hot. */
 const COOLED = 100;
@@ -128,6 +136,7 @@ export class Regions {
   readonly tallies: Tallies;
   private readonly u32: Uint32Array;
   private stretch: number;
+  private retired = 0;
   /** Instructions until the next look. Faults and events end runs of threaded code long before. */
   private due: number;
   private die = 0x2545f491;
@@ -182,6 +191,7 @@ export class Regions {
   /** So many instructions have run. True when it is time for a look at where execution stands. */
   ran(instructions: number): boolean {
     this.due -= instructions;
+    this.retired += instructions;
     return this.due <= 0;
   }
 
@@ -209,14 +219,19 @@ export class Regions {
     }
     // What was refused is no reason to look often.
     this.stretch = unit.heat < 0 ? Math.min(this.stretch * 2, this.policy.longestStretch) : this.policy.shortestStretch;
-    if (++unit.heat < this.policy.hot) return;
-    if (this.jobs.size >= JOBS_MAX) {
-      unit.heat--;
-      return;
-    }
-    // What cannot be a root now may be one later, when more of its links are in use.
-    unit.heat = -COOLED;
+    unit.heat = this.faded(unit) + 1;
+    // Each time it has become twice as hot.
+    const times = unit.heat / this.policy.hot;
+    if (!Number.isInteger(times) || times < 1 || (times & (times - 1)) !== 0 || this.jobs.size >= JOBS_MAX) return;
     this.make(unit);
+  }
+
+  /** A unit's samples as they count by now. */
+  private faded(unit: Unit): number {
+    const age = Math.floor(this.retired / FADING);
+    if (unit.heat > 0) unit.heat >>= Math.min(age - unit.heatAge, 31);
+    unit.heatAge = age;
+    return unit.heat;
   }
 
   /** A unit is about to run, perhaps for the first time. */
@@ -263,6 +278,9 @@ export class Regions {
     const tier = this.tierOf(root.context);
     const { source } = tier;
     const plan = formRegion(root, this.translator, source);
+    if (plan && plan.blocks.reduce((sum, { unit }) => sum + Math.max(0, this.faded(unit)), 0) < plan.blocks.length * this.policy.each) return;
+    // What cannot be a root now may be one later, when more of its links are in use.
+    root.heat = -COOLED;
     if (!plan) return;
     const originals = plan.entries.map((block) => source.handler(plan.blocks[block].unit.record));
     if (this.compiler && !this.policy.atOnce && this.submit(plan, source, originals)) return;

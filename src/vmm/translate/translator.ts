@@ -48,8 +48,9 @@ export interface Unit {
   restless: number;
   /** First records of discarded predecessors that forward to this unit. */
   forwarders: readonly number[];
-  /** How often the unit was found at work before it became part of a region. */
+  /** How often the unit was found at work before it became part of a region, and the age to which these finds have faded (regions.ts). */
   heat: number;
+  heatAge: number;
   /** The region that the unit is the root of. */
   region?: Region;
   /** Every region that the unit is part of. */
@@ -137,7 +138,7 @@ export class Translator {
     if (!unit) {
       unit = {
         linear, context, gpaFirst: gpa, gpaLast: gpa, secondPage: -1, record: 0, capacity: 0, bytes: 0, instructions: 0, records: 0, live: false, version: 0, ended: false, rewrites: 0, operand: -1, operandRecord: 0, restless: 0,
-        forwarders: NO_FORWARDERS, heat: 0,
+        forwarders: NO_FORWARDERS, heat: 0, heatAge: 0,
       };
       this.translate(unit, fetch.hostPage);
       if (unit.live) this.keep(page, unit);
