@@ -4,12 +4,12 @@ import type { ClientMessage, HostMessage } from '../protocol/messages';
 import { createMachine } from '../vmm/machine/machine';
 import { prepareEngines } from '../vmm/translate/engine';
 import { MachineHost } from './host';
-import { rehearse, REHEARSAL_MILLISECONDS } from './rehearsal';
+import { Rehearsal } from './rehearsal';
 
 /** The part of DedicatedWorkerGlobalScope that is used; the project compiles against the window's library. */
 interface WorkerScope {
   postMessage(message: HostMessage): void;
-  addEventListener(type: 'message', listener: (event: { readonly data: ClientMessage }) => void): void;
+  addEventListener(type: 'message', listener: (event: { readonly data: ClientMessage }) => void, options?: { readonly once: boolean }): void;
   close(): void;
 }
 const scope = globalThis as unknown as WorkerScope;
@@ -24,15 +24,20 @@ const channel: HostChannel = {
 
 /** A message to oneself comes after the messages that wait already, and unlike a timer is not delayed by four milliseconds. */
 const turn = new MessageChannel();
-const turns: (() => void)[] = [];
-turn.port1.onmessage = () => turns.shift()?.();
-
-new MachineHost(channel, createMachine, {
+const waiting: (() => void)[] = [];
+turn.port1.onmessage = () => waiting.shift()?.();
+const turns = {
   now: () => performance.now(),
-  soon: (callback) => {
-    turns.push(callback);
+  soon: (callback: () => void) => {
+    waiting.push(callback);
     turn.port2.postMessage(undefined);
   },
+};
+const rehearsal = new Rehearsal(createMachine, turns);
+scope.addEventListener('message', () => rehearsal.abandon(), { once: true });
+
+new MachineHost(channel, createMachine, {
+  ...turns,
   later: (callback, milliseconds) => {
     const timer = setTimeout(callback, milliseconds);
     return { cancel: () => clearTimeout(timer) };
@@ -41,5 +46,3 @@ new MachineHost(channel, createMachine, {
 
 // The worker may have been started ahead of its machine. When it was not, the machine needs this first in any case.
 prepareEngines();
-const rehearsal = setTimeout(() => void rehearse(createMachine, () => performance.now()), REHEARSAL_MILLISECONDS);
-scope.addEventListener('message', () => clearTimeout(rehearsal));

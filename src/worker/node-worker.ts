@@ -6,7 +6,7 @@ import { prepareEngines } from '../vmm/translate/engine';
 import { MachineHost } from './host';
 import { nodeRegionCompiler } from './node-compiler';
 import { nodeNetwork } from './node-network';
-import { rehearse, REHEARSAL_MILLISECONDS } from './rehearsal';
+import { Rehearsal } from './rehearsal';
 
 const port = parentPort;
 if (!port) throw new Error('This file is the entry of a worker thread; start it with launchNodeWorker');
@@ -18,11 +18,14 @@ const channel: HostChannel = {
   close: () => port.close(),
 };
 
+const turns = { now: () => performance.now(), soon: (callback: () => void) => void setImmediate(callback) };
+const rehearsal = new Rehearsal(createMachine, turns);
+port.once('message', () => rehearsal.abandon());
+
 new MachineHost(channel, createMachine, {
+  ...turns,
   network: nodeNetwork,
   regionCompiler: () => nodeRegionCompiler(),
-  now: () => performance.now(),
-  soon: (callback) => void setImmediate(callback),
   later: (callback, milliseconds) => {
     const timer = setTimeout(callback, milliseconds);
     return { cancel: () => clearTimeout(timer) };
@@ -31,5 +34,3 @@ new MachineHost(channel, createMachine, {
 
 // The worker may have been started ahead of its machine. When it was not, the machine needs this first in any case.
 prepareEngines();
-const rehearsal = setTimeout(() => void rehearse(createMachine, () => performance.now()), REHEARSAL_MILLISECONDS);
-port.once('message', () => clearTimeout(rehearsal));

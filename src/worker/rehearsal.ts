@@ -1,54 +1,87 @@
 /**
- * A start before the one that counts: a worker that stands ready makes a small machine, stops it at a breakpoint, steps and answers what a debugger
- * asks, with nobody at the other end. The engine of the host compiles its code when that first runs: afterwards a start takes half as long.
+ * What a worker does while it waits for its machine: it starts a small one, from its creation to the stop at a boot sector's first instruction and a step,
+ * and throws it away. Then V8 has the code that the real start runs. Each request is a turn of its own, so that a machine that is wanted meanwhile waits for one of them at most.
  */
-import type { ClientMessage, HostMessage, RequestName, Requests } from '../protocol/messages';
-import { MachineHost, type MachineFactory } from './host';
+import type { HostChannel } from '../protocol/channel';
+import type { ClientMessage, HostMessage, MachineConfiguration } from '../protocol/messages';
+import { MachineHost } from './host';
+import type { HostEnvironment, MachineFactory } from './host';
 
-/** What is left of a thread that was asked for nothing in so many milliseconds is free for a rehearsal. */
-export const REHEARSAL_MILLISECONDS = 150;
-/** Slices that the machine may have: it needs one. */
-const SLICES_MOST = 10;
-const ORIGIN = 0x7c00;
-/** Assembled by hand: STI; MOV CX, 1000; LOOP $; OUT 80h, AL; INC AX; JMP to itself. */
-const PROGRAM = [0xfb, 0xb9, 0xe8, 0x03, 0xe2, 0xfe, 0xe6, 0x80, 0x40, 0xeb, 0xfe];
-const STOP = ORIGIN + 8;
+const BOOT_SECTOR = 0x7c00;
 
-/** Throws what the machine throws. */
-export function rehearse(createMachine: MachineFactory, now: () => number): readonly HostMessage[] {
-  const answers: HostMessage[] = [];
-  const turns: (() => void)[] = [];
-  let receive: (message: ClientMessage) => void = () => undefined;
-  const host = new MachineHost({
-    post: (message) => { answers.push(message); },
-    onMessage: (listener) => { receive = listener; },
-    onClose: () => undefined,
-    close: () => undefined,
-  }, createMachine, { now, soon: (callback) => { turns.push(callback); }, later: () => ({ cancel: () => undefined }) });
-  let id = 0;
-  const ask = <N extends RequestName>(request: N, args: Requests[N][0]): void => {
-    receive({ id: ++id, request, arguments: args } as ClientMessage);
-    for (let slice = 0; slice < SLICES_MOST; slice++) turns.shift()?.();
-  };
-  const image = new Uint8Array(512);
-  image.set(PROGRAM);
-  image.set([0x55, 0xaa], 510);
-  ask('create', { name: 'rehearsal', image, boot: 'auto', memoryMiB: 1, mmu: 'shadow', pace: 'max', stopOnEntry: true });
-  ask('setBreakpoints', { breakpoints: [{ id: 1, linear: STOP }] });
-  ask('setExceptionStops', { vectors: [] });
-  ask('subscribe', { countersHz: 0, screenHz: 0 });
-  ask('continue', {});
-  for (let n = 0; n < 2; n++) {
-    ask('processors', {});
-    ask('registers', {});
-    ask('disassemble', { linear: STOP, instructionOffset: -8, count: 24 });
-    ask('readMemory', { space: 'linear', address: ORIGIN, count: 64 });
-    ask('counters', {});
-    ask('screen', {});
-    ask('devices', {});
-    ask('step', { count: 1 });
+/** A boot sector that loads a register and loops. */
+function bootSector(): Uint8Array {
+  const MOV_AX = 0xb8, JMP_SHORT = 0xeb, ITSELF = 0xfe;
+  const sector = new Uint8Array(512);
+  sector.set([MOV_AX, 0x34, 0x12, JMP_SHORT, ITSELF]);
+  sector.set([0x55, 0xaa], 510);
+  return sector;
+}
+
+const configuration: MachineConfiguration = {
+  name: 'rehearsal', image: bootSector(), boot: 'disk', memoryMiB: 1, mmu: 'shadow', pace: 'max', stopOnEntry: true, processors: 1, network: 'none', imageParts: {},
+};
+
+type Numbered<M> = M extends { readonly id: number } ? Omit<M, 'id'> : never;
+
+/** The requests of a debugger that stops at the first instruction, shows where it is, and steps. */
+const requests: readonly Numbered<ClientMessage>[] = [
+  { request: 'create', arguments: configuration },
+  { request: 'subscribe', arguments: { countersHz: 1, screenHz: 1 } },
+  { request: 'setBreakpoints', arguments: { breakpoints: [] } },
+  { request: 'setExceptionStops', arguments: { vectors: [] } },
+  { request: 'runTo', arguments: { linear: BOOT_SECTOR } },
+  { request: 'processors', arguments: {} },
+  { request: 'readMemory', arguments: { space: 'linear', address: BOOT_SECTOR, count: 64 } },
+  { request: 'disassemble', arguments: { linear: BOOT_SECTOR, instructionOffset: 0, count: 16 } },
+  { request: 'evaluate', arguments: { expression: 'eax' } },
+  { request: 'devices', arguments: {} },
+  { request: 'step', arguments: { count: 1 } },
+];
+/** After these the next request waits for the stop. */
+const moving: readonly string[] = ['runTo', 'step'];
+
+export class Rehearsal {
+  state: 'begun' | 'done' | 'abandoned' | 'failed' = 'begun';
+  private next = 0;
+  private receive: (message: ClientMessage) => void = () => undefined;
+  private readonly host: MachineHost;
+
+  constructor(createMachine: MachineFactory, private readonly environment: Pick<HostEnvironment, 'now' | 'soon'>) {
+    const channel: HostChannel = {
+      post: (message) => this.heard(message),
+      onMessage: (listener) => { this.receive = listener; },
+      onClose: () => undefined,
+      close: () => undefined,
+    };
+    this.host = new MachineHost(channel, createMachine, { ...environment, later: () => ({ cancel: () => undefined }) });
+    this.environment.soon(() => this.turn());
   }
-  ask('terminate', {});
-  host.dispose();
-  return answers;
+
+  /** The worker's own machine is wanted. Harmless when the rehearsal is over. */
+  abandon(): void {
+    this.end('abandoned');
+  }
+
+  private end(state: Rehearsal['state']): void {
+    if (this.state !== 'begun') return;
+    this.state = state;
+    this.host.dispose();
+  }
+
+  private turn(): void {
+    if (this.state !== 'begun') return;
+    const request = requests[this.next++];
+    if (!request) {
+      this.end('done');
+      return;
+    }
+    this.receive({ id: this.next, ...request } as ClientMessage);
+    if (!moving.includes(request.request)) this.environment.soon(() => this.turn());
+  }
+
+  private heard(message: HostMessage): void {
+    if ('error' in message || ('event' in message && message.event === 'ended')) this.end('failed');
+    else if ('event' in message && message.event === 'stopped') this.environment.soon(() => this.turn());
+  }
 }
