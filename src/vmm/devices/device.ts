@@ -36,6 +36,8 @@ export interface MmioRange {
   readonly last: number;
   read(address: number, size: AccessSize): number;
   write(address: number, value: number, size: AccessSize): void;
+  /** Many bytes at once, by who is not an instruction; without it they are written one by one. */
+  writeBytes?(address: number, bytes: Uint8Array): void;
 }
 
 export interface Device {

@@ -31,6 +31,8 @@ export interface MmioWindow {
   readonly last: number;
   read(address: number, size: 1 | 2 | 4): number;
   write(address: number, value: number, size: 1 | 2 | 4): void;
+  /** Many bytes at once, by who is not an instruction; without it they are written one by one. */
+  writeBytes?(address: number, bytes: Uint8Array): void;
 }
 
 /** A read-only window of whole pages. Its bytes lie `backing` bytes behind the start of RAM (default: its own address), in RAM or behind its end. */
@@ -104,6 +106,7 @@ export class PhysicalMemory {
   onRemap: () => void = () => { /* nobody translates yet */ };
 
   private readonly kinds: Uint8Array;
+  /** Complements of frame numbers: fresh memory, which is zero, says -1. */
   private readonly frames: Int32Array;
   private readonly windows: MmioWindow[] = [];
   private readonly movable: MovableWindow[] = [];
@@ -126,8 +129,8 @@ export class PhysicalMemory {
     this.ramBytes = ramBytes;
     this.frameCount = Math.floor((memory.buffer.byteLength - RAM) / PAGE_BYTES);
     this.intercepts = new Uint8Array(memory.buffer, FRAME_INTERCEPTS, this.frameCount).fill(0);
-    this.kinds = new Uint8Array(memory.buffer, PAGE_KINDS, PAGES).fill(KIND_UNMAPPED);
-    this.frames = new Int32Array(memory.buffer, PAGE_FRAMES, PAGES).fill(-1);
+    this.kinds = new Uint8Array(memory.buffer, PAGE_KINDS, PAGES);
+    this.frames = new Int32Array(memory.buffer, PAGE_FRAMES, PAGES);
     this.bytes = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.words = new Int32Array(memory.buffer);
@@ -145,7 +148,7 @@ export class PhysicalMemory {
       this.regions.push({ first: first / PAGE_BYTES, last: Math.floor(last / PAGE_BYTES), frame: backing / PAGE_BYTES });
     }
     for (let page = 0; page * PAGE_BYTES < ramBytes; page++) {
-      this.frames[page] = page;
+      this.frames[page] = ~page;
     }
     this.kinds.fill(KIND_RAM, 0, ramBytes / PAGE_BYTES);
     for (const { first, last } of this.regions) {
@@ -213,10 +216,12 @@ export class PhysicalMemory {
 
   /** Finds anew what these pages are. */
   private resolve(firstPage: number, lastPage: number): void {
+    const concerned = (w: MmioWindow): boolean => Math.floor(w.first / PAGE_BYTES) <= lastPage && firstPage * PAGE_BYTES <= w.last;
+    const windows = this.windows.filter(concerned), movable = this.movable.filter(concerned);
     for (let page = firstPage; page <= lastPage; page++) {
       const touches = (w: MmioWindow): boolean => Math.floor(w.first / PAGE_BYTES) <= page && page * PAGE_BYTES <= w.last;
       const shadow = page < this.shadow.length && page * PAGE_BYTES < this.ramBytes ? this.shadow[page] : 0;
-      if (this.windows.some(touches) || shadow === SHADOW_WRITE) {
+      if (windows.some(touches) || shadow === SHADOW_WRITE) {
         this.setPage(page, KIND_MMIO, -1);
         continue;
       }
@@ -230,7 +235,7 @@ export class PhysicalMemory {
         continue;
       }
       const rom = region?.frame ?? -1;
-      const window = rom < 0 ? this.movable.find(touches) : undefined;
+      const window = rom < 0 ? movable.find(touches) : undefined;
       if (rom >= 0) {
         this.setPage(page, KIND_ROM, rom + page - region!.first);
       } else if (window === undefined) {
@@ -249,7 +254,7 @@ export class PhysicalMemory {
 
   private setPage(page: number, kind: number, frame: number): void {
     this.kinds[page] = kind;
-    this.frames[page] = frame;
+    this.frames[page] = ~frame;
   }
 
   get a20Enabled(): boolean {
@@ -279,7 +284,7 @@ export class PhysicalMemory {
   /** Frame behind a page, or -1 (devices, nothing). */
   frameOf(page: number): number {
     const onBus = page & this.pageMask;
-    return onBus < PAGES ? this.frames[onBus] : -1;
+    return onBus < PAGES ? ~this.frames[onBus] : -1;
   }
 
   /** Host offset of a page's first byte, or -1 when no bytes back it. */
@@ -409,6 +414,18 @@ export class PhysicalMemory {
     }
   }
 
+  private writeDeviceBytes(page: number, offset: number, bytes: Uint8Array): void {
+    const address = this.busPage(page) * PAGE_BYTES + offset;
+    const window = this.isWriteShadow(this.busPage(page)) ? undefined : this.windowAt(address);
+    if (window?.writeBytes && address + bytes.length - 1 <= window.last) {
+      window.writeBytes(address, bytes);
+      return;
+    }
+    for (let i = 0; i < bytes.length; i++) {
+      this.writeDevice(page, offset + i, 1, bytes[i]);
+    }
+  }
+
   // Physical accesses of the board (structurally devices' PhysicalBytes). They reach devices and honour traces.
 
   private read(address: number, size: 1 | 2 | 4): number {
@@ -480,9 +497,7 @@ export class PhysicalMemory {
       if (kind === KIND_RAM) {
         this.putBytes(this.frameOf(page), offset, bytes.subarray(at, at + count));
       } else if (kind === KIND_MMIO) {
-        for (let i = 0; i < count; i++) {
-          this.writeDevice(page, offset + i, 1, bytes[at + i]);
-        }
+        this.writeDeviceBytes(page, offset, bytes.subarray(at, at + count));
       }
     });
   }

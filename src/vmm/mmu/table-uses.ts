@@ -40,8 +40,9 @@ export class TableUses {
   private readonly previousSibling = new Int32Array(POOL);
   private readonly nextOfFrame: Int32Array;
   private readonly previousOfFrame = new Int32Array(POOL);
-  /** Unused numbers, chained by nextSibling. */
-  private free = 1;
+  /** Numbers given back, chained by nextSibling, and the first one that never was in use. */
+  private free = 0;
+  private fresh = 1;
   private freeCount = POOL - 1;
 
   private readonly roots = new Int32Array(ALL_SPACES * MOST_ROOTS);
@@ -64,9 +65,6 @@ export class TableUses {
     this.firstOfFrame = new Int32Array(buffer, FRAME_USES, frameCount).fill(0);
     this.usesOfFrame = new Uint8Array(frameCount);
     this.derived = new Int32Array(buffer, FRAME_DERIVED, frameCount * (WORDS_PER_FRAME / 32));
-    for (let use = 1; use < POOL; use++) {
-      this.nextSibling[use] = use + 1 < POOL ? use + 1 : 0;
-    }
   }
 
   /** A walk may need more uses than are left: everything has to be forgotten before the next {@link link}. */
@@ -160,8 +158,8 @@ export class TableUses {
   }
 
   private add(space: number, level: number, firstPage: number, frame: number, parent: number): number {
-    const use = this.free;
-    this.free = this.nextSibling[use];
+    const use = this.free || this.fresh++;
+    if (use === this.free) this.free = this.nextSibling[use];
     this.freeCount--;
     this.space[use] = space;
     this.level[use] = level;

@@ -52,7 +52,7 @@ class PageFunctions extends StateCode {
   constructor(body: FunctionBody, private readonly indices: Indices) { super(body, false); }
 
   private frameOf(page: Expression): Variable {
-    return this.variable(this.load('i32.load', PAGE_FRAMES, this.shl(this.and(page, this.word(BUS_PAGE_MASK)), 2)));
+    return this.variable(this.xor(this.load('i32.load', PAGE_FRAMES, this.shl(this.and(page, this.word(BUS_PAGE_MASK)), 2)), -1));
   }
   /** Offset of a node's entries from LOOKUP: each space has a read and a write table. */
   private entryOffset(node: Expression): Expression {

@@ -134,6 +134,7 @@ export class PlaneMemory {
     if (next.kind === 'none') return;
     this.window = {
       first: next.first, last: next.last, read: (address, size) => this.read(address, size), write: (address, value, size) => this.write(address, value, size),
+      writeBytes: (address, bytes) => this.writeBytes(address, bytes),
       ...(next.kind === 'text' && { backing: this.memory.host + this.videoBytes }), ...(next.kind === 'linear' && { backing: this.memory.host + next.offset }),
     };
     this.bus.mapWindow(this.window);
@@ -171,6 +172,15 @@ export class PlaneMemory {
   private write(address: number, value: number, size: AccessSize): void {
     this.accessed();
     for (let n = 0; n < size; n++) this.writeByte(address + n - this.first, (value >>> (8 * n)) & 0xff);
+  }
+
+  /** So many bytes count as the accesses after which a window becomes plain. No instruction is in the middle of an access: it becomes plain at once. */
+  private writeBytes(address: number, bytes: Uint8Array): void {
+    if (bytes.length >= ACCESSES_BEFORE_PLAIN) this.map(this.wanted());
+    const offset = address - this.first;
+    if (this.mapping.kind === 'text') this.textCopy.set(bytes, offset);
+    else if (this.mapping.kind === 'linear') this.bytes.set(bytes, this.mapping.offset + offset);
+    else for (let n = 0; n < bytes.length; n++) this.writeByte(offset + n, bytes[n]);
   }
 
   private get first(): number {
