@@ -19,7 +19,7 @@ flat:   mov ax, 16
         mov es, ax
         mov ss, ax
         mov esp, 0x7000
-        mov edx, 200
+        mov edx, 1000
 outer:  mov ecx, 100
 inner:  add eax, [0x6000]
         test cl, 3
