@@ -32,7 +32,8 @@ export abstract class RegionCallouts extends RegionVector {
   /** EDX:EAX get the instruction count, as Engine.now has it, plus the counter's offset. */
   private timeStamp(): void {
     const { region } = this;
-    this.leaveIf(this.op('and', this.op('and', this.loadState(CR4), this.constant(Cr4.TSD)), this.op('ne', this.loadState(CPL), this.constant(0))));
+    const disabled = this.op('ne', this.op('and', this.loadState(CR4), this.constant(Cr4.TSD)), this.constant(0));
+    this.leaveIf(this.op('and', disabled, this.op('ne', this.loadState(CPL), this.constant(0))));
     const budget = this.op('add', this.localNode(region.budget, 'i32'), this.localNode(region.limit, 'i32'));
     const inRun = this.op('add', this.op('sub', this.loadState(RUN_BUDGET), budget), this.field('position', 'i32.load8_u'));
     const stamp = this.let(this.op('add', this.op('add', this.loadState64(RETIRED), this.extend64(inRun, false)), this.loadState64(TSC_OFFSET)));

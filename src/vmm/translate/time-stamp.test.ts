@@ -78,7 +78,7 @@ wait:   loop wait
     assert.equal(eax, 0xffffff00 + 406 - 2 ** 32, 'six instructions after the one that set it, and the loop');
   });
 
-  it('is refused to programs by CR4.TSD', () => {
+  for (const translation of Object.keys(regionPolicies) as TranslationMode[]) it(`is refused to programs by CR4.TSD, ${translation}`, () => {
     const guest = machine(flat(`
         mov word [0x2000 + 8 * 13], refused
         mov dword [0x2002 + 8 * 13], 0x8e000008
@@ -98,7 +98,11 @@ wait:   loop wait
         push dword 0x1b
         push dword user
         iretd
-user:   rdtsc
+user:   mov ax, 0x23
+        mov ds, ax
+        mov es, ax
+        jmp .flat
+.flat:  rdtsc
         hlt
 refused: mov dword [ss:0x3004], 1
         cli
@@ -110,7 +114,7 @@ user_gdt: dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00
 user_register: dw $ - user_gdt - 1
         dd user_gdt
 idt_register: dw 0x7ff
-        dd 0x2000`));
+        dd 0x2000`), { translation });
     guest.writeMemory('physical', 0x4000, new Uint8Array(new Uint32Array([0, 0x9000, 0x10]).buffer));
     guest.run(10_000);
     const words = new DataView(guest.bytes(0x3000, 8).buffer);
