@@ -188,3 +188,26 @@ export function randomSource(seed: number): (bound: number) => number {
     return (state >>> 0) % bound;
   };
 }
+
+/** A boot sector that runs code in flat protected mode with 32 bits. */
+export const inProtectedMode = (code: string): string => `
+        org 0x7c00
+        cli
+        xor ax, ax
+        mov ds, ax
+        lgdt [gdt_register]
+        mov eax, cr0
+        or al, 1
+        mov cr0, eax
+        jmp 8:start
+        align 8
+gdt:    dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdt_register: dw $ - gdt - 1
+        dd gdt
+        bits 32
+start:  mov ax, 0x10
+        mov ds, ax
+        mov es, ax
+        mov ss, ax
+        mov esp, 0x9000
+        ${code}`;

@@ -1,6 +1,6 @@
 /** Ports whose byte threaded code keeps until the next write to a port (PortRange.latched): nobody can tell. */
 import assert from 'node:assert/strict';
-import { machine } from '../../../test/support/guest';
+import { inProtectedMode, machine } from '../../../test/support/guest';
 import { regionPolicies, type TranslationMode } from '../translate/regions';
 
 describe('latched ports', () => {
@@ -101,25 +101,7 @@ fault:  mov ecx, [esp]
 
   for (const translation of Object.keys(regionPolicies) as TranslationMode[]) {
     it(`are read within regions, until they are written or the program may not, ${translation}`, () => {
-      const guest = machine(`
-        org 0x7c00
-        cli
-        xor ax, ax
-        mov ds, ax
-        lgdt [gdt_register]
-        mov eax, cr0
-        or al, 1
-        mov cr0, eax
-        jmp 8:flat
-        align 8
-gdt:    dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdt_register: dw $ - gdt - 1
-        dd gdt
-        bits 32
-flat:   mov ax, 0x10
-        mov ds, ax
-        mov es, ax
-        mov ss, ax
+      const guest = machine(inProtectedMode(`
         xor ebx, ebx
         xor esi, esi
         mov dx, 0x21
@@ -137,7 +119,7 @@ read:   in al, dx
         inc esi
         cmp esi, 50
         jne again
-        hlt`, { translation });
+        hlt`), { translation });
       guest.run(2_000_000);
       assert.equal(guest.register('ebx'), 2 * 2000 * (50 * 49 / 2));
       const { portReads, portWrites, regionEntries } = guest.counters();

@@ -61,7 +61,7 @@ export const regionPolicies = {
 export type TranslationMode = keyof typeof regionPolicies;
 
 /**
- * After so many instructions a unit's samples count half. What is lukewarm never becomes a region, however long it runs: a region's code is thirty times as
+ * After so many instructions a unit's samples count half. What is lukewarm never becomes a region, however long it runs: a region's code is many times as
  * long as the guest's, and comes from memory each time, while threaded code's handlers are shared.
  */
 const FADING = 1 << 26;

@@ -1,6 +1,6 @@
 /** The time stamp that translated code reads by itself is the count of instructions, wherever it stands. */
 import assert from 'node:assert/strict';
-import { machine } from '../../../test/support/guest';
+import { inProtectedMode, machine } from '../../../test/support/guest';
 import { regionPolicies, type TranslationMode } from './regions';
 
 const ROUNDS = 400, READINGS = 3;
@@ -22,32 +22,10 @@ on:     ${stamp}
         jnz again
         hlt`;
 
-const flat = (code: string) => `
-        org 0x7c00
-        cli
-        xor ax, ax
-        mov ds, ax
-        lgdt [gdt_register]
-        mov eax, cr0
-        or al, 1
-        mov cr0, eax
-        jmp 8:start
-        align 8
-gdt:    dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdt_register: dw $ - gdt - 1
-        dd gdt
-        bits 32
-start:  mov ax, 0x10
-        mov ds, ax
-        mov es, ax
-        mov ss, ax
-        mov esp, 0x9000
-        ${code}`;
-
 describe('the time stamp', () => {
   for (const mode of Object.keys(regionPolicies) as TranslationMode[]) {
     it(`counts every instruction, ${mode}`, () => {
-      const guest = machine(flat(body('rdtsc')), { translation: mode });
+      const guest = machine(inProtectedMode(body('rdtsc')), { translation: mode });
       // Stops anywhere change nothing.
       for (let n = 0; n < 100; n++) guest.run(1 + 97 * n % 131);
       guest.run(10_000);
@@ -59,7 +37,7 @@ describe('the time stamp', () => {
   }
 
   it('is what the register was set to and what has run since, and in RDTSCP comes with the processor\'s number', () => {
-    const guest = machine(flat(`
+    const guest = machine(inProtectedMode(`
         mov ecx, 0x10
         mov edx, 0x12
         mov eax, 0xffffff00
@@ -79,7 +57,7 @@ wait:   loop wait
   });
 
   for (const translation of Object.keys(regionPolicies) as TranslationMode[]) it(`is refused to programs by CR4.TSD, ${translation}`, () => {
-    const guest = machine(flat(`
+    const guest = machine(inProtectedMode(`
         mov word [0x2000 + 8 * 13], refused
         mov dword [0x2002 + 8 * 13], 0x8e000008
         mov word [0x2006 + 8 * 13], 0
